@@ -1,0 +1,32 @@
+/** Pools of anything that is limited: task slots of the orchestrator, connections of a client, a server, a bouncer. */
+
+export const POOL_KINDS = [
+  'task-slots',
+  'postgres-client',
+  'postgres-server',
+  'pgbouncer',
+  'otel',
+] as const;
+export type PoolKind = (typeof POOL_KINDS)[number] | (string & {});
+
+/** A pool at a moment. `used + idle` are open; `waiting` stand in the queue. */
+export interface Pool {
+  readonly name: string;
+  readonly kind: PoolKind;
+  readonly used: number;
+  readonly idle: number;
+  readonly waiting: number;
+  readonly max: number | null;
+  readonly at: string | null;
+}
+
+/** Who holds connections of a PostgreSQL server: one group for each role, application and state. */
+export interface PoolHolder {
+  readonly role: string;
+  readonly application: string;
+  readonly state: string;
+  readonly count: number;
+  /** Age of the oldest transaction of the group in seconds; 0 where none is open. */
+  readonly oldestTransactionSeconds: number;
+  readonly blockedBy: number;
+}

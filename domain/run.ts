@@ -1,0 +1,159 @@
+/**
+ * Runs and tasks: their states, which changes are allowed, and the business key that tells whether two
+ * runs are the same piece of work.
+ */
+
+export const RUN_STATES = [
+  'scheduled',
+  'queued',
+  'running',
+  'retrying',
+  'succeeded',
+  'failed',
+  'cancelled',
+  'skipped',
+] as const;
+export type RunState = (typeof RUN_STATES)[number];
+
+/** A task's states; `upstream-failed` never ran, since something it needs failed. `lost` ends an attempt whose lease ran out. */
+export const TASK_STATES = [
+  'pending',
+  'ready',
+  'retrying',
+  'running',
+  'succeeded',
+  'failed',
+  'cancelled',
+  'skipped',
+  'upstream-failed',
+  'lost',
+] as const;
+export type TaskState = (typeof TASK_STATES)[number];
+
+export const TERMINAL_RUN_STATES: readonly RunState[] = [
+  'succeeded',
+  'failed',
+  'cancelled',
+  'skipped',
+];
+export const ACTIVE_RUN_STATES: readonly RunState[] = [
+  'scheduled',
+  'queued',
+  'running',
+  'retrying',
+];
+
+export function isTerminalRun(state: RunState): boolean {
+  return TERMINAL_RUN_STATES.includes(state);
+}
+
+const NEXT: Record<RunState, readonly RunState[]> = {
+  scheduled: ['queued', 'running', 'cancelled', 'skipped'],
+  queued: ['running', 'succeeded', 'failed', 'cancelled', 'skipped'],
+  running: ['retrying', 'succeeded', 'failed', 'cancelled', 'skipped'],
+  retrying: ['running', 'succeeded', 'failed', 'cancelled'],
+  succeeded: [],
+  failed: ['queued', 'running', 'retrying'],
+  cancelled: ['queued', 'running', 'retrying'],
+  skipped: [],
+};
+
+/** Whether a run may go from one state to the next. A terminal run moves again only by an explicit retry. */
+export function canRunBecome(from: RunState, to: RunState): boolean {
+  return NEXT[from].includes(to);
+}
+
+export interface DataInterval {
+  readonly start: string;
+  readonly end: string;
+}
+
+/** What made a run come into being. */
+export const RUN_TRIGGERS = [
+  'manual',
+  'schedule',
+  'backfill',
+  'retry',
+  'subflow',
+  'asset',
+  'runbook',
+  'external',
+] as const;
+export type RunTrigger = (typeof RUN_TRIGGERS)[number];
+
+/** A run as every list, page and detector sees it, whichever engine runs it. Times are RFC 3339 in UTC. */
+export interface Run {
+  readonly id: string;
+  readonly workflow: string;
+  readonly engine: string;
+  readonly state: RunState;
+  readonly parameters: Readonly<Record<string, unknown>>;
+  readonly logicalDate: string | null;
+  readonly dataInterval: DataInterval | null;
+  readonly trigger: RunTrigger;
+  readonly priority: number;
+  readonly idempotencyKey: string | null;
+  readonly businessKey: string;
+  readonly parentRunId: string | null;
+  readonly retryOf: string | null;
+  readonly traceId: string | null;
+  readonly createdAt: string;
+  readonly startedAt: string | null;
+  readonly finishedAt: string | null;
+  readonly error: RunError | null;
+}
+
+/** Why something failed, as the user's code or the orchestrator said it. */
+export interface RunError {
+  readonly name: string;
+  readonly message: string;
+  readonly stack?: string;
+}
+
+/** One task (or durable step) of a run, with its latest attempt. */
+export interface Task {
+  readonly key: string;
+  readonly state: TaskState;
+  readonly attempt: number;
+  readonly dependsOn: readonly string[];
+  readonly agent: string | null;
+  readonly queuedAt: string | null;
+  readonly startedAt: string | null;
+  readonly finishedAt: string | null;
+  readonly error: RunError | null;
+  readonly result: unknown;
+}
+
+/**
+ * The business key: two runs with the same key do the same piece of work, so that at most one of them
+ * should take effect. Job, logical date (or start of the data interval), canonical parameters and outputs
+ * make it; run ids, try numbers and trigger do not.
+ */
+export function businessKey(of: {
+  engine: string;
+  job: string;
+  logicalDate: string | null;
+  parameters: unknown;
+  outputs?: readonly string[];
+}): string {
+  const parts = [
+    of.engine,
+    of.job,
+    of.logicalDate === null ? '-' : new Date(of.logicalDate).toISOString(),
+    canonicalJson(of.parameters ?? {}),
+  ];
+  if (of.outputs && of.outputs.length > 0) parts.push([...of.outputs].sort().join(','));
+  return parts.join('|');
+}
+
+/** JSON with sorted keys and one form for each number, so that equal values give equal texts. */
+export function canonicalJson(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map((item) => canonicalJson(item)).join(',')}]`;
+  if (value !== null && typeof value === 'object') {
+    const entries = Object.entries(value).filter(([, item]) => item !== undefined);
+    entries.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
+    return `{${entries.map(([key, item]) => `${JSON.stringify(key)}:${canonicalJson(item)}`).join(',')}}`;
+  }
+  if (Object.is(value, -0)) return '0';
+  return JSON.stringify(value) ?? 'null';
+}

@@ -1,0 +1,84 @@
+/**
+ * Time and durations. Logic never reads the wall clock: it is handed a `Clock`, so that tests,
+ * drills and back-tests run the same code at any moment they like.
+ */
+
+/** Milliseconds since the Unix epoch, UTC. */
+export type EpochMs = number;
+
+/** The one source of 'now'. */
+export interface Clock {
+  now(): EpochMs;
+}
+
+export const systemClock: Clock = { now: () => Date.now() };
+
+/** A clock that stands still until it is moved; for tests and back-tests. */
+export function manualClock(startMs: EpochMs): Clock & { advance(byMs: number): void } {
+  let current = startMs;
+  return {
+    now: () => current,
+    advance(byMs) {
+      current += byMs;
+    },
+  };
+}
+
+const UNIT_MS: Record<string, number> = {
+  ms: 1,
+  s: 1_000,
+  m: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+  w: 604_800_000,
+};
+const SHORT = /^(\d+(?:\.\d+)?)(ms|s|m|h|d|w)$/;
+const ISO =
+  /^P(?:(\d+(?:\.\d+)?)W)?(?:(\d+(?:\.\d+)?)D)?(?:T(?=\d)(?:(\d+(?:\.\d+)?)H)?(?:(\d+(?:\.\d+)?)M)?(?:(\d+(?:\.\d+)?)S)?)?$/;
+
+/** Longest duration that is accepted anywhere: ten years. Longer ones are mistakes of a unit. */
+export const MAX_DURATION_MS = 3_650 * 86_400_000;
+
+/**
+ * Reads a duration: `"500ms"`, `"90s"`, `"60m"`, `"36h"`, `"7d"`, ISO 8601 (`"PT1H"`), or a number of
+ * milliseconds. Months and years of ISO 8601 are refused, since they have no fixed length.
+ * @throws RangeError that says which forms are valid
+ */
+export function parseDuration(input: string | number): number {
+  const ms = typeof input === 'number' ? input : readDuration(input.trim());
+  if (ms === undefined || !Number.isFinite(ms) || ms < 0 || ms > MAX_DURATION_MS) {
+    throw new RangeError(
+      `${JSON.stringify(input)} is not a duration: use "500ms", "90s", "60m", "36h", "7d" or ISO 8601 such as "PT1H" (at most ten years)`,
+    );
+  }
+  return ms;
+}
+
+function readDuration(text: string): number | undefined {
+  const short = SHORT.exec(text);
+  if (short) return Number(short[1]) * (UNIT_MS[short[2] ?? ''] ?? Number.NaN);
+  const iso = ISO.exec(text);
+  if (!iso || text === 'P') return undefined;
+  const [, weeks, days, hours, minutes, seconds] = iso.map((part) => Number(part ?? 0));
+  return (
+    (weeks ?? 0) * 604_800_000 +
+    (days ?? 0) * 86_400_000 +
+    (hours ?? 0) * 3_600_000 +
+    (minutes ?? 0) * 60_000 +
+    (seconds ?? 0) * 1_000
+  );
+}
+
+/** The shortest exact form: `formatDuration(90_000)` is `"90s"`, `formatDuration(3_600_000)` is `"1h"`. */
+export function formatDuration(ms: number): string {
+  for (const unit of ['d', 'h', 'm', 's'] as const) {
+    const size = UNIT_MS[unit] ?? 1;
+    if (ms >= size && ms % size === 0) return `${ms / size}${unit}`;
+  }
+  return `${Math.round(ms)}ms`;
+}
+
+/** RFC 3339 in UTC with milliseconds; null stays null. */
+export function toRfc3339(at: EpochMs | Date | null): string | null {
+  return at === null ? null : new Date(at).toISOString();
+}

@@ -1,0 +1,240 @@
+/**
+ * The orchestrator as the rest of the product uses it. Everything behind it is stateless beside Postgres, so
+ * any number of servers may hold one each.
+ */
+import type { Agent } from '../domain/agent.ts';
+import type {
+  AgentPoolReport,
+  ClaimReply,
+  ClaimRequest,
+  CompleteReply,
+  CompleteRequest,
+  HeartbeatReply,
+  OnceReply,
+  OnceRequest,
+  RegisterReply,
+  RegisterRequest,
+  StepRecord,
+  WorkflowDefinition,
+  WorkflowFileError,
+} from '../domain/agent-protocol.ts';
+import type { Asset, Materialization } from '../domain/asset.ts';
+import type { EventSource, ExternalRunSink } from '../domain/events.ts';
+import type { DetectorAsset } from '../domain/finding.ts';
+import type { Levers } from '../domain/levers.ts';
+import type { Pool } from '../domain/pool.ts';
+import type { Run, Task } from '../domain/run.ts';
+
+export interface Page<T> {
+  readonly items: readonly T[];
+  readonly nextCursor: string | null;
+}
+
+export interface PageQuery {
+  readonly limit?: number;
+  readonly cursor?: string;
+}
+
+export interface TriggerRequest {
+  readonly parameters?: Record<string, unknown>;
+  readonly idempotencyKey?: string;
+  readonly logicalDate?: string;
+  readonly priority?: number;
+  readonly traceparent?: string;
+}
+
+export interface TriggerReply {
+  readonly run: Run;
+  /** False where the idempotency key had been used: `run` is the first one. */
+  readonly created: boolean;
+}
+
+export interface WorkflowSummary {
+  readonly name: string;
+  readonly kind: WorkflowDefinition['kind'] | 'system';
+  readonly description: string | null;
+  readonly paused: boolean;
+  readonly tags: readonly string[];
+  readonly owners: readonly string[];
+  readonly schedule: WorkflowDefinition['schedule'];
+  readonly nextRunAt: string | null;
+  readonly version: string;
+  readonly parameters: Readonly<Record<string, unknown>> | null;
+  readonly tasks: readonly { key: string; after: readonly string[] }[];
+  readonly file: string;
+}
+
+export interface Actor {
+  /** `token:NAME`, or `signalbox` for what the product does by itself. */
+  readonly name: string;
+}
+
+export interface WorkflowService {
+  list(query: PageQuery): Promise<Page<WorkflowSummary>>;
+  get(name: string): Promise<WorkflowSummary>;
+  setPaused(name: string, paused: boolean, actor: Actor): Promise<WorkflowSummary>;
+  /** Upserts what a loader or an agent read; a file that fails is recorded and hurts no other. */
+  register(
+    definitions: readonly WorkflowDefinition[],
+    errors: readonly WorkflowFileError[],
+  ): Promise<void>;
+  fileErrors(): Promise<readonly WorkflowFileError[]>;
+}
+
+export interface RunService {
+  trigger(workflow: string, request: TriggerRequest, actor: Actor): Promise<TriggerReply>;
+  /** All or nothing, at most 10,000. */
+  triggerBatch(
+    workflow: string,
+    requests: readonly TriggerRequest[],
+    actor: Actor,
+  ): Promise<readonly TriggerReply[]>;
+  list(
+    query: PageQuery & { workflow?: string; state?: string; engine?: string },
+  ): Promise<Page<Run>>;
+  get(id: string): Promise<Run>;
+  tasks(id: string): Promise<readonly Task[]>;
+  cancel(id: string, reason: string, actor: Actor): Promise<Run>;
+  /** Runs again what failed or was cancelled; what succeeded keeps its result. */
+  retry(id: string, actor: Actor): Promise<Run>;
+}
+
+export interface AssetPolicyInput {
+  readonly warnAfter?: string | null;
+  readonly failAfter?: string | null;
+  readonly deadlineCron?: string | null;
+  readonly critical?: boolean;
+  readonly fallback?: 'last-good' | null;
+}
+
+export interface LineageGraph {
+  readonly nodes: readonly { key: string; depth: number; freshness: Asset['freshness'] }[];
+  readonly edges: readonly { from: string; to: string }[];
+}
+
+export interface AssetService {
+  list(query: PageQuery): Promise<Page<Asset>>;
+  get(key: string): Promise<Asset>;
+  materializations(key: string, query: PageQuery): Promise<Page<Materialization>>;
+  /** Works before the asset was ever seen. */
+  setPolicy(key: string, policy: AssetPolicyInput, actor: Actor): Promise<Asset>;
+  materialize(
+    keys: readonly string[],
+    request: { idempotencyKey?: string; downstream?: boolean },
+    actor: Actor,
+  ): Promise<Run>;
+  /** `depth` levels up and down. */
+  lineage(key: string, depth: number): Promise<LineageGraph>;
+  /** All assets with a policy or edges, as detectors need them. */
+  forDetectors(): Promise<readonly DetectorAsset[]>;
+}
+
+export interface PoolService {
+  list(): Promise<readonly Pool[]>;
+  get(name: string): Promise<Pool>;
+  /** Creates a task-slot pool, or sets a pool's ceiling; agents apply it to the pools in their processes. */
+  set(name: string, value: { max: number }, actor: Actor): Promise<Pool>;
+  /** Ceilings that servers set for pools living in agents. */
+  ceilings(): Promise<Readonly<Record<string, number>>>;
+}
+
+export interface QueueSummary {
+  readonly name: string;
+  readonly paused: boolean;
+  readonly concurrency: number | null;
+  readonly ready: number;
+  readonly running: number;
+}
+
+export interface QueueService {
+  list(): Promise<readonly QueueSummary[]>;
+  set(
+    name: string,
+    value: { paused?: boolean; concurrency?: number | null },
+    actor: Actor,
+  ): Promise<QueueSummary>;
+}
+
+/** The agents' side. Every call fails with `lease-lost` where the session is no longer valid. */
+export interface AgentService {
+  list(): Promise<readonly Agent[]>;
+  register(request: RegisterRequest): Promise<RegisterReply>;
+  claim(sessionId: string, request: ClaimRequest, signal: AbortSignal): Promise<ClaimReply>;
+  complete(sessionId: string, request: CompleteRequest): Promise<CompleteReply>;
+  recordSteps(
+    sessionId: string,
+    steps: readonly StepRecord[],
+  ): Promise<
+    readonly {
+      runId: string;
+      key: string;
+      outcome: 'recorded' | 'already-recorded' | 'lease-lost';
+    }[]
+  >;
+  heartbeat(
+    sessionId: string,
+    report: { running: number; pools: readonly AgentPoolReport[] },
+  ): Promise<HeartbeatReply>;
+  once(sessionId: string, request: OnceRequest): Promise<OnceReply>;
+  result(
+    sessionId: string,
+    runId: string,
+    taskKey: string,
+  ): Promise<{ state: string; result: unknown }>;
+  steps(
+    sessionId: string,
+    runId: string,
+  ): Promise<readonly { key: string; state: string; result: unknown; error: unknown }[]>;
+  startSubflow(
+    sessionId: string,
+    request: {
+      runId: string;
+      token: string;
+      key: string;
+      workflow: string;
+      parameters: Record<string, unknown>;
+    },
+  ): Promise<Run>;
+  waitRun(
+    sessionId: string,
+    runId: string,
+    waitMs: number,
+    signal: AbortSignal,
+  ): Promise<{ run: Run; result: unknown }>;
+  /** The newest value of an asset that others read as their input; `degraded` where a fallback serves it. */
+  assetValue(
+    sessionId: string,
+    assetKey: string,
+  ): Promise<{ value: unknown; degraded: boolean; at: string } | null>;
+  stop(sessionId: string): Promise<void>;
+}
+
+/** A background step: idempotent, without input, claimed by one server at a time, run periodically and on a nudge. */
+export interface Reconciler {
+  readonly name: string;
+  readonly everyMs: number;
+  run(): Promise<void>;
+}
+
+export interface Orchestrator {
+  readonly workflows: WorkflowService;
+  readonly runs: RunService;
+  readonly assets: AssetService;
+  readonly pools: PoolService;
+  readonly queues: QueueService;
+  readonly agents: AgentService;
+  readonly events: EventSource;
+  readonly external: ExternalRunSink;
+  /** The orchestrator's part of the runbooks' levers (runs, assets, agents). */
+  readonly levers: Pick<Levers, 'runs' | 'assets' | 'agents'>;
+  /** Scheduler, lease reaper, retention …; the server runs them under leases of its own. */
+  readonly reconcilers: readonly Reconciler[];
+  /** Wakes what follows changes (server-sent events, follower): a topic and an id. */
+  onChange(
+    listener: (change: {
+      topic: 'run' | 'asset' | 'agent' | 'pool' | 'workflow';
+      id: string;
+    }) => void,
+  ): () => void;
+  close(): Promise<void>;
+}
