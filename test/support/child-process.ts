@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import type { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { waitFor } from './wait-for.ts';
 
@@ -10,7 +11,7 @@ export interface TestProcess extends AsyncDisposable {
   stdout(): string;
   /** Everything printed on standard error so far. */
   stderr(): string;
-  /** Exit code once it has ended (128 + n after signal n is not mapped: null), undefined while it runs. */
+  /** Exit code once it has ended (null after a signal), undefined while it runs. */
   exitCode(): number | null | undefined;
   /** Waits for a whole line of standard output that matches; fails at once when the process ends. */
   waitForLine(pattern: RegExp, timeoutMs?: number): Promise<string>;
@@ -41,15 +42,9 @@ export function startProcess(
 }
 
 function observe(child: ChildProcess, title: string): TestProcess {
-  let stdout = '';
-  let stderr = '';
+  const stdout = collect(child.stdout);
+  const stderr = collect(child.stderr);
   let failure: Error | undefined;
-  child.stdout?.setEncoding('utf8').on('data', (text: string) => {
-    stdout += text;
-  });
-  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
-    stderr += text;
-  });
   const closed = new Promise<void>((resolve) => {
     child.once('close', () => resolve());
     child.once('error', (error) => {
@@ -59,7 +54,7 @@ function observe(child: ChildProcess, title: string): TestProcess {
   });
   const ended = () => failure !== undefined || child.exitCode !== null || child.signalCode !== null;
   const exitCode = () => (ended() ? child.exitCode : undefined);
-  const report = () => `${title}\n--- stdout\n${stdout}\n--- stderr\n${stderr}`;
+  const report = () => `${title}\n--- stdout\n${stdout()}\n--- stderr\n${stderr()}`;
 
   async function waitForExit(timeoutMs = 30_000): Promise<number | null> {
     const abort = new AbortController();
@@ -73,7 +68,7 @@ function observe(child: ChildProcess, title: string): TestProcess {
 
   async function waitForLine(pattern: RegExp, timeoutMs = 30_000): Promise<string> {
     const find = () =>
-      stdout
+      stdout()
         .split('\n')
         .slice(0, -1)
         .find((line) => pattern.test(line));
@@ -100,8 +95,8 @@ function observe(child: ChildProcess, title: string): TestProcess {
 
   return {
     pid: child.pid ?? -1,
-    stdout: () => stdout,
-    stderr: () => stderr,
+    stdout,
+    stderr,
     exitCode,
     waitForLine,
     waitForExit,
@@ -110,4 +105,12 @@ function observe(child: ChildProcess, title: string): TestProcess {
       await stop();
     },
   };
+}
+
+function collect(stream: Readable | null): () => string {
+  let text = '';
+  stream?.setEncoding('utf8').on('data', (part: string) => {
+    text += part;
+  });
+  return () => text;
 }

@@ -1,0 +1,74 @@
+#!/usr/bin/env node
+/**
+ * The command `signalbox`. Runs the command line under Node 24: the Node at hand where it is new
+ * enough, else the one that the package `node` brought along. In the repository the command line runs
+ * from its TypeScript sources; installed as a package it runs from `dist/`, since Node strips no types
+ * under `node_modules`.
+ */
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { constants } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const LEAST_NODE = 24;
+
+if (Number.parseInt(process.versions.node, 10) >= LEAST_NODE) {
+  const { main } = await import(commandLine());
+  const code = await main(process.argv.slice(2));
+  if (typeof code === 'number') process.exitCode = code;
+} else {
+  runUnder(packagedNode());
+}
+
+/** The module of the command line: sources in the repository, built code in a package. */
+function commandLine() {
+  const built = new URL('../dist/server/cli/main.js', import.meta.url);
+  const source = new URL('../server/cli/main.ts', import.meta.url);
+  const installed = fileURLToPath(import.meta.url).includes(`${join('/', 'node_modules', '/')}`);
+  if (!installed && existsSync(source)) return source.href;
+  if (existsSync(built)) return built.href;
+  fail(`this copy of Signalbox holds no built code (${fileURLToPath(built)}): install it again`);
+}
+
+/** The path of the Node that came with the package `node`. */
+function packagedNode() {
+  const advice = `Signalbox needs Node ${LEAST_NODE} or later; this is ${process.version}`;
+  let folder;
+  try {
+    folder = dirname(createRequire(import.meta.url).resolve('node/package.json'));
+  } catch {
+    fail(
+      `${advice}. Run \`npm install\` here, which brings it along, or install Node ${LEAST_NODE}.`,
+    );
+  }
+  const path = join(folder, 'bin', process.platform === 'win32' ? 'node.exe' : 'node');
+  if (existsSync(path)) return path;
+  fail(
+    `${advice}, and the package "node" has no program for this machine yet. ` +
+      `Run \`npm rebuild node\` (install scripts must be allowed), or install Node ${LEAST_NODE}.`,
+  );
+}
+
+/** Runs this very command again under another Node; signals and the exit code pass through. */
+function runUnder(node) {
+  const child = spawn(node, [...process.execArgv, ...process.argv.slice(1)], { stdio: 'inherit' });
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR2']) {
+    // A terminal sends its signals to the child as well; once is enough.
+    const fromTerminal = process.stdin.isTTY && (signal === 'SIGINT' || signal === 'SIGQUIT');
+    process.on(signal, () => {
+      if (!fromTerminal) child.kill(signal);
+    });
+  }
+  child.on('error', (error) => fail(`${node} could not be started: ${error.message}`));
+  child.on('exit', (code, signal) => {
+    process.exit(signal ? 128 + constants.signals[signal] : (code ?? 1));
+  });
+}
+
+/** @returns {never} */
+function fail(message) {
+  process.stderr.write(`signalbox: ${message}\n`);
+  process.exit(1);
+}
