@@ -1,0 +1,52 @@
+/**
+ * Runs drills one after the other on an instance of their own and prints their scorecards. Exit code 0 where
+ * every bound was kept, 1 where one was missed.
+ */
+import { drillAssetCascade } from './asset-cascade.ts';
+import { drillDuplicateRuns } from './duplicate-runs.ts';
+import { freePort } from './free-port.ts';
+import { type DrillInstance, startInstance } from './instance.ts';
+import type { Tell } from './outcome.ts';
+import { drillPoolExhaustion } from './pool-exhaustion.ts';
+import { renderScorecards, type Scorecard } from './scorecard.ts';
+
+type Drill = (instance: DrillInstance, tell: Tell) => Promise<Scorecard[]>;
+
+export const DRILLS: Readonly<Record<string, Drill>> = {
+  'pool-exhaustion': drillPoolExhaustion,
+  'duplicate-runs': drillDuplicateRuns,
+  'asset-cascade': drillAssetCascade,
+};
+
+/**
+ * @param names keys of `DRILLS`, or `all`
+ * @returns the exit code: 0 all passed, 1 a bound was missed, 2 a name is not known
+ */
+export async function runDrills(
+  names: readonly string[],
+  options: { json: boolean },
+): Promise<number> {
+  const wanted = names.includes('all') || names.length === 0 ? Object.keys(DRILLS) : [...names];
+  const unknown = wanted.filter((name) => !(name in DRILLS));
+  if (unknown.length > 0) {
+    console.error(
+      `no such drill: ${unknown.join(', ')}; there are ${Object.keys(DRILLS).join(', ')} and all`,
+    );
+    return 2;
+  }
+  const tell: Tell = (line) => console.error(line);
+  tell('starting an instance for the drills');
+  const instance = await startInstance(await freePort());
+  const stopOnSignal = () => void instance.stop().then(() => process.exit(1));
+  process.once('SIGINT', stopOnSignal).once('SIGTERM', stopOnSignal);
+  try {
+    tell(`watch at ${instance.loginUrl}`);
+    const cards: Scorecard[] = [];
+    for (const name of wanted) cards.push(...((await DRILLS[name]?.(instance, tell)) ?? []));
+    console.log(options.json ? JSON.stringify({ drills: cards }) : renderScorecards(cards));
+    return cards.every((card) => card.passed) ? 0 : 1;
+  } finally {
+    process.off('SIGINT', stopOnSignal).off('SIGTERM', stopOnSignal);
+    await instance.stop();
+  }
+}
