@@ -55,6 +55,10 @@ export interface Collector {
     lagMs: number | null;
     spooledBytes: number;
   }>;
+  /** Events were appended to the source: copy them at once instead of at the next look. */
+  nudge(): void;
+  /** Applies the ClickHouse migrations; harmless when repeated. Waits for nothing: fails while ClickHouse is away. */
+  migrate(): Promise<readonly string[]>;
   start(): Promise<void>;
   stop(): Promise<void>;
 }
