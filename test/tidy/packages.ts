@@ -78,3 +78,31 @@ export function findLockedHosts(lockfile: string): Violation[] {
         : [],
     );
 }
+
+/**
+ * Packages for other platforms that the lockfile leaves out: `npm ci` refuses such a lockfile. It comes
+ * about where the registry that the lockfile was made with does not carry every platform's package.
+ */
+export function findMissingPlatforms(lockfile: string): Violation[] {
+  const { packages } = JSON.parse(lockfile) as {
+    packages: Record<string, { optionalDependencies?: Record<string, string> }>;
+  };
+  return Object.entries(packages).flatMap(([path, { optionalDependencies }]) =>
+    Object.keys(optionalDependencies ?? {})
+      .filter((name) => !isLocked(name, path, packages))
+      .map((name) => ({
+        path: 'package-lock.json',
+        message: `lacks ${name}, which ${path} names`,
+      })),
+  );
+}
+
+/** Whether the package is there where Node would look for it from `path`: beside it, or further out. */
+function isLocked(name: string, path: string, packages: object): boolean {
+  for (let folder = path; folder !== ''; ) {
+    if (`${folder}/node_modules/${name}` in packages) return true;
+    const outer = folder.lastIndexOf('/node_modules/');
+    folder = outer < 0 ? '' : folder.slice(0, outer);
+  }
+  return `node_modules/${name}` in packages;
+}

@@ -8,6 +8,7 @@ import { findBadNames } from './names.ts';
 import {
   findLockedHosts,
   findLooseVersions,
+  findMissingPlatforms,
   findUndeclaredPackages,
   findUnusedPackages,
 } from './packages.ts';
@@ -221,5 +222,13 @@ describe('packages', () => {
   it('refuses an address in the lockfile', () => {
     const line = '"resolved": "https://packages.example.org/pg.tgz"';
     expect(describeViolations(findLockedHosts(line))).toContain('package-lock.json:1');
+  });
+
+  it('refuses a lockfile that leaves a platform out', () => {
+    const chdb = { optionalDependencies: { 'lib-mac': '1.0.0', 'lib-linux': '1.0.0' } };
+    const locked = { 'node_modules/chdb': chdb, 'node_modules/lib-linux': {} };
+    const text = describeViolations(findMissingPlatforms(JSON.stringify({ packages: locked })));
+    expect(text).toContain('lacks lib-mac, which node_modules/chdb names');
+    expect(text).not.toContain('lib-linux,');
   });
 });

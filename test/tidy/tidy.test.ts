@@ -10,6 +10,7 @@ import { findBadNames } from './names.ts';
 import {
   findLockedHosts,
   findLooseVersions,
+  findMissingPlatforms,
   findUndeclaredPackages,
   findUnusedPackages,
   type Manifest,
@@ -81,4 +82,8 @@ it('declares every package where it is needed', () => {
 
 it('installs from any registry', () => {
   expectNone(findLockedHosts(read('package-lock.json')));
+});
+
+it('installs on every platform', () => {
+  expectNone(findMissingPlatforms(read('package-lock.json')));
 });
