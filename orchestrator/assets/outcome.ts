@@ -1,0 +1,27 @@
+/** What the end of an asset's task means for the asset: the words that dispatch hands over. */
+import type { AssetOutcome } from '../../domain/agent-protocol.ts';
+import type { RunError, TaskState } from '../../domain/run.ts';
+import type { EpochMs } from '../../domain/time.ts';
+
+/** The final end of an asset's task in a run; attempts that are retried are not told. */
+export interface AssetTaskEnd {
+  readonly assetKey: string;
+  readonly runId: string;
+  readonly workflow: string;
+  /** When the attempt ended. */
+  readonly at: EpochMs;
+  readonly state: Extract<
+    TaskState,
+    'succeeded' | 'failed' | 'cancelled' | 'skipped' | 'upstream-failed' | 'lost'
+  >;
+  /** What the asset's function returned. */
+  readonly result: unknown;
+  readonly outcome: AssetOutcome | null;
+  readonly error: RunError | null;
+  readonly dataInterval: { readonly start: EpochMs; readonly end: EpochMs } | null;
+}
+
+/** The first blocking check that did not pass, or null: such an asset has failed, whatever its function returned. */
+export function failedBlockingCheck(outcome: AssetOutcome | null | undefined): string | null {
+  return outcome?.checks.find((check) => check.blocking && !check.passed)?.name ?? null;
+}
