@@ -10,13 +10,14 @@
  *   POST /{sessionId}/once         begin | finish | fail of a `ctx.once` key
  *   GET  /{sessionId}/results/{runId}/{taskKey}    result of an upstream task
  *   GET  /{sessionId}/steps/{runId}                recorded steps of a flow, for its replay
- *   POST /{sessionId}/runs         start a subflow (idempotent under its key); GET /runs/{id} waits for its end
+ *   POST /{sessionId}/runs         start a subflow (idempotent under its key); GET /runs/{id}?waitMs= waits for its end
+ *   GET  /{sessionId}/assets/{key}                 newest value of an asset that another reads as its input
  *   POST /{sessionId}/stop         a clean end: what it holds is handed back at once
  *
  * An assignment carries a fencing token. Whatever speaks for an attempt carries it back, and is refused with
  * outcome `lease-lost` where the token is no longer the one that holds the task.
  */
-import type { RunError } from './run.ts';
+import type { Run, RunError } from './run.ts';
 
 /** A task handed to an agent. */
 export interface Assignment {
@@ -223,3 +224,74 @@ export type OnceReply =
   | { readonly outcome: 'held'; readonly retryInMs: number }
   | { readonly outcome: 'unknown' }
   | { readonly outcome: 'recorded' };
+
+/** Body of `heartbeat`. */
+export interface HeartbeatRequest {
+  readonly running: number;
+  readonly pools: readonly AgentPoolReport[];
+}
+
+/** Body of `POST steps`. */
+export interface StepsRequest {
+  readonly steps: readonly StepRecord[];
+}
+
+/** The first record under a key of a run stays; a second one is `already-recorded`. */
+export interface StepsReply {
+  readonly outcomes: readonly {
+    runId: string;
+    key: string;
+    outcome: 'recorded' | 'already-recorded' | 'lease-lost';
+  }[];
+}
+
+/** Answer to `GET steps/{runId}`. */
+export interface RecordedSteps {
+  readonly steps: readonly RecordedStep[];
+}
+
+export interface RecordedStep {
+  readonly key: string;
+  readonly state: string;
+  readonly result: unknown;
+  readonly error: unknown;
+}
+
+/** Body of `logs`; the answer is 204. `dropped` lines found no place in the agent's buffer. */
+export interface LogsRequest {
+  readonly lines: readonly LogLine[];
+  readonly dropped: number;
+}
+
+/** Answer to `GET results/{runId}/{taskKey}`. */
+export interface ResultReply {
+  readonly state: string;
+  readonly result: unknown;
+}
+
+/** Body of `POST runs`; the answer is the run. */
+export interface SubflowRequest {
+  readonly runId: string;
+  readonly token: string;
+  readonly key: string;
+  readonly workflow: string;
+  readonly parameters: Record<string, unknown>;
+}
+
+/** Answer to `GET runs/{id}?waitMs=`: the run as it is when it has ended, or when the wait is over. */
+export interface RunWaitReply {
+  readonly run: Run;
+  readonly result: unknown;
+}
+
+/** Answer to `GET assets/{key}`: null where the asset has no value yet. */
+export interface AssetValueReply {
+  readonly value: AssetValue | null;
+}
+
+export interface AssetValue {
+  readonly value: unknown;
+  /** True where a fallback serves it. */
+  readonly degraded: boolean;
+  readonly at: string;
+}
