@@ -115,6 +115,11 @@ export interface ExternalRunEvent {
   } | null;
   readonly inputs: readonly string[];
   readonly outputs: readonly ExternalOutput[];
+  /** Checks of assets that the run only read (a test job); nothing was materialized by them. */
+  readonly inputChecks?: readonly {
+    readonly assetKey: string;
+    readonly checks: readonly ExternalCheck[];
+  }[];
   readonly error: string | null;
   readonly owners: readonly string[];
   readonly businessKey: string;
@@ -124,11 +129,14 @@ export interface ExternalOutput {
   readonly assetKey: string;
   readonly rowCount: number | null;
   readonly metadata: Readonly<Record<string, unknown>>;
-  readonly checks: readonly {
-    name: string;
-    passed: boolean;
-    metadata: Readonly<Record<string, unknown>>;
-  }[];
+  readonly checks: readonly ExternalCheck[];
+}
+
+/** What a check (an assertion about data) said. */
+export interface ExternalCheck {
+  readonly name: string;
+  readonly passed: boolean;
+  readonly metadata: Readonly<Record<string, unknown>>;
 }
 
 /** Where understood events go. Idempotent: the same event twice changes nothing. */

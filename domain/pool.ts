@@ -12,6 +12,8 @@ export type PoolKind = (typeof POOL_KINDS)[number] | (string & {});
 /** A pool at a moment. `used + idle` are open; `waiting` stand in the queue. */
 export interface Pool {
   readonly name: string;
+  /** Service that the pool belongs to, where pools of different services may share a name (`otel`). */
+  readonly instance?: string;
   readonly kind: PoolKind;
   readonly used: number;
   readonly idle: number;
