@@ -5,12 +5,23 @@
  */
 import type { EventSource, ExternalRunSink } from '../domain/events.ts';
 import type { Clock } from '../domain/time.ts';
-import { type ClickHouseAccess, type Connection, connect, messageOf } from './clickhouse/connection.ts';
+import {
+  type ClickHouseAccess,
+  type Connection,
+  connect,
+  messageOf,
+} from './clickhouse/connection.ts';
 import { createFollower, type Follower } from './clickhouse/follow.ts';
 import { migrateClickHouse } from './clickhouse/migrate.ts';
 import { readPoolsSeen } from './clickhouse/pools-seen.ts';
 import { readRunLogs } from './clickhouse/run-logs.ts';
-import { heartbeatRow, incidentEventRow, logRow, poolSampleRow, TABLES } from './clickhouse/tables.ts';
+import {
+  heartbeatRow,
+  incidentEventRow,
+  logRow,
+  poolSampleRow,
+  TABLES,
+} from './clickhouse/tables.ts';
 import { createWriter, toRows, type Writer } from './clickhouse/writer.ts';
 import { createOwnPoolProbe, type OwnPool } from './probe/own-pools.ts';
 import { createServerProbes, type WatchedPostgres } from './probe/servers.ts';
@@ -114,7 +125,10 @@ interface Parts {
   readonly probes: readonly { start(): void; stop(): Promise<void> }[];
 }
 
-function lifecycle(options: CollectorOptions, parts: Parts): Pick<Collector, 'health' | 'start' | 'stop'> {
+function lifecycle(
+  options: CollectorOptions,
+  parts: Parts,
+): Pick<Collector, 'health' | 'start' | 'stop'> {
   const { connection, writer, follower, probes } = parts;
   return {
     async health() {

@@ -23,9 +23,7 @@ export interface Collector {
     request: { contentType: string; contentEncoding: string | null; body: Uint8Array },
   ): Promise<OtlpAnswer>;
   /** One OpenLineage event or an array; what is valid is kept, faults are told by index. */
-  receiveOpenLineage(
-    body: unknown,
-  ): Promise<{
+  receiveOpenLineage(body: unknown): Promise<{
     accepted: number;
     faults: readonly { index: number; path: string; message: string }[];
   }>;

@@ -90,5 +90,8 @@ export function keepConnection(server: string, url: string) {
 
 function unreachable(server: string, cause: unknown): SignalboxError {
   const reason = cause instanceof Error ? cause.message : String(cause);
-  return new SignalboxError('unavailable', `the watched server ${server} does not answer: ${reason}`);
+  return new SignalboxError(
+    'unavailable',
+    `the watched server ${server} does not answer: ${reason}`,
+  );
 }

@@ -106,7 +106,10 @@ async function compareAndSet(
   await client.query("SELECT pg_advisory_xact_lock(hashtext('signalbox role limit'))");
   const { rows } = await client.query<{ own: string }>('SELECT session_user::text AS own');
   if (rows[0]?.own === role) {
-    throw new SignalboxError('guardrail', `${role} is the probe's own role: it must not lock itself out`);
+    throw new SignalboxError(
+      'guardrail',
+      `${role} is the probe's own role: it must not lock itself out`,
+    );
   }
   const found = await roleLimit(client, role);
   if (found === limit) return { outcome: 'already-so', limit };

@@ -90,7 +90,10 @@ function leversOf(connections: ReadonlyMap<string, KeptConnection>): Collector['
     const connection = connections.get(server);
     if (connection) return connection;
     const known = [...connections.keys()].join(', ') || 'none';
-    throw new SignalboxError('not-found', `no watched server is named ${server} (watched: ${known})`);
+    throw new SignalboxError(
+      'not-found',
+      `no watched server is named ${server} (watched: ${known})`,
+    );
   };
   return {
     list: () => [...connections.keys()],

@@ -1,6 +1,7 @@
 /** Traces and logs from OTLP's JSON form. */
-import type { LogSink, Resource, Scope, Span, TraceSink } from './model.ts';
+
 import { JsonNode, parseJson } from './json-read.ts';
+import type { LogSink, Resource, Scope, Span, TraceSink } from './model.ts';
 import { valueText } from './value-text.ts';
 
 const SPAN_KINDS = ['UNSPECIFIED', 'INTERNAL', 'SERVER', 'CLIENT', 'PRODUCER', 'CONSUMER'].map(

@@ -23,9 +23,20 @@ const LONG_NUMBER = /[:[,]\s*-?\d{16}/;
 /** Parses the text; integers too long for a double stay exact, as text. */
 export function parseJson(text: string): unknown {
   if (!LONG_NUMBER.test(text)) return JSON.parse(text);
+  try {
+    return parseExactly(text);
+  } catch (error) {
+    // The walk over the values is recursive, unlike the parser.
+    if (error instanceof RangeError) throw new MalformedJsonError('', 'nested less deep');
+    throw error;
+  }
+}
+
+function parseExactly(text: string): unknown {
   return JSON.parse(text, (_key, value, context?: { source?: string }) => {
-    const exact = typeof value !== 'number' || Number.isSafeInteger(value) || !context?.source;
-    return exact || !/^-?\d+$/.test(context.source) ? value : context.source;
+    const source = context?.source;
+    const exact = typeof value !== 'number' || Number.isSafeInteger(value) || !source;
+    return exact || !/^-?\d+$/.test(source) ? value : source;
   });
 }
 
@@ -57,7 +68,9 @@ export class JsonNode {
   }
 
   nodes(name: string): JsonNode[] {
-    return this.list(name).map((item, index) => new JsonNode(item, `${this.path}/${name}/${index}`));
+    return this.list(name).map(
+      (item, index) => new JsonNode(item, `${this.path}/${name}/${index}`),
+    );
   }
 
   list(name: string): readonly unknown[] {

@@ -1,5 +1,12 @@
 /** What the three protobuf messages share: resource, scope, attributes and their values. */
-import { type AnyValue, type Attributes, EMPTY_RESOURCE, EMPTY_SCOPE, type Resource, type Scope } from './model.ts';
+import {
+  type AnyValue,
+  type Attributes,
+  EMPTY_RESOURCE,
+  EMPTY_SCOPE,
+  type Resource,
+  type Scope,
+} from './model.ts';
 import { valueText } from './value-text.ts';
 import type { WireReader } from './wire.ts';
 

@@ -1,5 +1,5 @@
 /** Data points of the five kinds of metrics from their wire format. */
-import { type Buckets, emptyPoint, type Exemplar, type Point } from './model.ts';
+import { type Buckets, type Exemplar, emptyPoint, type Point } from './model.ts';
 import { readKeyValue } from './protobuf-parts.ts';
 import type { WireReader } from './wire.ts';
 

@@ -3,9 +3,10 @@
  * cannot be kept (a time that no table can hold, an id of a wrong length) is refused and counted; the others
  * stay: that is OTLP's partial success.
  */
-import { attribute, attributesJson } from './value-text.ts';
-import type { Resource, Scope } from './model.ts';
+
 import type { Rows } from '../../clickhouse/lane.ts';
+import type { Resource, Scope } from './model.ts';
+import { attribute, attributesJson } from './value-text.ts';
 
 /** Earliest time that is taken for one: what is before stems from a clock or unit that is wrong. */
 const MIN_NS = BigInt(Date.UTC(1971, 0)) * 1_000_000n;
@@ -24,8 +25,8 @@ export function createRefusals() {
   const reasons = new Set<string>();
   let count = 0;
   return {
-    add(reason: string): void {
-      count += 1;
+    add(reason: string, items = 1): void {
+      count += items;
       if (reasons.size < MAX_REASONS) reasons.add(reason);
     },
     get count() {

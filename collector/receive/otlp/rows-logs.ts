@@ -1,7 +1,14 @@
 /** Log records as rows of `otel_logs`, field by field as the Collector's exporter writes them. */
 import { TABLES } from '../../clickhouse/tables.ts';
 import type { LogSink } from './model.ts';
-import { isStorable, type Refusals, type RowText, readId, resourceText, scopeText } from './row-text.ts';
+import {
+  isStorable,
+  type Refusals,
+  type RowText,
+  readId,
+  resourceText,
+  scopeText,
+} from './row-text.ts';
 import { attributesJson } from './value-text.ts';
 
 /**

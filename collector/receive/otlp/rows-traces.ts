@@ -1,7 +1,14 @@
 /** Spans as rows of `otel_traces`, field by field as the Collector's exporter writes them. */
 import { TABLES } from '../../clickhouse/tables.ts';
 import type { Span, SpanLink, TraceSink } from './model.ts';
-import { isStorable, type Refusals, type RowText, readId, resourceText, scopeText } from './row-text.ts';
+import {
+  isStorable,
+  type Refusals,
+  type RowText,
+  readId,
+  resourceText,
+  scopeText,
+} from './row-text.ts';
 import { attributesJson } from './value-text.ts';
 
 const KINDS = ['Unspecified', 'Internal', 'Server', 'Client', 'Producer', 'Consumer'];

@@ -55,14 +55,30 @@ function goString(text: string): string {
   return JSON.stringify(text).replace(/[<>&\u2028\u2029]/g, (char) => GO_ESCAPES[char] ?? char);
 }
 
-/** A JSON object of the attributes. */
+/** A JSON object of the attributes, keys in order, the last one where a key comes twice: as the exporter writes. */
 export function attributesJson(attributes: Attributes): string {
+  const pairs = inOrder(attributes) ? attributes : sorted(attributes);
   let json = '{';
-  for (let index = 0; index < attributes.length; index += 2) {
+  for (let index = 0; index < pairs.length; index += 2) {
     if (index > 0) json += ',';
-    json += `${JSON.stringify(attributes[index])}:${JSON.stringify(attributes[index + 1])}`;
+    json += `${JSON.stringify(pairs[index])}:${JSON.stringify(pairs[index + 1])}`;
   }
   return `${json}}`;
+}
+
+function inOrder(attributes: Attributes): boolean {
+  for (let index = 2; index < attributes.length; index += 2) {
+    if ((attributes[index - 2] ?? '') >= (attributes[index] ?? '')) return false;
+  }
+  return true;
+}
+
+function sorted(attributes: Attributes): Attributes {
+  const byKey = new Map<string, string>();
+  for (let index = 0; index < attributes.length; index += 2) {
+    byKey.set(attributes[index] ?? '', attributes[index + 1] ?? '');
+  }
+  return [...byKey].sort(([a], [b]) => (a < b ? -1 : 1)).flat();
 }
 
 /** The value of a key; '' where it is absent. */
