@@ -1,0 +1,68 @@
+/**
+ * How an agent talks to a server. One call is one attempt: what may be tried again throws a
+ * `ConnectionLost`, what the server refused throws a `SignalboxError`. Who calls decides how long to persist.
+ */
+import type {
+  AssetValue,
+  Assignment,
+  ClaimReply,
+  ClaimRequest,
+  CompleteReply,
+  Completion,
+  HeartbeatReply,
+  HeartbeatRequest,
+  LogsRequest,
+  OnceReply,
+  OnceRequest,
+  RecordedStep,
+  RegisterReply,
+  RegisterRequest,
+  ResultReply,
+  RunWaitReply,
+  StepRecord,
+  StepsReply,
+  SubflowRequest,
+} from '../../domain/agent-protocol.ts';
+import type { Run } from '../../domain/run.ts';
+
+/** An attempt that ended, with its JSON text: encoded once, measured by it, and sent as it is. */
+export interface EndedAttempt {
+  readonly assignment: Assignment;
+  readonly completion: Completion;
+  readonly json: string;
+}
+
+/** The answer was lost, or the server cannot work now; the call may have taken effect. */
+export class ConnectionLost extends Error {
+  override readonly name = 'ConnectionLost';
+  /** What the server asked to wait for, or 0. */
+  readonly retryAfterMs: number;
+
+  constructor(message: string, cause: unknown, retryAfterMs = 0) {
+    super(message, { cause });
+    this.retryAfterMs = retryAfterMs;
+  }
+}
+
+export interface Transport {
+  register(request: RegisterRequest): Promise<RegisterReply>;
+  claim(sessionId: string, request: ClaimRequest, signal: AbortSignal): Promise<ClaimReply>;
+  complete(sessionId: string, ended: readonly EndedAttempt[], take: number): Promise<CompleteReply>;
+  recordSteps(sessionId: string, steps: readonly StepRecord[]): Promise<StepsReply['outcomes']>;
+  heartbeat(sessionId: string, report: HeartbeatRequest): Promise<HeartbeatReply>;
+  logs(sessionId: string, request: LogsRequest): Promise<void>;
+  once(sessionId: string, request: OnceRequest): Promise<OnceReply>;
+  result(sessionId: string, runId: string, taskKey: string): Promise<ResultReply>;
+  steps(sessionId: string, runId: string): Promise<readonly RecordedStep[]>;
+  startSubflow(sessionId: string, request: SubflowRequest): Promise<Run>;
+  waitRun(
+    sessionId: string,
+    runId: string,
+    waitMs: number,
+    signal: AbortSignal,
+  ): Promise<RunWaitReply>;
+  assetValue(sessionId: string, assetKey: string): Promise<AssetValue | null>;
+  stop(sessionId: string): Promise<void>;
+  /** Closes connections; nothing can be sent afterwards. */
+  close(): Promise<void>;
+}

@@ -1,0 +1,37 @@
+/**
+ * What `workflow`, `flow` and `asset` make. It is told by a registered symbol and not by its class: a user's
+ * project may have installed a copy of the package of its own.
+ */
+import type { WorkflowDefinition } from '../../domain/agent-protocol.ts';
+
+export const DEFINITION = Symbol.for('signalbox.definition');
+
+/** Code of a task, a flow or an asset; what it is given depends on which of them it is. */
+export type Handler = (context: never, input: never) => unknown;
+
+/** A check of an asset as it runs. */
+export interface BoundCheck {
+  readonly name: string;
+  readonly blocking: boolean;
+  readonly run: (value: never, context: never) => unknown;
+}
+
+export interface Definition {
+  readonly [DEFINITION]: true;
+  readonly name: string;
+  /** As it is registered; the loader adds the file. */
+  readonly described: Omit<WorkflowDefinition, 'file'>;
+  readonly handlers: ReadonlyMap<string, Handler>;
+  /** Turns parameters into what a schema of a library makes of them; null where JSON is all there is. */
+  readonly parse: ((parameters: unknown) => unknown) | null;
+  readonly checks: readonly BoundCheck[];
+  /** Upstreams of an asset, with the name that the code gives each, if it does. */
+  readonly inputs: readonly { readonly key: string; readonly name: string | null }[];
+  /** Where it was made: stack of the call. */
+  readonly madeAt: string;
+}
+
+/** Whether a value is something that a workflow file defines. */
+export function isDefinition(value: unknown): value is Definition {
+  return typeof value === 'object' && value !== null && DEFINITION in value;
+}
