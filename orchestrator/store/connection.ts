@@ -1,0 +1,196 @@
+/**
+ * Connections to Postgres, in two pools. The hot one serves dispatch: its statements take arrays of many rows
+ * and must find them by index whatever the statistics say, so it plans generically and without the joins and
+ * scans that an empty table would tempt the planner into. The general one serves everything else.
+ *
+ * Statements are prepared once a connection, under a name for each text.
+ */
+import pg from 'pg';
+
+/** What runs statements: a pool, or the one connection of a transaction. */
+export interface Tx {
+  /** Rows as objects. bigint comes as text, timestamptz as Date. */
+  query<Row extends object>(sql: string, values?: readonly unknown[]): Promise<Row[]>;
+  /** Rows as arrays, for results of many rows. */
+  rows<Row extends readonly unknown[]>(sql: string, values?: readonly unknown[]): Promise<Row[]>;
+  /** Number of rows changed. */
+  execute(sql: string, values?: readonly unknown[]): Promise<number>;
+}
+
+export interface Db extends Tx {
+  /** One transaction; done again from the start after a deadlock or a serialization failure. */
+  transaction<T>(work: (tx: Tx) => Promise<T>): Promise<T>;
+}
+
+export interface Connection {
+  /** Dispatch: claims, completions, heartbeats. */
+  readonly hot: Db;
+  readonly db: Db;
+  /** A connection of its own that LISTENs; `onLost` is told once it is gone. */
+  listen(
+    channels: readonly string[],
+    onMessage: (channel: string, payload: string) => void,
+    onLost: () => void,
+  ): Promise<{ close(): Promise<void> }>;
+  close(): Promise<void>;
+}
+
+export interface ConnectionOptions {
+  readonly databaseUrl: string;
+  /** Connections of both pools together; 16 unless told. */
+  readonly poolSize?: number;
+  log(message: string): void;
+}
+
+const POOL_SIZE = 16;
+const STATEMENT_TIMEOUT_MS = 30_000;
+const TRANSACTION_ATTEMPTS = 6;
+/** Texts that get a name; beyond it they are sent unnamed, so that no connection collects plans without end. */
+const MAX_PREPARED = 400;
+const HOT_SETTINGS = [
+  'plan_cache_mode=force_generic_plan',
+  'enable_seqscan=off',
+  'enable_hashjoin=off',
+  'enable_mergejoin=off',
+  'jit=off',
+];
+const DEADLOCK = '40P01';
+const SERIALIZATION_FAILURE = '40001';
+
+/** Opens both pools. Nothing connects before the first statement. */
+export function connect(options: ConnectionOptions): Connection {
+  const size = Math.max(4, options.poolSize ?? POOL_SIZE);
+  const hot = makePool(options, Math.ceil(size / 2), HOT_SETTINGS);
+  const general = makePool(options, Math.floor(size / 2), []);
+  return {
+    hot: asDb(hot),
+    db: asDb(general),
+    listen: (channels, onMessage, onLost) => listen(options, channels, onMessage, onLost),
+    async close() {
+      await Promise.all([hot.end(), general.end()]);
+    },
+  };
+}
+
+function makePool(
+  { databaseUrl, log }: ConnectionOptions,
+  max: number,
+  settings: readonly string[],
+): pg.Pool {
+  const pool = new pg.Pool({
+    connectionString: databaseUrl,
+    max,
+    application_name: 'signalbox',
+    statement_timeout: STATEMENT_TIMEOUT_MS,
+    idle_in_transaction_session_timeout: 2 * STATEMENT_TIMEOUT_MS,
+    keepAlive: true,
+    ...(settings.length === 0
+      ? {}
+      : { options: settings.map((setting) => `-c ${setting}`).join(' ') }),
+  });
+  pool.on('error', (error) => log(`a connection to PostgreSQL broke: ${error.message}`));
+  return pool;
+}
+
+const names = new Map<string, string>();
+
+function nameOf(sql: string): string | undefined {
+  const known = names.get(sql);
+  if (known !== undefined || names.size >= MAX_PREPARED) return known;
+  const name = `signalbox_${names.size}`;
+  names.set(sql, name);
+  return name;
+}
+
+function asTx(client: Pick<pg.ClientBase, 'query'>): Tx {
+  const config = (text: string, values: readonly unknown[] | undefined) => {
+    const name = nameOf(text);
+    return { text, values: [...(values ?? [])], ...(name === undefined ? {} : { name }) };
+  };
+  return {
+    async query<Row extends object>(sql: string, values?: readonly unknown[]) {
+      const result = await client.query<Row>(config(sql, values));
+      return result.rows;
+    },
+    async rows<Row extends readonly unknown[]>(sql: string, values?: readonly unknown[]) {
+      const result = await client.query<unknown[]>({ ...config(sql, values), rowMode: 'array' });
+      return result.rows as unknown as Row[];
+    },
+    async execute(sql, values) {
+      const result = await client.query(config(sql, values));
+      return result.rowCount ?? 0;
+    },
+  };
+}
+
+function asDb(pool: pg.Pool): Db {
+  return {
+    ...asTx(pool as unknown as Pick<pg.ClientBase, 'query'>),
+    async transaction(work) {
+      for (let attempt = 1; ; attempt += 1) {
+        try {
+          return await once(pool, work);
+        } catch (error) {
+          if (attempt >= TRANSACTION_ATTEMPTS || !mayRepeat(error)) throw error;
+        }
+      }
+    },
+  };
+}
+
+async function once<T>(pool: pg.Pool, work: (tx: Tx) => Promise<T>): Promise<T> {
+  const client = await pool.connect();
+  let broken: Error | undefined;
+  try {
+    await client.query('BEGIN');
+    const result = await work(asTx(client));
+    await client.query('COMMIT');
+    return result;
+  } catch (error) {
+    await client.query('ROLLBACK').catch((cause: Error) => {
+      broken = cause;
+    });
+    throw error;
+  } finally {
+    client.release(broken);
+  }
+}
+
+function mayRepeat(error: unknown): boolean {
+  const code = sqlState(error);
+  return code === DEADLOCK || code === SERIALIZATION_FAILURE;
+}
+
+/** SQLSTATE of an error of PostgreSQL's; undefined for any other. */
+export function sqlState(error: unknown): string | undefined {
+  return error instanceof pg.DatabaseError ? error.code : undefined;
+}
+
+async function listen(
+  { databaseUrl }: ConnectionOptions,
+  channels: readonly string[],
+  onMessage: (channel: string, payload: string) => void,
+  onLost: () => void,
+): Promise<{ close(): Promise<void> }> {
+  const client = new pg.Client({
+    connectionString: databaseUrl,
+    application_name: 'signalbox-listen',
+    keepAlive: true,
+  });
+  let closing = false;
+  const lost = () => {
+    if (!closing) onLost();
+    closing = true;
+  };
+  client.on('error', lost);
+  client.on('end', lost);
+  client.on('notification', ({ channel, payload }) => onMessage(channel, payload ?? ''));
+  await client.connect();
+  for (const channel of channels) await client.query(`LISTEN ${pg.escapeIdentifier(channel)}`);
+  return {
+    async close() {
+      closing = true;
+      await client.end();
+    },
+  };
+}
