@@ -115,12 +115,16 @@ export interface RunbookContext {
 
 /** Gives an action durable steps: a call that is recorded as done is not made again after a crash. */
 export interface ActContext extends RunbookContext {
+  /** Scope for idempotency keys of what the action starts. */
+  readonly executionId: string;
   /** Runs `work` once under the key and records its result. */
   step<T>(key: string, work: () => Promise<T>): Promise<T>;
   /** Polls a condition until it holds or the limit is over; each poll sees the real state. */
   waitUntil(key: string, condition: () => Promise<boolean>, limitMs: number): Promise<boolean>;
   /** Records the outcome of a planned call in the execution and in the incident's timeline. */
   report(result: Omit<CallResult, 'at'>): Promise<void>;
+  /** The harm is contained though the cure goes on; stamps the incident's `mitigatedAt` the first time. */
+  mitigated(reason: string): Promise<void>;
 }
 
 export interface Runbook {
