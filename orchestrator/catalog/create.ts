@@ -7,11 +7,16 @@ import type { ConnectionBudget, Levers } from '../../domain/levers.ts';
 import type { Clock, EpochMs } from '../../domain/time.ts';
 import type { AssetTaskEnd } from '../assets/outcome.ts';
 import type { AssetService, PoolService, QueueService, Reconciler, WorkflowService } from '../service.ts';
+import type { AnnounceRuns, CreateRuns } from '../runs/trigger.ts';
 import type { Db, Tx } from '../store/connection.ts';
 
 export interface CatalogDeps {
   readonly db: Db;
   readonly clock: Clock;
+  readonly createRuns: CreateRuns;
+  readonly announceRuns: AnnounceRuns;
+  /** Parameters of a scheduled run: the defaults that the workflow's schema names. */
+  defaultParameters(schema: Readonly<Record<string, unknown>> | null): Record<string, unknown>;
   log(message: string): void;
   /** Tells listeners in this process; called after the commit. */
   changed(topic: 'run' | 'asset' | 'pool' | 'workflow', id: string): void;
