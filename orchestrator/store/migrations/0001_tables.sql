@@ -77,7 +77,9 @@ CREATE TABLE signalbox.run (
     finished_at       timestamptz,
     error             jsonb,
     -- Result of a flow, or of the last task of a workflow that has one last task.
-    result            jsonb
+    result            jsonb,
+    -- How each task ended (as in run_live.tasks), once the run has ended; null where all succeeded.
+    tasks             bytea
 ) WITH (fillfactor = 90);
 CREATE INDEX run_by_workflow ON signalbox.run (workflow, id DESC);
 CREATE INDEX run_by_state ON signalbox.run (state, id DESC);
@@ -98,40 +100,49 @@ CREATE TABLE signalbox.run_live (
     state             text NOT NULL,
     priority          smallint NOT NULL DEFAULT 0,
     tasks             bytea NOT NULL,
-    tasks_left        int NOT NULL,
-    tasks_failed      int NOT NULL DEFAULT 0,
     started_at        timestamptz,
+    -- Of the first task that failed.
+    error             jsonb,
     cancel_reason     text,
     cancelled_at      timestamptz
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 2000);
 ALTER TABLE signalbox.run_live ALTER COLUMN tasks SET STORAGE EXTERNAL;
 CREATE INDEX run_live_by_workflow ON signalbox.run_live (workflow);
 
-CREATE SEQUENCE signalbox.fencing_token CACHE 1000;
+-- Blocks of a million fencing tokens each; a server takes one at a time.
+CREATE SEQUENCE signalbox.token_block;
 
 -- A task that is ready, waits for its retry, or runs. Deleted when the attempt ends.
 CREATE TABLE signalbox.task_live (
     run_id        uuid NOT NULL,
     -- Index into the graph's tasks.
     task          int NOT NULL,
-    -- 1 ready, 2 running, 3 waits for its retry until available_at
+    -- 1 ready, 2 running, 3 waits for its retry until ready_at
     state         smallint NOT NULL,
     queue         text NOT NULL,
     priority      smallint NOT NULL,
     pool          text,
     pool_slots    smallint NOT NULL DEFAULT 1,
     attempt       smallint NOT NULL DEFAULT 1,
+    retries_left  smallint NOT NULL DEFAULT 0,
+    -- Attempts whose agent was lost; they cost no retry, but their number has a limit.
+    lost          smallint NOT NULL DEFAULT 0,
     session_id    bigint,
     token         bigint,
-    available_at  timestamptz NOT NULL,
+    -- Since when it is ready, or until when it waits for its retry.
     ready_at      timestamptz NOT NULL,
     started_at    timestamptz,
     cancel_reason text,
     PRIMARY KEY (run_id, task)
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 5000);
-CREATE INDEX task_live_ready ON signalbox.task_live (queue, priority DESC, ready_at) WHERE state = 1;
-CREATE INDEX task_live_retry ON signalbox.task_live (available_at) WHERE state = 3;
+-- What needs slots of a pool is claimed apart, so that a full pool is not in the way of the rest.
+CREATE INDEX task_live_ready ON signalbox.task_live (queue, priority DESC, ready_at)
+    WHERE state = 1 AND pool IS NULL;
+CREATE INDEX task_live_ready_pooled ON signalbox.task_live (queue, pool, priority DESC, ready_at)
+    WHERE state = 1 AND pool IS NOT NULL;
+CREATE INDEX task_live_retry ON signalbox.task_live (ready_at) WHERE state = 3;
 CREATE INDEX task_live_held ON signalbox.task_live (session_id) WHERE state = 2;
+CREATE INDEX task_live_cancelling ON signalbox.task_live (session_id) WHERE cancel_reason IS NOT NULL;
 CREATE INDEX task_live_pool ON signalbox.task_live (pool) WHERE pool IS NOT NULL AND state = 2;
 
 -- One row for each ended attempt, appended. state as in run_live.tasks, and 7 lost, 8 retried (failed, and
@@ -142,6 +153,8 @@ CREATE TABLE signalbox.task_log (
     attempt      smallint NOT NULL,
     state        smallint NOT NULL,
     agent        text,
+    -- Of the assignment, so that a completion that is sent twice is told from one that lost its lease.
+    token        bigint,
     ready_at     timestamptz,
     started_at   timestamptz,
     finished_at  timestamptz NOT NULL,
@@ -169,7 +182,8 @@ CREATE TABLE signalbox.event_batch (
     id        bigint GENERATED ALWAYS AS IDENTITY,
     xid       xid8 NOT NULL DEFAULT pg_current_xact_id(),
     at        timestamptz NOT NULL,
-    -- 'run' or 'asset': an array of RunEvent or AssetEvent without their ids.
+    -- 'run' or 'asset': an array of RunEvent or AssetEvent without their ids. 'change': what this orchestrator's
+    -- runs and tasks became, compact; the rest of each event is read from the run.
     kind      text NOT NULL,
     size      int NOT NULL,
     events    text NOT NULL,
