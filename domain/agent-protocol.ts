@@ -178,6 +178,8 @@ export interface ClaimRequest {
 
 export interface ClaimReply {
   readonly assignments: readonly Assignment[];
+  /** Cancellations that ended the wait; they stand in each heartbeat's answer as well, until the attempts end. */
+  readonly cancel?: HeartbeatReply['cancel'];
 }
 
 export interface CompleteRequest {
@@ -229,6 +231,11 @@ export type OnceReply =
 export interface HeartbeatRequest {
   readonly running: number;
   readonly pools: readonly AgentPoolReport[];
+  /**
+   * Tokens of all assignments that the agent holds. What the server takes for running here beyond them, for
+   * longer than a lease, was lost on its way (an answer that never arrived) and is given out anew.
+   */
+  readonly tokens?: readonly string[];
 }
 
 /** Body of `POST steps`. */

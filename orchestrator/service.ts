@@ -4,12 +4,12 @@
  */
 import type { Agent } from '../domain/agent.ts';
 import type {
-  AgentPoolReport,
   ClaimReply,
   ClaimRequest,
   CompleteReply,
   CompleteRequest,
   HeartbeatReply,
+  HeartbeatRequest,
   OnceReply,
   OnceRequest,
   RegisterReply,
@@ -171,10 +171,7 @@ export interface AgentService {
       outcome: 'recorded' | 'already-recorded' | 'lease-lost';
     }[]
   >;
-  heartbeat(
-    sessionId: string,
-    report: { running: number; pools: readonly AgentPoolReport[] },
-  ): Promise<HeartbeatReply>;
+  heartbeat(sessionId: string, report: HeartbeatRequest): Promise<HeartbeatReply>;
   once(sessionId: string, request: OnceRequest): Promise<OnceReply>;
   result(
     sessionId: string,
