@@ -32,6 +32,7 @@ const BATCH_SIZE = 20_000;
 const COMPARED_BATCH_SIZE = 1_000;
 const RETRY_FIRST_MS = 100;
 const RETRY_LARGEST_MS = 2_000;
+const STOP_LIMIT_MS = 3_000;
 
 export type Follower = ReturnType<typeof createFollower>;
 
@@ -136,7 +137,8 @@ export function createFollower(options: FollowerOptions) {
     async stop() {
       stopping.abort();
       wake();
-      await loop;
+      // A ClickHouse that hangs must not hold up the end; what is under way is recognized at the next start.
+      await Promise.race([loop, delay(STOP_LIMIT_MS, undefined, { ref: false })]);
       loop = undefined;
     },
   };

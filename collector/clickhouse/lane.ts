@@ -19,7 +19,7 @@ export interface Rows {
 }
 
 export interface LaneLimits {
-  /** How long rows wait for company. */
+  /** Least time from one batch to the next, in which rows gather; the first rows after a pause go at once. */
   readonly lingerMs: number;
   readonly maxRows: number;
   readonly maxBytes: number;
@@ -30,7 +30,7 @@ export interface LaneLimits {
 }
 
 export const LANE_LIMITS: LaneLimits = {
-  lingerMs: 200,
+  lingerMs: 100,
   maxRows: 50_000,
   maxBytes: 8 * 1024 * 1024,
   maxInFlight: 2,
@@ -70,6 +70,8 @@ export function createLane(options: LaneOptions) {
   let openBytes = 0;
   let inFlight = 0;
   let failing = false;
+  let closing = false;
+  let lastBatchAt = Number.NEGATIVE_INFINITY;
   let timer: NodeJS.Timeout | undefined;
   const idle: (() => void)[] = [];
 
@@ -88,9 +90,14 @@ export function createLane(options: LaneOptions) {
       open.push({ ...rows, resolve, reject });
       openRows += rows.count;
       openBytes += rows.body.length;
-      if (openRows >= limits.maxRows || openBytes >= limits.maxBytes) flush();
-      else timer ??= setTimeout(flush, limits.lingerMs);
+      schedule();
     });
+  }
+
+  function schedule(): void {
+    const full = openRows >= limits.maxRows || openBytes >= limits.maxBytes;
+    if (full || closing) flush();
+    else timer ??= setTimeout(flush, lastBatchAt + limits.lingerMs - performance.now());
   }
 
   function flush(): void {
@@ -102,10 +109,11 @@ export function createLane(options: LaneOptions) {
     openRows = 0;
     openBytes = 0;
     inFlight += 1;
+    lastBatchAt = performance.now();
     void commit(entries).finally(() => {
       for (const entry of entries) memory.used -= entry.body.length;
       inFlight -= 1;
-      if (open.length > 0) flush();
+      if (open.length > 0) schedule();
       else if (inFlight === 0) for (const wake of idle.splice(0)) wake();
     });
   }
@@ -135,7 +143,9 @@ export function createLane(options: LaneOptions) {
       } catch (error) {
         if (error instanceof RefusedDataError) throw error;
         failing = true;
-        if (performance.now() + waitMs >= deadline) return await options.onFailure(batch, error);
+        if (closing || performance.now() + waitMs >= deadline) {
+          return await options.onFailure(batch, error);
+        }
         await delay(waitMs);
       }
     }
@@ -143,8 +153,9 @@ export function createLane(options: LaneOptions) {
 
   return {
     add,
-    /** Sends what is there at once and waits until nothing is under way. */
+    /** The end: sends what is there at once, tries nothing again, and waits until nothing is under way. */
     async drain(): Promise<void> {
+      closing = true;
       flush();
       if (inFlight > 0 || open.length > 0) {
         await new Promise<void>((resolve) => idle.push(resolve));

@@ -1,4 +1,7 @@
-/** Pools as they were last seen: the newest sample of each instance, summed over the instances of a pool. */
+/**
+ * Pools as they were last seen: the newest sample of each instance, summed over the instances of a pool. For pools
+ * told by OTLP the instance is the service, and pools of different services are different pools.
+ */
 import type { QueryRows } from '../../domain/finding.ts';
 import type { Pool } from '../../domain/pool.ts';
 import type { AskClickHouse } from './stored-events.ts';
@@ -18,12 +21,12 @@ WITH newest AS (
   WHERE at > fromUnixTimestamp64Milli({now:Int64}) - INTERVAL {poolSilent:UInt32} SECOND
   GROUP BY pool, kind, instance
 )
-SELECT pool, kind, sum(used) AS used_sum, sum(idle) AS idle_sum, sum(waiting) AS waiting_sum,
+SELECT pool, kind, if(kind = 'otel', instance, '') AS service, sum(used) AS used_sum, sum(idle) AS idle_sum, sum(waiting) AS waiting_sum,
        sum(ceiling) AS max_sum, toUnixTimestamp64Milli(max(last)) AS last_at
-FROM (SELECT *, max(last) OVER (PARTITION BY pool, kind) AS pool_last FROM newest)
+FROM (SELECT *, max(last) OVER (PARTITION BY pool, kind, if(kind = 'otel', instance, '')) AS pool_last FROM newest)
 WHERE last > pool_last - INTERVAL {instanceSilent:UInt32} SECOND
-GROUP BY pool, kind
-ORDER BY pool, kind`;
+GROUP BY pool, kind, service
+ORDER BY pool, kind, service`;
 
 /** Newest state of every pool that was seen within the last hour. */
 export async function readPoolsSeen(ask: AskClickHouse, nowMs: number): Promise<readonly Pool[]> {
@@ -40,8 +43,10 @@ export async function readPoolsSeen(ask: AskClickHouse, nowMs: number): Promise<
 
 function toPool(row: QueryRows[number]): Pool {
   const max = Number(row['max_sum']);
+  const service = String(row['service']);
   return {
     name: String(row['pool']),
+    ...(service === '' ? {} : { instance: service }),
     kind: String(row['kind']),
     used: Number(row['used_sum']),
     idle: Number(row['idle_sum']),

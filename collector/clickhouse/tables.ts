@@ -83,6 +83,31 @@ export function heartbeatRow(sample: HeartbeatSample) {
   };
 }
 
+/** An OpenLineage event as it came, with what it names in columns. */
+export function lineageEventRow(event: {
+  at: number;
+  receivedMs: number;
+  type: string;
+  jobNamespace: string;
+  jobName: string;
+  runId: string;
+  inputs: readonly string[];
+  outputs: readonly string[];
+  event: string;
+}) {
+  return {
+    at: event.at,
+    received_at: event.receivedMs,
+    type: event.type,
+    job_namespace: event.jobNamespace,
+    job_name: event.jobName,
+    run_id: event.runId,
+    inputs: event.inputs,
+    outputs: event.outputs,
+    event: event.event,
+  };
+}
+
 /** An event of an incident's timeline; what has no column goes into `detail`. */
 export function incidentEventRow(event: Readonly<Record<string, unknown>>, nowMs: number) {
   const { at, incidentId, number, kind, status, severity, type, reason, actor, detail } = event;
