@@ -16,7 +16,7 @@ test(
     const { drills } = JSON.parse(drill.stdout()) as { drills: Scorecard[] };
     const missed = drills.flatMap((card) =>
       card.checks
-        .filter((one) => !one.passed)
+        .filter((one) => !one.ok)
         .map((one) => `${card.drill} ${card.variant}: ${one.name} (${one.detail})`),
     );
     expect(missed).toEqual([]);
