@@ -14,12 +14,14 @@ export type PostgresProcessMessage = { url: string } | { error: string };
 
 const USER = 'postgres';
 const PASSWORD = 'test';
+/** First argument: `max_connections`, for tests that fill a server of their own. */
+const MAX_CONNECTIONS = process.argv[2] ?? '300';
 
 /** Settings of a cluster whose data may be lost at any time. */
 const POSTGRES_FLAGS = [
   ...['-c', 'fsync=off'],
   ...['-c', 'full_page_writes=off'],
-  ...['-c', 'max_connections=300'],
+  ...['-c', `max_connections=${MAX_CONNECTIONS}`],
   ...['-c', 'shared_buffers=128MB'],
   ...['-c', 'listen_addresses=127.0.0.1'],
   ...['-c', 'unix_socket_directories='],
