@@ -35,3 +35,8 @@ export interface Definition {
 export function isDefinition(value: unknown): value is Definition {
   return typeof value === 'object' && value !== null && DEFINITION in value;
 }
+
+/** The stack of the present call, a few frames of it. */
+export function stackHere(): string {
+  return new Error('here').stack ?? '';
+}

@@ -1,5 +1,10 @@
+/**
+ * What an agent can run, by name. A file is imported when the first of its tasks is to run: an agent of thousands
+ * of workflows starts at once and holds in memory what it uses.
+ */
 import type { WorkflowDefinition, WorkflowFileError } from '../../domain/agent-protocol.ts';
 import type { Definition } from './definition.ts';
+import { type ImportedFile, importFile } from './import-file.ts';
 import type { LoadedWorkflows } from './load.ts';
 
 /** What an agent can run. */
@@ -13,7 +18,60 @@ export interface AgentDefinitions {
 }
 
 /** Definitions that are at hand as objects: those of the product itself, or of a test. */
-export declare function definitionsOf(definitions: readonly Definition[]): AgentDefinitions;
+export function definitionsOf(
+  definitions: readonly Definition[],
+  exportNames: Readonly<Record<string, string>> = {},
+): AgentDefinitions {
+  const byName = new Map(definitions.map((definition) => [definition.name, definition]));
+  return {
+    definitions: definitions.map((definition) => ({ ...definition.described, file: '' })),
+    fileErrors: [],
+    find: (name) => byName.get(name),
+    exportNames: async (assetKey) => {
+      const name = exportNames[assetKey];
+      return name === undefined ? [] : [name];
+    },
+  };
+}
 
-/** Definitions out of files; a file is imported when the first of its tasks is to run. */
-export declare function registryOf(loaded: LoadedWorkflows): AgentDefinitions;
+/**
+ * Definitions out of files.
+ * @param generation 0 for the first reading in this process, and one more for each that follows a change
+ */
+export function registryOf(loaded: LoadedWorkflows, generation = 0): AgentDefinitions {
+  const imports = new Map<string, Promise<ImportedFile>>();
+  const byName = new Map<string, Definition>();
+
+  function importOnce(path: string): Promise<ImportedFile> {
+    const known = imports.get(path);
+    if (known) return known;
+    const importing = importFile(path, generation);
+    imports.set(path, importing);
+    return importing;
+  }
+
+  async function findIn(path: string, name: string): Promise<Definition | undefined> {
+    const { definitions } = await importOnce(path);
+    for (const definition of definitions) {
+      if (loaded.paths.get(definition.name) === path) byName.set(definition.name, definition);
+    }
+    return byName.get(name);
+  }
+
+  return {
+    definitions: loaded.definitions,
+    fileErrors: loaded.errors,
+    find(name) {
+      const found = byName.get(name);
+      if (found) return found;
+      const path = loaded.paths.get(name);
+      return path === undefined ? undefined : findIn(path, name);
+    },
+    async exportNames(assetKey) {
+      const path = loaded.paths.get(assetKey);
+      if (path === undefined) return [];
+      const { exportNames } = await importOnce(path);
+      return [...exportNames].flatMap(([{ name }, names]) => (name === assetKey ? names : []));
+    },
+  };
+}

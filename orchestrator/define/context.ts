@@ -1,0 +1,149 @@
+/** What a user's code is given while it runs. */
+import type { DataInterval, Run } from '../../domain/run.ts';
+
+/** Writes to the run's log, which the console and `runs logs` show. */
+export interface TaskLog {
+  debug(message: string, attributes?: Readonly<Record<string, unknown>>): void;
+  info(message: string, attributes?: Readonly<Record<string, unknown>>): void;
+  warn(message: string, attributes?: Readonly<Record<string, unknown>>): void;
+  error(message: string, attributes?: Readonly<Record<string, unknown>>): void;
+}
+
+export interface OnceOptions {
+  /**
+   * Where a process died between the effect and its record: `repeat` (the default) does the work again under
+   * the same key, `stop` fails without retries until a human has settled the key.
+   */
+  readonly onUnknown?: 'repeat' | 'stop';
+}
+
+declare const RESULT: unique symbol;
+
+/** A task of a workflow, as other tasks name it; carries the type of its result. */
+export interface TaskRef<T = unknown> {
+  readonly key: string;
+  readonly [RESULT]?: T;
+}
+
+export interface RunContext<P> {
+  /** Parameters of the run, checked against the schema, defaults filled in. */
+  readonly parameters: P;
+  /** The moment that the run is for, RFC 3339; null for a run by hand without one. */
+  readonly logicalDate: string | null;
+  /** The time that the run's data is from; without a schedule it is empty, at the logical date or the start. */
+  readonly dataInterval: DataInterval;
+  readonly runId: string;
+  readonly attempt: number;
+  /** Aborted on cancellation, timeout, and loss of the lease; `signal.reason` says which. */
+  readonly signal: AbortSignal;
+  readonly log: TaskLog;
+  /**
+   * Does the work under a business key, one holder at a time, and shares its result with whoever asks for the
+   * key later, other runs included. The key is handed to `work`, to be passed on to what deduplicates by keys.
+   */
+  once<T>(
+    key: string,
+    work: (key: string) => T | Promise<T>,
+    options?: OnceOptions,
+  ): Promise<Awaited<T>>;
+}
+
+export interface TaskContext<P = Record<string, unknown>> extends RunContext<P> {
+  /** Result of a task that this one comes after. */
+  result<T>(task: TaskRef<T>): Promise<T>;
+}
+
+export interface StepOptions {
+  /** Tries after the first one; 0 unless told. */
+  readonly retries?: number;
+  /** Before each retry; 1 s unless told. */
+  readonly retryDelay?: string | number;
+  /** Longest time of one try. */
+  readonly timeout?: string | number;
+}
+
+export interface StepContext {
+  /** Aborted with the flow, and when the step's own timeout is over. */
+  readonly signal: AbortSignal;
+  readonly attempt: number;
+}
+
+export interface SubflowOptions {
+  /** Tells two subflows of the same workflow apart; the workflow's name unless told. */
+  readonly key?: string;
+}
+
+export interface WaitOptions {
+  /** Gives up after this time; without it the flow's own timeout is the limit. */
+  readonly timeout?: string | number;
+  /** Time between two looks; 1 s unless told. */
+  readonly every?: string | number;
+}
+
+/** Names the result of a workflow that `subflow` starts. */
+export interface FlowRef<P = unknown, R = unknown> {
+  readonly name: string;
+  readonly [RESULT]?: [P, R];
+}
+
+export interface FlowContext<P = Record<string, unknown>> extends RunContext<P> {
+  /**
+   * Does the work once and records its result: after a crash the flow runs again from its start, and a
+   * recorded step gives its result without running. A key is used once in an execution.
+   */
+  step<T>(
+    key: string,
+    work: (step: StepContext) => T | Promise<T>,
+    options?: StepOptions,
+  ): Promise<Awaited<T>>;
+  /** Sleeps through crashes: the moment of waking is recorded. */
+  sleep(key: string, duration: string | number): Promise<void>;
+  /** Looks until the condition holds (true) or the time is over (false); the outcome is recorded. */
+  waitUntil(
+    key: string,
+    condition: () => boolean | Promise<boolean>,
+    options?: WaitOptions,
+  ): Promise<boolean>;
+  /**
+   * Runs another workflow, once under its key, and gives its result.
+   * @throws SubflowError where its run did not succeed
+   */
+  subflow<R>(
+    workflow: string | FlowRef<never, R>,
+    parameters?: Readonly<Record<string, unknown>>,
+    options?: SubflowOptions,
+  ): Promise<R>;
+}
+
+export interface AssetContext extends RunContext<Record<string, unknown>> {
+  /** Adds to what is recorded with this version: facts for the catalog, and how new the newest data is. */
+  record(version: {
+    readonly metadata?: Readonly<Record<string, unknown>>;
+    readonly eventTime?: string | Date;
+  }): void;
+  /** Whether an upstream is served by a fallback at this moment. */
+  degraded(input: string): boolean;
+}
+
+/** A failure that retries cannot mend: the task fails at once. */
+export class NoRetryError extends Error {
+  override readonly name: string = 'NoRetryError';
+}
+
+/** A subflow's run ended otherwise than succeeded. */
+export class SubflowError extends Error {
+  override readonly name = 'SubflowError';
+  readonly run: Run;
+
+  constructor(run: Run) {
+    super(
+      `${run.workflow} (run ${run.id}) ended ${run.state}${run.error ? `: ${run.error.message}` : ''}`,
+    );
+    this.run = run;
+  }
+}
+
+/** A time limit of a task or step was over. */
+export class TimeLimitError extends Error {
+  override readonly name = 'TimeLimitError';
+}

@@ -1,0 +1,69 @@
+import type { FlowContext, FlowRef } from './context.ts';
+import { DEFINITION, type Definition, stackHere } from './definition.ts';
+import { DefinitionError, inDefinition, name as readName, readOptions } from './options.ts';
+import { type ParameterSchema, type Parameters, readSchema } from './parameters.ts';
+import { scheduleOf } from './schedule.ts';
+import {
+  type AttemptOptions,
+  attemptReaders,
+  type JobOptions,
+  jobReaders,
+  taskDefinition,
+} from './task-options.ts';
+
+/** Key of the one task that a flow is. */
+export const FLOW_TASK = 'flow';
+
+export interface FlowOptions<S extends ParameterSchema> extends JobOptions, AttemptOptions {
+  /** JSON Schema of the parameters, or a TypeBox or Zod schema. */
+  readonly parameters?: S;
+}
+
+/** A workflow in plain code, with durable steps. */
+export interface Flow<P = unknown, R = unknown> extends Definition, FlowRef<P, R> {
+  readonly name: string;
+}
+
+/**
+ * Defines a flow: plain code whose `ctx.step` calls are recorded, so that it goes on after a crash where it was.
+ * Between its steps the code must do the same each time it runs.
+ */
+export function flow<const S extends ParameterSchema = { type: 'object' }, R = unknown>(
+  name: string,
+  options: FlowOptions<S>,
+  handler: (ctx: FlowContext<Parameters<S>>, parameters: Parameters<S>) => R | Promise<R>,
+): Flow<Parameters<S>, R> {
+  return inDefinition(`flow ${JSON.stringify(name)}`, () => {
+    readName(name);
+    if (typeof handler !== 'function') {
+      throw new DefinitionError('a function is needed after the options');
+    }
+    const { parameters, ...read } = readOptions(options, {
+      ...jobReaders,
+      ...attemptReaders,
+      parameters: readSchema,
+    });
+    return {
+      [DEFINITION]: true,
+      name,
+      described: {
+        name,
+        kind: 'flow',
+        ...(read.description === null ? {} : { description: read.description }),
+        tags: read.tags,
+        owners: read.owners,
+        schedule: scheduleOf(read),
+        parameters: parameters.jsonSchema,
+        queue: read.queue,
+        maxActiveRuns: read.maxActiveRuns,
+        tasks: [taskDefinition(FLOW_TASK, [], read)],
+        asset: null,
+      },
+      handlers: new Map([[FLOW_TASK, handler]]),
+      parse: parameters.parse,
+      checks: [],
+      inputs: [],
+      madeAt: stackHere(),
+    };
+  });
+}

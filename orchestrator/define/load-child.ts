@@ -1,0 +1,73 @@
+/**
+ * The child process that reads workflow files for `load.ts`. It says which file it starts before it imports it,
+ * in a write that is done when it returns: where the process dies or hangs, its parent knows which file did it.
+ */
+import { writeSync } from 'node:fs';
+import { text } from 'node:stream/consumers';
+import { pathToFileURL } from 'node:url';
+import type { WorkflowDefinition } from '../../domain/agent-protocol.ts';
+import { checkSchema } from './check-schema.ts';
+import type { WorkflowFile } from './files.ts';
+import { importFile, isMadeIn } from './import-file.ts';
+
+/** What the parent writes to standard input. */
+export interface LoadOrder {
+  readonly files: readonly WorkflowFile[];
+  /** All workflow files there are, as paths. */
+  readonly all: readonly string[];
+}
+
+/** What the child answers, one JSON text a line. */
+export type LoadLine =
+  | { readonly begin: number }
+  | { readonly end: number; readonly definitions: readonly WorkflowDefinition[] }
+  | { readonly end: number; readonly error: string };
+
+const ANSWERS = 3;
+const STACK_FRAMES = 30;
+
+function tell(line: LoadLine): void {
+  writeSync(ANSWERS, `${JSON.stringify(line)}\n`);
+}
+
+async function main(): Promise<void> {
+  Error.stackTraceLimit = STACK_FRAMES;
+  // A promise that a file left behind must not end the reading of the others.
+  process.on('unhandledRejection', () => undefined);
+  process.on('uncaughtException', () => undefined);
+  const order = JSON.parse(await text(process.stdin)) as LoadOrder;
+  const all = new Set(order.all.map((path) => pathToFileURL(path).href));
+  for (const [index, file] of order.files.entries()) {
+    tell({ begin: index });
+    try {
+      tell({ end: index, definitions: await read(file, all) });
+    } catch (error) {
+      tell({ end: index, error: describe(error, file.path) });
+    }
+  }
+  process.exit(0);
+}
+
+async function read(
+  file: WorkflowFile,
+  all: ReadonlySet<string>,
+): Promise<readonly WorkflowDefinition[]> {
+  const { definitions } = await importFile(file.path, 0);
+  const own = definitions.filter((definition) => isMadeIn(definition, file.path, all));
+  return own.map((definition) => {
+    checkSchema(definition);
+    return { ...definition.described, file: file.shown };
+  });
+}
+
+/** Message and place of an error, as who wrote the file needs it. */
+function describe(error: unknown, path: string): string {
+  if (!(error instanceof Error)) return `it threw ${String(error)}`;
+  const url = pathToFileURL(path).href;
+  const place = error.stack?.split('\n').find((line) => line.includes(url));
+  const at = place === undefined ? null : /:(\d+(?::\d+)?)\)?\s*$/.exec(place);
+  const name = error.name === 'DefinitionError' ? '' : `${error.name}: `;
+  return `${name}${error.message}${at === null ? '' : ` (line ${at[1]})`}`;
+}
+
+await main();

@@ -1,0 +1,148 @@
+/**
+ * Parameters by schema. JSON Schema is what is stored and checked; schemas of TypeBox are that already, and
+ * those of Zod and of other libraries are turned into it by the Standard JSON Schema interface. The types of
+ * the parameters follow from the schema in each case.
+ */
+import type { Static, TSchema } from 'typebox';
+import { DefinitionError } from './options.ts';
+
+/** Part of the Standard Schema interface (https://standardschema.dev), which Zod, Valibot and ArkType share. */
+interface StandardSchema<Output> {
+  readonly '~standard': {
+    readonly validate: (value: unknown) => unknown;
+    readonly types?: { readonly output: Output } | undefined;
+  };
+}
+
+/** A JSON Schema, or a schema object of TypeBox or Zod. */
+export type ParameterSchema = object;
+
+/** The type of the parameters that a schema admits, defaults filled in. */
+export type Parameters<S> =
+  S extends StandardSchema<infer Output>
+    ? Output
+    : S extends { readonly '~kind': string } & TSchema
+      ? Static<S>
+      : S extends { readonly static: infer Output }
+        ? Output
+        : FromJsonSchema<S>;
+
+type FromJsonSchema<S> = S extends { readonly const: infer Value }
+  ? Value
+  : S extends { readonly enum: readonly (infer Value)[] }
+    ? Value
+    : S extends { readonly anyOf: readonly (infer Part)[] }
+      ? OneOf<Part>
+      : S extends { readonly oneOf: readonly (infer Part)[] }
+        ? OneOf<Part>
+        : S extends { readonly type: infer Type }
+          ? FromType<S, Type extends readonly (infer One)[] ? One : Type>
+          : unknown;
+
+type OneOf<Part> = Part extends unknown ? FromJsonSchema<Part> : never;
+
+type FromType<S, Type> = Type extends 'string'
+  ? string
+  : Type extends 'number' | 'integer'
+    ? number
+    : Type extends 'boolean'
+      ? boolean
+      : Type extends 'null'
+        ? null
+        : Type extends 'array'
+          ? S extends { readonly items: infer Items }
+            ? FromJsonSchema<Items>[]
+            : unknown[]
+          : Type extends 'object'
+            ? S extends { readonly properties: infer Properties }
+              ? FromProperties<S, Properties>
+              : Record<string, unknown>
+            : unknown;
+
+type FromProperties<S, Properties> = Flat<
+  {
+    -readonly [K in keyof Properties as K extends Given<S, Properties> ? K : never]: FromJsonSchema<
+      Properties[K]
+    >;
+  } & {
+    -readonly [K in keyof Properties as K extends Given<S, Properties>
+      ? never
+      : K]?: FromJsonSchema<Properties[K]>;
+  }
+>;
+
+/** Properties that are always there: those required, and those with a default. */
+type Given<S, Properties> =
+  | (S extends { readonly required: readonly (infer Name)[] } ? Name : never)
+  | {
+      [K in keyof Properties]: Properties[K] extends { readonly default: unknown } ? K : never;
+    }[keyof Properties];
+
+type Flat<T> = { [K in keyof T]: T[K] };
+
+/** A schema as it is stored, and what turns JSON into the values that the library's types promise. */
+export interface ReadSchema {
+  readonly jsonSchema: Readonly<Record<string, unknown>> | null;
+  readonly parse: ((parameters: unknown) => unknown) | null;
+}
+
+const TARGET = { target: 'draft-2020-12' } as const;
+
+/** @throws DefinitionError where the value is no schema of an object */
+export function readSchema(schema: unknown): ReadSchema {
+  if (schema === undefined) return { jsonSchema: null, parse: null };
+  if (!isRecord(schema)) throw new DefinitionError('parameters: a schema is needed');
+  const standard = isRecord(schema['~standard']) ? schema['~standard'] : null;
+  const json = standard === null ? schema : standardToJson(schema, standard);
+  const jsonSchema = plainObject(json);
+  if (jsonSchema.type !== 'object') {
+    throw new DefinitionError('parameters: the schema must be of type "object"');
+  }
+  return { jsonSchema, parse: standard === null ? null : parserOf(standard) };
+}
+
+function standardToJson(
+  schema: Record<string, unknown>,
+  standard: Record<string, unknown>,
+): unknown {
+  if (isRecord(standard.jsonSchema) && typeof standard.jsonSchema.input === 'function') {
+    return standard.jsonSchema.input(TARGET);
+  }
+  if (typeof schema.toJSONSchema === 'function') return schema.toJSONSchema({ io: 'input' });
+  throw new DefinitionError(
+    'parameters: this schema library gives no JSON Schema (it needs the Standard JSON Schema interface)',
+  );
+}
+
+/** Drops what is not JSON (symbols, functions of TypeBox) and refuses what cannot be. */
+function plainObject(value: unknown): Record<string, unknown> {
+  try {
+    const plain: unknown = JSON.parse(JSON.stringify(value));
+    if (isRecord(plain)) return plain;
+  } catch (error) {
+    throw new DefinitionError(`parameters: the schema is not JSON: ${String(error)}`);
+  }
+  throw new DefinitionError('parameters: a schema is needed');
+}
+
+function parserOf(standard: Record<string, unknown>): (parameters: unknown) => unknown {
+  const { validate } = standard;
+  if (typeof validate !== 'function') {
+    throw new DefinitionError('parameters: the schema cannot validate');
+  }
+  return async (parameters) => {
+    const outcome: unknown = await validate(parameters);
+    if (!isRecord(outcome)) return parameters;
+    if (Array.isArray(outcome.issues)) {
+      const issues = outcome.issues.map((issue: unknown) =>
+        isRecord(issue) ? String(issue.message) : String(issue),
+      );
+      throw new DefinitionError(`the parameters do not match the schema: ${issues.join('; ')}`);
+    }
+    return outcome.value;
+  };
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return (typeof value === 'object' || typeof value === 'function') && value !== null;
+}

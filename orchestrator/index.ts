@@ -1,0 +1,40 @@
+/** The package `signalbox` as users write workflows with it. */
+export { type Asset, type AssetOptions, asset, type FreshnessOptions } from './define/asset.ts';
+export {
+  type Check,
+  type CheckContext,
+  type CheckOptions,
+  type CheckOutcome,
+  check,
+} from './define/check.ts';
+export {
+  type AssetContext,
+  type FlowContext,
+  NoRetryError,
+  type OnceOptions,
+  type StepContext,
+  type StepOptions,
+  SubflowError,
+  type SubflowOptions,
+  type TaskContext,
+  type TaskLog,
+  type TaskRef,
+  TimeLimitError,
+  type WaitOptions,
+} from './define/context.ts';
+export { type Flow, type FlowOptions, flow } from './define/flow.ts';
+export { DefinitionError } from './define/options.ts';
+export type { ParameterSchema, Parameters } from './define/parameters.ts';
+export {
+  type TaskOptions,
+  type Workflow,
+  type WorkflowBuilder,
+  type WorkflowOptions,
+  workflow,
+} from './define/workflow.ts';
+export { onceIn } from './once-in.ts';
+export {
+  type PostgresPool,
+  type PostgresPoolOptions,
+  postgresPool,
+} from './pools/postgres-pool.ts';
