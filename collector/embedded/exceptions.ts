@@ -21,6 +21,12 @@ export const ERROR_CODES = {
   CHECKSUM_DOESNT_MATCH: 40,
   TOO_MANY_SIMULTANEOUS_QUERIES: 202,
   LOGICAL_ERROR: 49,
+  NOT_ENOUGH_SPACE: 243,
+  HTTP_LENGTH_REQUIRED: 381,
+  UNKNOWN_COMPRESSION_METHOD: 89,
+  TOO_MANY_ROWS_OR_BYTES: 396,
+  CANNOT_PARSE_QUERY_PARAMETER: 457,
+  UNKNOWN_FORMAT: 73,
 } as const;
 
 export type ErrorName = keyof typeof ERROR_CODES;
@@ -76,7 +82,7 @@ const STATUS_OF: readonly (readonly [status: number, codes: readonly number[]])[
   [413, [229]],
   [415, [779]],
   [501, [48]],
-  [503, [76, 209, 439]],
+  [503, [76, 202, 209, 439]],
 ];
 
 /** The HTTP status that goes with a code. */

@@ -7,8 +7,10 @@ import { isMark, isWord, type Token, tokens } from './sql-text.ts';
 
 /** An INSERT whose rows follow its text. */
 export interface InsertHead {
-  /** `INSERT INTO t (a, b) SETTINGS …`, without FORMAT. */
+  /** `INSERT INTO t (a, b)`. */
   readonly into: string;
+  /** `SETTINGS …`, or nothing. */
+  readonly settings: string;
   readonly format: string;
   /** Where the data begins, in bytes of the text that was read. */
   readonly dataOffset: number;
@@ -34,6 +36,7 @@ export function readInsertHead(bytes: Uint8Array): InsertHead | undefined {
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1');
   let depth = 0;
   let previous: Token | undefined;
+  let settingsAt: number | undefined;
   for (const token of tokens(text)) {
     if (isMark(token, '(')) depth += 1;
     if (isMark(token, ')')) depth -= 1;
@@ -44,9 +47,13 @@ export function readInsertHead(bytes: Uint8Array): InsertHead | undefined {
       if (isWord(token, 'INFILE') && isWord(previous, 'FROM')) {
         throw exception('NOT_IMPLEMENTED', 'INSERT … FROM INFILE is for command-line clients.');
       }
-      if (!isName && isWord(token, 'VALUES')) return head(bytes, token.start, 'Values', token.end);
-      if (isWord(previous, 'FORMAT')) {
-        return head(bytes, previous.start, token.text, dataStart(text, token.end));
+      if (!isName && isWord(token, 'SETTINGS')) settingsAt ??= token.start;
+      if (!isName && isWord(token, 'VALUES')) {
+        return head(bytes, [settingsAt ?? token.start, token.start], 'Values', token.end);
+      }
+      if (isWord(previous, 'FORMAT') && token.kind === 'name') {
+        const parts = [settingsAt ?? previous.start, previous.start] as const;
+        return head(bytes, parts, token.text, dataStart(text, token.end));
       }
     }
     previous = token;
@@ -54,9 +61,15 @@ export function readInsertHead(bytes: Uint8Array): InsertHead | undefined {
   throw exception('SYNTAX_ERROR', 'The INSERT names no FORMAT, no VALUES and no SELECT.');
 }
 
-function head(bytes: Uint8Array, end: number, format: string, dataOffset: number): InsertHead {
-  const into = Buffer.from(bytes.subarray(0, end)).toString('utf8').trim();
-  return { into, format, dataOffset };
+function head(
+  bytes: Uint8Array,
+  [intoEnd, settingsEnd]: readonly [number, number],
+  format: string,
+  dataOffset: number,
+): InsertHead {
+  const text = (from: number, to: number) =>
+    Buffer.from(bytes.subarray(from, to)).toString('utf8').trim();
+  return { into: text(0, intoEnd), settings: text(intoEnd, settingsEnd), format, dataOffset };
 }
 
 /** After the format's name ClickHouse skips blanks and one line end. */

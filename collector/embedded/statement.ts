@@ -2,6 +2,7 @@
  * What a statement is, read from the engine's own canonical form of it (`formatQuery`): one statement,
  * no comments, keywords in capitals, names quoted only where they must be.
  */
+import { exception } from './exceptions.ts';
 import { isMark, isWord, type Token, tokens } from './sql-text.ts';
 
 /** A statement that the engine's parser has accepted. */
@@ -27,8 +28,56 @@ export function describeStatement(text: string): Statement {
     tokens: all,
     verb,
     format: formatOf(all),
-    isSelect: verb === 'SELECT' || (verb === 'WITH' && all.some((token) => isWord(token, 'SELECT'))),
+    isSelect:
+      verb === 'SELECT' || (verb === 'WITH' && all.some((token) => isWord(token, 'SELECT'))),
   };
+}
+
+/** `a = 1, b = 'x'`. */
+export interface Assignments {
+  readonly values: Map<string, string>;
+  /** Index of the token after the last. */
+  readonly next: number;
+}
+
+/**
+ * Reads settings from a SET statement or a SETTINGS clause.
+ * @throws ClickHouseException for values that are neither numbers, texts nor words
+ */
+export function readAssignments(all: readonly Token[], from: number): Assignments {
+  const values = new Map<string, string>();
+  let at = from;
+  while (true) {
+    const name = all[at];
+    const isNegative = isMark(all[at + 2], '-');
+    const value = all[at + (isNegative ? 3 : 2)];
+    if (name?.kind !== 'name' || !isMark(all[at + 1], '=') || !value || value.kind === 'mark') {
+      throw exception('BAD_ARGUMENTS', 'Settings must be of the form name = value.');
+    }
+    values.set(name.text, isNegative ? `-${value.text}` : value.text);
+    at += isNegative ? 4 : 3;
+    if (!isMark(all[at], ',')) return { values, next: at };
+    at += 1;
+  }
+}
+
+/** A statement without the SETTINGS clause at its end, and what stood there. */
+export function takeSettings(statement: Statement): [string, Map<string, string>] {
+  const { tokens: all, text } = statement;
+  let depth = 0;
+  for (const [at, token] of all.entries()) {
+    if (isMark(token, '(')) depth += 1;
+    if (isMark(token, ')')) depth -= 1;
+    const following = all[at + 1];
+    const opens = following?.kind === 'name' && isMark(all[at + 2], '=');
+    if (depth > 0 || !isWord(token, 'SETTINGS') || !opens) continue;
+    const { values, next } = readAssignments(all, at + 1);
+    const after = all[next];
+    if (after !== undefined && !isWord(after, 'FORMAT')) continue;
+    const rest = after ? text.slice(after.start) : '';
+    return [`${text.slice(0, token.start)}${rest}`, values];
+  }
+  return [text, new Map()];
 }
 
 /** FORMAT stands at the end, followed at most by a SETTINGS clause. */
