@@ -174,11 +174,6 @@ export interface RegisterReply {
 export interface ClaimRequest {
   readonly capacity: number;
   readonly waitMs: number;
-  /**
-   * Sent after an answer was lost: tokens of all assignments that the agent knows of. What the session holds
-   * beside them went out in the lost answer, and is handed out again with its token, beyond `capacity`.
-   */
-  readonly known?: readonly string[];
 }
 
 export interface ClaimReply {
