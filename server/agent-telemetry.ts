@@ -1,0 +1,110 @@
+/**
+ * What agents tell in passing, handed on to the collector: heartbeats, pools in their processes, log lines.
+ * Sessions and runs are known by id only; their names come from the calls that this server has seen, and are
+ * asked for where another server saw them.
+ */
+
+import type { Collector } from '../collector/service.ts';
+import type {
+  Assignment,
+  HeartbeatRequest,
+  LogLine,
+  RegisterReply,
+  RegisterRequest,
+} from '../domain/agent-protocol.ts';
+import type { Clock } from '../domain/time.ts';
+import type { Orchestrator } from '../orchestrator/service.ts';
+
+const MAX_SESSIONS = 20_000;
+const MAX_RUNS = 100_000;
+const DEFAULT_INTERVAL_MS = 5_000;
+
+interface Session {
+  readonly name: string;
+  readonly intervalMs: number;
+}
+
+interface Sources {
+  readonly orchestrator: Orchestrator;
+  readonly collector: Collector;
+  readonly clock: Clock;
+}
+
+export function createAgentTelemetry({ orchestrator, collector, clock }: Sources) {
+  const sessions = new Map<string, Session>();
+  const workflows = new Map<string, string>();
+
+  async function sessionOf(sessionId: string): Promise<Session> {
+    const known = sessions.get(sessionId);
+    if (known) return known;
+    const agents = await orchestrator.agents.list();
+    const name = agents.find(({ id }) => id === sessionId)?.name ?? sessionId;
+    return keep(sessions, MAX_SESSIONS, sessionId, { name, intervalMs: DEFAULT_INTERVAL_MS });
+  }
+
+  async function workflowOf(runId: string): Promise<string> {
+    const known = workflows.get(runId);
+    if (known !== undefined) return known;
+    const run = await orchestrator.runs.get(runId).catch(() => undefined);
+    return keep(workflows, MAX_RUNS, runId, run?.workflow ?? '');
+  }
+
+  return {
+    registered(request: RegisterRequest, reply: RegisterReply): void {
+      keep(sessions, MAX_SESSIONS, reply.sessionId, {
+        name: request.name,
+        intervalMs: reply.heartbeatEveryMs,
+      });
+    },
+    assigned(assignments: readonly Assignment[]): void {
+      for (const { runId, workflow } of assignments) keep(workflows, MAX_RUNS, runId, workflow);
+    },
+    async heartbeat(sessionId: string, report: HeartbeatRequest): Promise<void> {
+      const at = clock.now();
+      const { name, intervalMs } = await sessionOf(sessionId);
+      const { running } = report;
+      const beat = { at, kind: 'agent', id: sessionId, name, state: 'online' } as const;
+      await Promise.all([
+        collector.recordHeartbeats([{ ...beat, running, intervalMs }]),
+        collector.recordPoolSamples(report.pools.map((pool) => poolSample(pool, at, name))),
+      ]);
+    },
+    async stopped(sessionId: string): Promise<void> {
+      const { name, intervalMs } = await sessionOf(sessionId);
+      const beat = { at: clock.now(), kind: 'agent', id: sessionId, name } as const;
+      await collector.recordHeartbeats([{ ...beat, state: 'stopped', running: 0, intervalMs }]);
+      sessions.delete(sessionId);
+    },
+    async logs(sessionId: string, lines: readonly LogLine[]): Promise<void> {
+      if (lines.length === 0) return;
+      const { name } = await sessionOf(sessionId);
+      const runIds = [...new Set(lines.map(({ runId }) => runId))];
+      const names = new Map(
+        await Promise.all(runIds.map(async (id) => [id, await workflowOf(id)] as const)),
+      );
+      await collector.recordLogs(
+        lines.map((line) => ({ ...line, workflow: names.get(line.runId) ?? '', agent: name })),
+      );
+    },
+  };
+}
+
+export type AgentTelemetry = ReturnType<typeof createAgentTelemetry>;
+
+function poolSample(pool: HeartbeatRequest['pools'][number], at: number, agent: string) {
+  const { name, kind, server, used, idle, waiting, max, timeouts } = pool;
+  return {
+    ...{ at, pool: name, kind, instance: agent, server: server ?? '' },
+    ...{ used, idle, waiting, max, timeouts, reserved: 0, holders: '[]' },
+  };
+}
+
+/** Keeps an entry; of a full map the oldest one leaves. */
+function keep<T>(map: Map<string, T>, most: number, key: string, value: T): T {
+  if (map.size >= most && !map.has(key)) {
+    const [oldest] = map.keys();
+    if (oldest !== undefined) map.delete(oldest);
+  }
+  map.set(key, value);
+  return value;
+}

@@ -1,0 +1,105 @@
+/**
+ * The HTTP application, built apart from listening: what holds for all routes first, then the routes by
+ * resource.
+ */
+import swagger from '@fastify/swagger';
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
+import Fastify, { type FastifyBaseLogger } from 'fastify';
+import { addAudit } from './audit.ts';
+import { addAuthentication } from './auth/authenticate.ts';
+import type { App } from './http/app-type.ts';
+import { addJsonBody } from './http/json-body.ts';
+import { refuseOtherMethods } from './http/methods.ts';
+import { addProblems } from './http/problems.ts';
+import { addValidation } from './http/validation.ts';
+import { addRequestMetrics } from './metrics.ts';
+import type { Parts } from './parts.ts';
+import { accessRoutes } from './routes/access.ts';
+import { agentRoutes } from './routes/agent.ts';
+import { assetRoutes } from './routes/assets.ts';
+import { capacityRoutes } from './routes/capacity.ts';
+import { consoleRoutes } from './routes/console.ts';
+import { detectorRoutes } from './routes/detectors.ts';
+import { healthRoutes } from './routes/health.ts';
+import { incidentRoutes } from './routes/incidents.ts';
+import { runbookRoutes } from './routes/runbooks.ts';
+import { runRoutes } from './routes/runs.ts';
+import { telemetryRoutes } from './routes/telemetry.ts';
+import { workflowRoutes } from './routes/workflows.ts';
+import { addSchemas } from './schemas/register.ts';
+import { addSpans } from './telemetry/trace-context.ts';
+import { VERSION } from './version.ts';
+
+const BODY_LIMIT_BYTES = 1024 * 1024;
+const MAX_PARAM_LENGTH = 4_000;
+const REQUEST_TIMEOUT_MS = 60_000;
+const KEEP_ALIVE_MS = 72_000;
+
+/** Builds the application; it answers `inject` and can listen. */
+export async function buildApp(parts: Parts, log: FastifyBaseLogger): Promise<App> {
+  const app: App = Fastify({
+    loggerInstance: log,
+    disableRequestLogging: true,
+    bodyLimit: BODY_LIMIT_BYTES,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    forceCloseConnections: 'idle',
+    routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
+  }).withTypeProvider<TypeBoxTypeProvider>();
+  addProblems(app);
+  addValidation(app);
+  addJsonBody(app);
+  addSpans(app);
+  addRequestMetrics(app, parts.metrics);
+  addAudit(app, parts.audit, parts.clock);
+  addAuthentication(app, parts.credentials);
+  const refuseOthers = refuseOtherMethods(app);
+  addSchemas(app);
+  await app.register(swagger, openApi());
+  await app.register(async (api: App) => apiRoutes(api, parts), { prefix: '/api/v1' });
+  app.get('/api/openapi.json', { config: { role: 'any' }, schema: { hide: true } }, async () =>
+    app.swagger(),
+  );
+  healthRoutes(app, parts);
+  refuseOthers();
+  await consoleRoutes(app);
+  return app;
+}
+
+function apiRoutes(api: App, parts: Parts): void {
+  accessRoutes(api, parts);
+  workflowRoutes(api, parts);
+  runRoutes(api, parts);
+  assetRoutes(api, parts);
+  capacityRoutes(api, parts);
+  incidentRoutes(api, parts);
+  runbookRoutes(api, parts);
+  detectorRoutes(api, parts);
+  telemetryRoutes(api, parts);
+  agentRoutes(api, parts);
+}
+
+function openApi() {
+  return {
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: 'Signalbox',
+        version: VERSION,
+        description: 'Runs data workflows, sees them fail, puts them right and proves it.',
+        license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
+      },
+      components: {
+        securitySchemes: { token: { type: 'http' as const, scheme: 'bearer' } },
+      },
+    },
+    refResolver: {
+      buildLocalReference: (
+        schema: { $id?: unknown },
+        _base: unknown,
+        _key: string,
+        index: number,
+      ) => (typeof schema.$id === 'string' ? schema.$id : `schema-${index}`),
+    },
+  };
+}

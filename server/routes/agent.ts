@@ -1,0 +1,207 @@
+/** The agents' side, exactly as `domain/agent-protocol.ts` says. No call is audited or traced: they never end. */
+import { Type } from 'typebox';
+import type {
+  AssetValueReply,
+  ClaimReply,
+  CompleteReply,
+  HeartbeatReply,
+  OnceReply,
+  RecordedSteps,
+  RegisterReply,
+  ResultReply,
+  RunWaitReply,
+  StepsReply,
+} from '../../domain/agent-protocol.ts';
+import type { Run } from '../../domain/run.ts';
+import { type AgentTelemetry, createAgentTelemetry } from '../agent-telemetry.ts';
+import type { App } from '../http/app-type.ts';
+import { closeSignal } from '../http/close-signal.ts';
+import type { Parts } from '../parts.ts';
+import * as bodies from '../schemas/agent-protocol.ts';
+import { Key } from '../schemas/parts.ts';
+
+const tags = ['agent protocol'];
+const config = { role: 'agent', audit: false, trace: false } as const;
+const bodyLimit = 64 * 1024 * 1024;
+
+const SessionId = Type.String({ minLength: 1, maxLength: 100 });
+const BySession = Type.Object({ sessionId: SessionId });
+const ByRun = Type.Object({ sessionId: SessionId, runId: SessionId });
+const ByTask = Type.Object({ sessionId: SessionId, runId: SessionId, taskKey: Key });
+const ByAsset = Type.Object({ sessionId: SessionId, key: Key });
+
+function reply<T>() {
+  return { 200: Type.Unsafe<T>({ type: 'object' }) };
+}
+
+export function agentRoutes(app: App, parts: Parts): void {
+  const telemetry = createAgentTelemetry(parts);
+  sessionRoutes(app, parts, telemetry);
+  workRoutes(app, parts, telemetry);
+  readRoutes(app, parts);
+}
+
+function sessionRoutes(app: App, parts: Parts, telemetry: AgentTelemetry): void {
+  const { agents } = parts.orchestrator;
+  app.get(
+    '/agent/settings',
+    {
+      config,
+      schema: {
+        ...{ tags, summary: 'What an agent needs to know of the server' },
+        response: reply<{ otlpPort: number | null }>(),
+      },
+    },
+    async () => ({ otlpPort: parts.otlpPort() }),
+  );
+  app.post(
+    '/agent/register',
+    {
+      ...{ config, bodyLimit },
+      schema: { tags, body: bodies.RegisterBody, response: reply<RegisterReply>() },
+    },
+    async (request) => {
+      const registered = await agents.register(request.body);
+      telemetry.registered(request.body, registered);
+      return registered;
+    },
+  );
+  app.post(
+    '/agent/:sessionId/heartbeat',
+    {
+      config,
+      schema: {
+        tags,
+        params: BySession,
+        body: bodies.HeartbeatBody,
+        response: reply<HeartbeatReply>(),
+      },
+    },
+    async (request) => {
+      const { sessionId } = request.params;
+      const answer = await agents.heartbeat(sessionId, request.body);
+      if (answer.sessionValid) {
+        telemetry.heartbeat(sessionId, request.body).catch((error: unknown) => {
+          request.log.warn({ err: error }, 'a heartbeat was not recorded');
+        });
+      }
+      return answer;
+    },
+  );
+  app.post(
+    '/agent/:sessionId/stop',
+    { config, schema: { tags, params: BySession, response: { 204: Type.Null() } } },
+    async (request, response) => {
+      const { sessionId } = request.params;
+      await agents.stop(sessionId);
+      await telemetry.stopped(sessionId).catch((error: unknown) => {
+        request.log.warn({ err: error }, 'the end of an agent was not recorded');
+      });
+      return response.code(204).send(null);
+    },
+  );
+}
+
+function workRoutes(app: App, parts: Parts, telemetry: AgentTelemetry): void {
+  const { agents } = parts.orchestrator;
+  app.post(
+    '/agent/:sessionId/claim',
+    {
+      config,
+      schema: { tags, params: BySession, body: bodies.ClaimBody, response: reply<ClaimReply>() },
+    },
+    async (request, response) => {
+      const signal = closeSignal(response);
+      const answer = await agents.claim(request.params.sessionId, request.body, signal);
+      telemetry.assigned(answer.assignments);
+      return answer;
+    },
+  );
+  app.post(
+    '/agent/:sessionId/complete',
+    {
+      ...{ config, bodyLimit },
+      schema: {
+        tags,
+        params: BySession,
+        body: bodies.CompleteBody,
+        response: reply<CompleteReply>(),
+      },
+    },
+    async (request) => {
+      const answer = await agents.complete(request.params.sessionId, request.body);
+      telemetry.assigned(answer.assignments);
+      return answer;
+    },
+  );
+  app.post(
+    '/agent/:sessionId/steps',
+    {
+      ...{ config, bodyLimit },
+      schema: { tags, params: BySession, body: bodies.StepsBody, response: reply<StepsReply>() },
+    },
+    async (request) => ({
+      outcomes: await agents.recordSteps(request.params.sessionId, request.body.steps),
+    }),
+  );
+  app.post(
+    '/agent/:sessionId/logs',
+    {
+      ...{ config, bodyLimit },
+      schema: { tags, params: BySession, body: bodies.LogsBody, response: { 204: Type.Null() } },
+    },
+    async (request, response) => {
+      await telemetry.logs(request.params.sessionId, request.body.lines);
+      return response.code(204).send(null);
+    },
+  );
+  app.post(
+    '/agent/:sessionId/once',
+    {
+      ...{ config, bodyLimit },
+      schema: { tags, params: BySession, body: bodies.OnceBody, response: reply<OnceReply>() },
+    },
+    (request) => agents.once(request.params.sessionId, request.body),
+  );
+  app.post(
+    '/agent/:sessionId/runs',
+    {
+      ...{ config, bodyLimit },
+      schema: { tags, params: BySession, body: bodies.SubflowBody, response: reply<Run>() },
+    },
+    (request) => agents.startSubflow(request.params.sessionId, request.body),
+  );
+}
+
+function readRoutes(app: App, parts: Parts): void {
+  const { agents } = parts.orchestrator;
+  app.get(
+    '/agent/:sessionId/results/:runId/:taskKey',
+    { config, schema: { tags, params: ByTask, response: reply<ResultReply>() } },
+    ({ params }) => agents.result(params.sessionId, params.runId, params.taskKey),
+  );
+  app.get(
+    '/agent/:sessionId/steps/:runId',
+    { config, schema: { tags, params: ByRun, response: reply<RecordedSteps>() } },
+    async ({ params }) => ({ steps: await agents.steps(params.sessionId, params.runId) }),
+  );
+  app.get(
+    '/agent/:sessionId/runs/:runId',
+    {
+      config,
+      schema: {
+        tags,
+        params: ByRun,
+        querystring: bodies.WaitQuery,
+        response: reply<RunWaitReply>(),
+      },
+    },
+    ({ params, query }, response) =>
+      agents.waitRun(params.sessionId, params.runId, query.waitMs, closeSignal(response)),
+  );
+  app.get(
+    '/agent/:sessionId/assets/:key',
+    { config, schema: { tags, params: ByAsset, response: reply<AssetValueReply>() } },
+    async ({ params }) => ({ value: await agents.assetValue(params.sessionId, params.key) }),
+  );
+}

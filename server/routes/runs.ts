@@ -1,0 +1,108 @@
+/** Runs, their tasks and their logs. */
+import { Type } from 'typebox';
+import type { LogLine } from '../../domain/agent-protocol.ts';
+import { RUN_STATES, type Run, type Task } from '../../domain/run.ts';
+import { callerOf } from '../auth/authenticate.ts';
+import type { App } from '../http/app-type.ts';
+import type { Parts } from '../parts.ts';
+import { Closed, Key, Name, Named, OneOf, PageOf, pageFields, Text } from '../schemas/parts.ts';
+
+const tags = ['runs'];
+const ById = Closed({ id: Type.String({ minLength: 1, maxLength: 100 }) });
+
+const Tasks = Type.Unsafe<{ items: readonly Task[]; nextCursor: null }>({
+  type: 'object',
+  required: ['items', 'nextCursor'],
+  properties: {
+    items: { type: 'array', items: { $ref: 'Task#' } },
+    nextCursor: { type: 'null' },
+  },
+});
+
+export function runRoutes(app: App, { orchestrator, collector }: Parts): void {
+  const { runs } = orchestrator;
+  app.get(
+    '/runs',
+    {
+      config: { role: 'viewer' },
+      schema: {
+        ...{ tags, summary: 'Runs, newest first' },
+        querystring: Closed({
+          ...pageFields,
+          workflow: Type.Optional(Name),
+          state: Type.Optional(OneOf(RUN_STATES)),
+          engine: Type.Optional(Name),
+        }),
+        response: { 200: PageOf<Run>('Run') },
+      },
+    },
+    (request) => runs.list(request.query),
+  );
+  app.get(
+    '/runs/:id',
+    {
+      config: { role: 'viewer' },
+      schema: { tags, summary: 'One run', params: ById, response: { 200: Named<Run>('Run') } },
+    },
+    (request) => runs.get(request.params.id),
+  );
+  app.get(
+    '/runs/:id/tasks',
+    {
+      config: { role: 'viewer' },
+      schema: {
+        ...{ tags, summary: 'Tasks (or durable steps) of a run', params: ById },
+        response: { 200: Tasks },
+      },
+    },
+    async (request) => ({ items: await runs.tasks(request.params.id), nextCursor: null }),
+  );
+  app.get(
+    '/runs/:id/logs',
+    {
+      config: { role: 'viewer' },
+      schema: {
+        ...{ tags, summary: 'What a run logged, oldest first', params: ById },
+        querystring: Closed({ ...pageFields, taskKey: Type.Optional(Key) }),
+        response: { 200: PageOf<LogLine>('LogLine') },
+      },
+    },
+    async (request) => {
+      const { id } = await runs.get(request.params.id);
+      return collector.runLogs(id, request.query);
+    },
+  );
+  changeRoutes(app, runs);
+}
+
+function changeRoutes(app: App, runs: Parts['orchestrator']['runs']): void {
+  app.post(
+    '/runs/:id/cancel',
+    {
+      config: { role: 'operator' },
+      schema: {
+        ...{ tags, summary: 'Cancel a run; it is cancelled once its tasks have ended' },
+        params: ById,
+        body: Closed({ reason: Type.Optional(Text) }),
+        response: { 200: Named<Run>('Run') },
+      },
+    },
+    (request) => {
+      const { actor } = callerOf(request);
+      const reason = request.body.reason ?? `cancelled by ${actor}`;
+      return runs.cancel(request.params.id, reason, { name: actor });
+    },
+  );
+  app.post(
+    '/runs/:id/retry',
+    {
+      config: { role: 'operator' },
+      schema: {
+        ...{ tags, summary: 'Run again what failed; what succeeded keeps its result' },
+        ...{ params: ById, body: Closed({}) },
+        response: { 200: Named<Run>('Run') },
+      },
+    },
+    (request) => runs.retry(request.params.id, { name: callerOf(request).actor }),
+  );
+}

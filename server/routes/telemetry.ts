@@ -1,0 +1,82 @@
+/** Telemetry in and out over the API's own port: OpenLineage in, reading ClickHouse, live changes, scraping. */
+import { Type } from 'typebox';
+import { SignalboxError } from '../../domain/errors.ts';
+import type { QueryRows } from '../../domain/finding.ts';
+import type { App } from '../http/app-type.ts';
+import { startEventStream } from '../http/event-stream.ts';
+import type { Parts } from '../parts.ts';
+import { AnyObject, Closed } from '../schemas/parts.ts';
+
+const tags = ['telemetry'];
+const MAX_LINEAGE_BYTES = 16 * 1024 * 1024;
+const MAX_SQL = 20_000;
+
+interface LineageReply {
+  readonly accepted: number;
+  readonly faults: readonly { index: number; path: string; message: string }[];
+}
+
+const LineageReplySchema = Type.Unsafe<LineageReply>(
+  Type.Object({
+    accepted: Type.Integer(),
+    faults: Type.Array(
+      Type.Object({ index: Type.Integer(), path: Type.String(), message: Type.String() }),
+    ),
+  }),
+);
+
+export function telemetryRoutes(app: App, { collector, live }: Parts): void {
+  app.post(
+    '/lineage',
+    {
+      config: { role: 'ingest', audit: false },
+      bodyLimit: MAX_LINEAGE_BYTES,
+      schema: {
+        ...{ tags, summary: 'OpenLineage: a run, job or dataset event, or an array of them' },
+        body: Type.Union([AnyObject, Type.Array(Type.Unknown(), { maxItems: 10_000 })]),
+        response: { 201: LineageReplySchema },
+      },
+    },
+    async (request, reply) => {
+      const answer = await collector.receiveOpenLineage(request.body);
+      if (answer.accepted === 0 && answer.faults.length > 0) {
+        throw new SignalboxError('invalid-request', undefined, answer.faults.map(pointToFault));
+      }
+      return reply.code(201).send(answer);
+    },
+  );
+  app.post(
+    '/query',
+    {
+      config: { role: 'viewer', audit: false },
+      schema: {
+        ...{ tags, summary: 'A SELECT on ClickHouse, as the user who can only read' },
+        body: Closed({
+          sql: Type.String({ minLength: 1, maxLength: MAX_SQL }),
+          parameters: Type.Optional(AnyObject),
+        }),
+        response: {
+          200: Type.Unsafe<{ rows: QueryRows }>(Type.Object({ rows: Type.Array(AnyObject) })),
+        },
+      },
+    },
+    async ({ body }) => ({
+      rows: await collector.query({ sql: body.sql, parameters: body.parameters ?? {} }),
+    }),
+  );
+  app.get(
+    '/events',
+    {
+      config: { role: 'viewer', trace: false },
+      schema: { tags, summary: 'Server-sent events: what changes, as topic and id' },
+    },
+    (_request, reply) => {
+      if (live.isFull()) throw new SignalboxError('too-many-requests', 'too many open streams');
+      startEventStream(reply, live);
+    },
+  );
+}
+
+function pointToFault(fault: LineageReply['faults'][number]) {
+  return { path: `/${fault.index}${fault.path}`, message: fault.message };
+}

@@ -1,0 +1,191 @@
+/**
+ * Bodies of the agent protocol. Agents may be newer than the server, so fields that are not known are let
+ * through here and nowhere else.
+ */
+import { Type } from 'typebox';
+import type {
+  ClaimRequest,
+  CompleteRequest,
+  HeartbeatRequest,
+  LogsRequest,
+  OnceRequest,
+  RegisterRequest,
+  StepsRequest,
+  SubflowRequest,
+} from '../../domain/agent-protocol.ts';
+import { AnyObject, Key, Name, Nullable, OneOf } from './parts.ts';
+
+const MAX_BATCH = 10_000;
+const MAX_CAPACITY = 100_000;
+const MAX_WAIT_MS = 60_000;
+
+const RunId = Type.String({ minLength: 1, maxLength: 100 });
+const Token = Type.String({ pattern: '^-?\\d{1,20}$' });
+const EpochMs = Type.Number({ minimum: 0, maximum: 8.64e15 });
+const Count = Type.Integer({ minimum: 0, maximum: MAX_CAPACITY });
+const RunError = Type.Object({
+  name: Type.String(),
+  message: Type.String(),
+  stack: Type.Optional(Type.String()),
+});
+
+const TaskDefinition = Type.Object({
+  key: Key,
+  after: Type.Array(Key),
+  retries: Type.Integer({ minimum: 0 }),
+  retryDelayMs: Type.Number({ minimum: 0 }),
+  retryBackoff: Type.Number({ minimum: 0 }),
+  retryMaxDelayMs: Type.Number({ minimum: 0 }),
+  timeoutMs: Nullable(Type.Number({ minimum: 0 })),
+  pool: Nullable(Name),
+  poolSlots: Type.Integer({ minimum: 0 }),
+  priority: Type.Integer(),
+  idempotent: Type.Boolean(),
+});
+
+const Definition = Type.Object({
+  name: Name,
+  kind: OneOf(['workflow', 'flow', 'asset']),
+  file: Type.String(),
+  tags: Type.Array(Type.String()),
+  owners: Type.Array(Type.String()),
+  schedule: Nullable(
+    Type.Object({ cron: Type.String(), timezone: Type.String(), catchup: Type.Boolean() }),
+  ),
+  parameters: Nullable(AnyObject),
+  queue: Name,
+  maxActiveRuns: Nullable(Type.Integer({ minimum: 1 })),
+  tasks: Type.Array(TaskDefinition),
+  asset: Nullable(AnyObject),
+});
+
+export const RegisterBody = Type.Unsafe<RegisterRequest>(
+  Type.Object({
+    name: Name,
+    queues: Type.Array(Name, { minItems: 1, maxItems: 100 }),
+    concurrency: Type.Integer({ minimum: 1, maximum: MAX_CAPACITY }),
+    version: Type.String({ maxLength: 200 }),
+    definitions: Type.Array(Definition, { maxItems: 100_000 }),
+    fileErrors: Type.Array(Type.Object({ file: Type.String(), message: Type.String() })),
+  }),
+);
+
+export const ClaimBody = Type.Unsafe<ClaimRequest>(
+  Type.Object({
+    capacity: Count,
+    waitMs: Type.Number({ minimum: 0, maximum: MAX_WAIT_MS }),
+  }),
+);
+
+export const CompleteBody = Type.Unsafe<CompleteRequest>(
+  Type.Object({
+    completions: Type.Array(
+      Type.Object({
+        runId: RunId,
+        taskKey: Key,
+        token: Token,
+        state: OneOf(['succeeded', 'failed', 'cancelled']),
+        final: Type.Optional(Type.Boolean()),
+        error: Type.Optional(RunError),
+        startedAt: EpochMs,
+        finishedAt: EpochMs,
+        asset: Type.Optional(
+          Type.Object({
+            metadata: AnyObject,
+            checks: Type.Array(
+              Type.Object({
+                name: Name,
+                passed: Type.Boolean(),
+                blocking: Type.Boolean(),
+                metadata: AnyObject,
+              }),
+            ),
+            eventTime: Type.Optional(Type.String({ format: 'date-time' })),
+          }),
+        ),
+      }),
+      { maxItems: MAX_BATCH },
+    ),
+    take: Count,
+  }),
+);
+
+export const StepsBody = Type.Unsafe<StepsRequest>(
+  Type.Object({
+    steps: Type.Array(
+      Type.Object({
+        runId: RunId,
+        token: Token,
+        key: Key,
+        state: OneOf(['succeeded', 'failed']),
+        error: Type.Optional(RunError),
+        startedAt: EpochMs,
+        finishedAt: EpochMs,
+      }),
+      { maxItems: MAX_BATCH },
+    ),
+  }),
+);
+
+export const HeartbeatBody = Type.Unsafe<HeartbeatRequest>(
+  Type.Object({
+    running: Count,
+    pools: Type.Array(
+      Type.Object({
+        name: Name,
+        kind: Type.String(),
+        server: Nullable(Type.String()),
+        used: Type.Integer({ minimum: 0 }),
+        idle: Type.Integer({ minimum: 0 }),
+        waiting: Type.Integer({ minimum: 0 }),
+        max: Type.Integer({ minimum: 0 }),
+        timeouts: Type.Integer({ minimum: 0 }),
+      }),
+      { maxItems: 1_000 },
+    ),
+    tokens: Type.Optional(Type.Array(Token, { maxItems: MAX_CAPACITY })),
+  }),
+);
+
+export const LogsBody = Type.Unsafe<LogsRequest>(
+  Type.Object({
+    lines: Type.Array(
+      Type.Object({
+        runId: RunId,
+        taskKey: Type.String({ maxLength: 1_000 }),
+        attempt: Type.Integer({ minimum: 0 }),
+        at: EpochMs,
+        level: OneOf(['debug', 'info', 'warn', 'error']),
+        message: Type.String(),
+        attributes: AnyObject,
+      }),
+      { maxItems: MAX_BATCH },
+    ),
+    dropped: Type.Integer({ minimum: 0 }),
+  }),
+);
+
+export const OnceBody = Type.Unsafe<OnceRequest>({
+  type: 'object',
+  required: ['op', 'runId', 'token', 'key'],
+  properties: {
+    op: { type: 'string', enum: ['begin', 'finish', 'fail'] },
+    runId: RunId,
+    token: Token,
+    key: Key,
+    onUnknown: { type: 'string', enum: ['repeat', 'stop'] },
+    result: {},
+  },
+  anyOf: [
+    { required: ['onUnknown'], properties: { op: { const: 'begin' } } },
+    { properties: { op: { enum: ['finish', 'fail'] } } },
+  ],
+});
+
+export const SubflowBody = Type.Unsafe<SubflowRequest>(
+  Type.Object({ runId: RunId, token: Token, key: Key, workflow: Name, parameters: AnyObject }),
+);
+
+export const WaitQuery = Type.Object({
+  waitMs: Type.Number({ minimum: 0, maximum: MAX_WAIT_MS, default: 0 }),
+});

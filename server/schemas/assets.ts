@@ -1,0 +1,105 @@
+/** Assets, pools, queues and agents as the API gives them. */
+import { Type } from 'typebox';
+import { AGENT_STATES } from '../../domain/agent.ts';
+import { FRESHNESS } from '../../domain/asset.ts';
+import { AnyObject, Closed, Duration, IdempotencyKey, Nullable, OneOf, Time } from './parts.ts';
+
+const Materialization = Type.Object({
+  id: Type.String(),
+  assetKey: Type.String(),
+  at: Type.String({ format: 'date-time', description: 'event time of the data' }),
+  recordedAt: Time,
+  runId: Nullable(Type.String()),
+  partition: Nullable(Type.String()),
+  provenance: OneOf(['computed', 'fallback', 'observed']),
+  metadata: AnyObject,
+});
+
+const Asset = Type.Object({
+  key: Type.String(),
+  namespace: Type.String(),
+  name: Type.String(),
+  description: Nullable(Type.String()),
+  owners: Type.Array(Type.String()),
+  freshness: OneOf(FRESHNESS),
+  lastMaterialization: Nullable(Type.Object({ ...Materialization.properties })),
+  policy: Type.Object({
+    warnAfter: Nullable(Type.String()),
+    failAfter: Nullable(Type.String()),
+    deadlineCron: Nullable(Type.String()),
+    critical: Type.Boolean(),
+    fallback: Nullable(Type.Literal('last-good')),
+  }),
+  dependsOn: Type.Array(Type.String()),
+  checks: Type.Array(
+    Type.Object({
+      name: Type.String(),
+      passed: Nullable(Type.Boolean()),
+      blocking: Type.Boolean(),
+      at: Nullable(Time),
+    }),
+  ),
+});
+
+const LineageGraph = Type.Object({
+  nodes: Type.Array(
+    Type.Object({ key: Type.String(), depth: Type.Integer(), freshness: OneOf(FRESHNESS) }),
+  ),
+  edges: Type.Array(Type.Object({ from: Type.String(), to: Type.String() })),
+});
+
+const Pool = Type.Object({
+  name: Type.String(),
+  kind: Type.String({
+    description: 'task-slots, postgres-client, postgres-server, pgbouncer, otel, or an engine’s',
+  }),
+  used: Type.Integer(),
+  idle: Type.Integer(),
+  waiting: Type.Integer(),
+  max: Nullable(Type.Integer()),
+  at: Nullable(Time),
+});
+
+const Queue = Type.Object({
+  name: Type.String(),
+  paused: Type.Boolean(),
+  concurrency: Nullable(Type.Integer()),
+  ready: Type.Integer(),
+  running: Type.Integer(),
+});
+
+const Agent = Type.Object({
+  id: Type.String(),
+  name: Type.String(),
+  state: OneOf(AGENT_STATES),
+  queues: Type.Array(Type.String()),
+  concurrency: Type.Integer(),
+  running: Type.Integer(),
+  startedAt: Time,
+  lastHeartbeatAt: Time,
+  leaseExpiresAt: Time,
+});
+
+export const PolicyBody = Closed({
+  warnAfter: Type.Optional(Nullable(Duration)),
+  failAfter: Type.Optional(Nullable(Duration)),
+  deadlineCron: Type.Optional(Nullable(Type.String({ minLength: 1, maxLength: 200 }))),
+  critical: Type.Optional(Type.Boolean()),
+  fallback: Type.Optional(Nullable(Type.Literal('last-good'))),
+});
+
+export const MaterializeBody = Closed({
+  downstream: Type.Optional(Type.Boolean({ description: 'all that lies downstream as well' })),
+  idempotencyKey: Type.Optional(IdempotencyKey),
+});
+
+const MAX_SLOTS = 1_000_000;
+
+export const PoolBody = Closed({ max: Type.Integer({ minimum: 0, maximum: MAX_SLOTS }) });
+
+export const QueueBody = Closed({
+  paused: Type.Optional(Type.Boolean()),
+  concurrency: Type.Optional(Nullable(Type.Integer({ minimum: 0, maximum: MAX_SLOTS }))),
+});
+
+export const ASSET_SCHEMAS = { Materialization, Asset, LineageGraph, Pool, Queue, Agent };

@@ -1,0 +1,88 @@
+/** Workflows, runs and tasks as the API gives them. */
+import { Type } from 'typebox';
+import { RUN_STATES, RUN_TRIGGERS, TASK_STATES } from '../../domain/run.ts';
+import { AnyObject, Closed, IdempotencyKey, Nullable, OneOf, Time } from './parts.ts';
+
+const RunError = Type.Object({
+  name: Type.String(),
+  message: Type.String(),
+  stack: Type.Optional(Type.String()),
+});
+
+const Workflow = Type.Object({
+  name: Type.String(),
+  kind: OneOf(['workflow', 'flow', 'asset', 'system']),
+  description: Nullable(Type.String()),
+  paused: Type.Boolean(),
+  tags: Type.Array(Type.String()),
+  owners: Type.Array(Type.String()),
+  schedule: Nullable(
+    Type.Object({ cron: Type.String(), timezone: Type.String(), catchup: Type.Boolean() }),
+  ),
+  nextRunAt: Nullable(Time),
+  version: Type.String(),
+  parameters: Nullable(AnyObject),
+  tasks: Type.Array(Type.Object({ key: Type.String(), after: Type.Array(Type.String()) })),
+  file: Type.String(),
+});
+
+const Run = Type.Object({
+  id: Type.String(),
+  workflow: Type.String(),
+  engine: Type.String({ description: '`signalbox`, or the engine that it runs on' }),
+  state: OneOf(RUN_STATES),
+  parameters: AnyObject,
+  logicalDate: Nullable(Time),
+  dataInterval: Nullable(Type.Object({ start: Time, end: Time })),
+  trigger: OneOf(RUN_TRIGGERS),
+  priority: Type.Integer(),
+  idempotencyKey: Nullable(Type.String()),
+  businessKey: Type.String(),
+  parentRunId: Nullable(Type.String()),
+  retryOf: Nullable(Type.String()),
+  traceId: Nullable(Type.String()),
+  createdAt: Time,
+  startedAt: Nullable(Time),
+  finishedAt: Nullable(Time),
+  error: Nullable(RunError),
+});
+
+const Task = Type.Object({
+  key: Type.String(),
+  state: OneOf(TASK_STATES),
+  attempt: Type.Integer(),
+  dependsOn: Type.Array(Type.String()),
+  agent: Nullable(Type.String()),
+  queuedAt: Nullable(Time),
+  startedAt: Nullable(Time),
+  finishedAt: Nullable(Time),
+  error: Nullable(RunError),
+  result: Type.Unknown(),
+});
+
+const LogLine = Type.Object({
+  runId: Type.String(),
+  taskKey: Type.String(),
+  attempt: Type.Integer(),
+  at: Type.Number({ description: 'Unix milliseconds' }),
+  level: OneOf(['debug', 'info', 'warn', 'error']),
+  message: Type.String(),
+  attributes: AnyObject,
+});
+
+const MAX_BATCH = 10_000;
+const PRIORITY = { minimum: -1_000, maximum: 1_000 };
+
+/** What a trigger takes. */
+export const TriggerBody = Closed({
+  parameters: Type.Optional(AnyObject),
+  idempotencyKey: Type.Optional(IdempotencyKey),
+  logicalDate: Type.Optional(Time),
+  priority: Type.Optional(Type.Integer(PRIORITY)),
+});
+
+export const TriggerBatchBody = Closed({
+  runs: Type.Array(TriggerBody, { minItems: 1, maxItems: MAX_BATCH }),
+});
+
+export const RUN_SCHEMAS = { Workflow, Run, Task, LogLine };
