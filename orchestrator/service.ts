@@ -21,7 +21,7 @@ import type {
 import type { Asset, Materialization } from '../domain/asset.ts';
 import type { EventSource, ExternalRunSink } from '../domain/events.ts';
 import type { DetectorAsset } from '../domain/finding.ts';
-import type { Levers } from '../domain/levers.ts';
+import type { ConnectionBudget, Levers } from '../domain/levers.ts';
 import type { Pool } from '../domain/pool.ts';
 import type { Run, Task } from '../domain/run.ts';
 
@@ -136,6 +136,8 @@ export interface PoolService {
   set(name: string, value: { max: number }, actor: Actor): Promise<Pool>;
   /** Ceilings that servers set for pools living in agents. */
   ceilings(): Promise<Readonly<Record<string, number>>>;
+  /** Client pools that live agents have on a server, for its connection budget; `max` is of one agent's pool. */
+  clientPoolsOf(server: string): Promise<ConnectionBudget['pools']>;
 }
 
 export interface QueueSummary {
