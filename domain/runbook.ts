@@ -5,6 +5,7 @@
 import type { Finding, IncidentKind, Subject } from './finding.ts';
 import type { Incident } from './incident.ts';
 import type { Levers } from './levers.ts';
+import type { Clock } from './time.ts';
 
 export const RUNBOOK_MODES = ['observe', 'suggest', 'approve', 'auto'] as const;
 /** observe: only say it would apply; suggest: make the plan; approve: act once approved; auto: act within the guardrails. */
@@ -117,6 +118,8 @@ export interface RunbookContext {
 export interface ActContext extends RunbookContext {
   /** Scope for idempotency keys of what the action starts. */
   readonly executionId: string;
+  /** Time goes on while an action waits; `now` is the moment at which it began. */
+  readonly clock: Clock;
   /** Runs `work` once under the key and records its result. */
   step<T>(key: string, work: () => Promise<T>): Promise<T>;
   /** Polls a condition until it holds or the limit is over; each poll sees the real state. */
