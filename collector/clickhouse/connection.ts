@@ -4,7 +4,12 @@
  * data is at fault (sending it again is no use); anything else may pass by itself.
  */
 import { Readable } from 'node:stream';
-import { type ClickHouseClient, ClickHouseError, createClient } from '@clickhouse/client';
+import {
+  type ClickHouseClient,
+  ClickHouseError,
+  ClickHouseLogLevel,
+  createClient,
+} from '@clickhouse/client';
 import { SignalboxError } from '../../domain/errors.ts';
 import type { DetectorQuery, QueryRows } from '../../domain/finding.ts';
 
@@ -57,6 +62,8 @@ export function connect(access: ClickHouseAccess) {
       request_timeout: REQUEST_TIMEOUT_MS,
       max_open_connections: connections,
       application: 'signalbox',
+      // What fails is told by the error; the client's own log goes to the console.
+      log: { level: ClickHouseLogLevel.OFF },
       clickhouse_settings: { output_format_json_quote_64bit_integers: 0 },
     });
   const writer = open(access.writer, 16);

@@ -97,7 +97,8 @@ export function createLane(options: LaneOptions) {
   function schedule(): void {
     const full = openRows >= limits.maxRows || openBytes >= limits.maxBytes;
     if (full || closing) flush();
-    else timer ??= setTimeout(flush, lastBatchAt + limits.lingerMs - performance.now());
+    else
+      timer ??= setTimeout(flush, Math.max(0, lastBatchAt + limits.lingerMs - performance.now()));
   }
 
   function flush(): void {

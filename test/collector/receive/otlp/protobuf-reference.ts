@@ -20,8 +20,20 @@ export function decodeToJson(signal: OtlpSignal, body: Uint8Array): string {
   });
 }
 
-/** Encodes a request given in the form of protobufjs objects. */
-export function encodeRequest(signal: OtlpSignal, request: Record<string, unknown>): Uint8Array {
+/** Encodes a request given in OTLP's JSON form. */
+export function encodeRequest(signal: OtlpSignal, request: object): Uint8Array {
   const type = root.lookupType(`otlp.${TYPES[signal]}`);
-  return type.encode(type.fromObject(request)).finish();
+  const object = JSON.parse(JSON.stringify(request), (key, value: unknown) =>
+    IDS.has(key) ? Buffer.from(String(value), 'hex').toString('base64') : value,
+  );
+  return type.encode(type.fromObject(object)).finish();
+}
+
+/** Decodes an answer. */
+export function decodeAnswer(
+  type: 'ExportResponse' | 'RpcStatus',
+  body: Uint8Array,
+): Record<string, unknown> {
+  const message = root.lookupType(`otlp.${type}`);
+  return message.toObject(message.decode(body), { longs: Number });
 }

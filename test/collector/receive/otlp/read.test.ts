@@ -37,7 +37,7 @@ describe('reading OTLP', () => {
       { intValue: '-9223372036854775808' },
       { intValue: '42' },
       { doubleValue: 0.1 },
-      { doubleValue: Number.NaN },
+      { doubleValue: 'NaN' },
       { bytesValue: Buffer.from([0, 255, 7]).toString('base64') },
       { arrayValue: { values: [{ intValue: '1' }, { stringValue: '<a>' }, {}] } },
       { kvlistValue: { values: [pair('z', { boolValue: true }), pair('a', { doubleValue: 2 })] } },
