@@ -2,13 +2,32 @@
  * The catalog put together: what is defined (workflows, assets, pools, queues), when it is due, what is known of
  * runs elsewhere. Who runs it all is dispatch; the two meet in `CatalogDeps` and `recordAssetOutcomes`.
  */
+
+import { SignalboxError } from '../../domain/errors.ts';
 import type { ExternalRunSink } from '../../domain/events.ts';
-import type { ConnectionBudget, Levers } from '../../domain/levers.ts';
-import type { Clock, EpochMs } from '../../domain/time.ts';
+import type { Levers } from '../../domain/levers.ts';
+import type { Clock } from '../../domain/time.ts';
+import { createAssetLevers } from '../assets/levers.ts';
 import type { AssetTaskEnd } from '../assets/outcome.ts';
-import type { AssetService, PoolService, QueueService, Reconciler, WorkflowService } from '../service.ts';
+import { recordAssets } from '../assets/record.ts';
+import { createAssets } from '../assets/service.ts';
+import { OMITTED_BYTES, readTaskEnds } from '../assets/task-ends.ts';
+import { createExternalSink } from '../external/sink.ts';
+import { createRunIds } from '../runs/run-id.ts';
 import type { AnnounceRuns, CreateRuns } from '../runs/trigger.ts';
+import { createScheduler } from '../schedule/scheduler.ts';
+import type {
+  AssetService,
+  PoolService,
+  QueueService,
+  Reconciler,
+  WorkflowService,
+} from '../service.ts';
+import { readServedValue } from '../store/asset.ts';
 import type { Db, Tx } from '../store/connection.ts';
+import { createPools } from './pools.ts';
+import { createQueues } from './queues.ts';
+import { createWorkflows } from './workflows.ts';
 
 export interface CatalogDeps {
   readonly db: Db;
@@ -30,15 +49,51 @@ export interface Catalog {
   readonly external: ExternalRunSink;
   readonly levers: Pick<Levers, 'assets'>;
   readonly reconcilers: readonly Reconciler[];
-  /** Records ends of asset tasks in the transaction of their completion; events for ClickHouse included. */
-  recordAssetOutcomes(tx: Tx, ends: readonly AssetTaskEnd[]): Promise<void>;
+  /**
+   * Records ends of asset tasks in the transaction of their completion, events for ClickHouse included.
+   * @returns keys of the assets that changed, to be told to listeners after the commit
+   */
+  recordAssetOutcomes(tx: Tx, ends: readonly AssetTaskEnd[]): Promise<readonly string[]>;
   /** The version of an asset that others read as their input; null where there is none. */
   assetValue(assetKey: string): Promise<{ value: unknown; degraded: boolean; at: string } | null>;
-  /** Client pools of a server as live agents report them, for its connection budget. */
-  clientPoolsOf(server: string): Promise<ConnectionBudget['pools']>;
   /** Ends timers; the connection is its owner's. */
   close(): Promise<void>;
 }
 
-export declare function createCatalog(deps: CatalogDeps): Catalog;
-export type { EpochMs };
+export function createCatalog(deps: CatalogDeps): Catalog {
+  const { db, clock } = deps;
+  const newId = createRunIds(clock);
+  const scheduler = createScheduler(deps);
+  const assets = createAssets(deps);
+  return {
+    workflows: createWorkflows({ ...deps, nudgeScheduler: scheduler.nudge }),
+    assets,
+    pools: createPools(deps),
+    queues: createQueues(db),
+    external: createExternalSink({ ...deps, newId }),
+    levers: { assets: createAssetLevers({ ...deps, assets, newId }) },
+    reconcilers: [scheduler.reconciler],
+    recordAssetOutcomes: (tx, ends) => {
+      const now = clock.now();
+      return recordAssets(tx, readTaskEnds(ends, newId, now), now);
+    },
+    assetValue: (key) => readAssetValue(db, key),
+    close: () => scheduler.close(),
+  };
+}
+
+async function readAssetValue(
+  db: Db,
+  key: string,
+): Promise<{ value: unknown; degraded: boolean; at: string } | null> {
+  const row = await readServedValue(db, key);
+  if (!row) return null;
+  const omitted = row.metadata[OMITTED_BYTES];
+  if (typeof omitted === 'number') {
+    throw new SignalboxError(
+      'conflict',
+      `the value of ${key} has ${omitted} bytes, too many to hand on; keep it outside and return where it is`,
+    );
+  }
+  return { value: row.value, degraded: row.degraded, at: row.at.toISOString() };
+}

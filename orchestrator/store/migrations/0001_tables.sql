@@ -71,6 +71,8 @@ CREATE TABLE signalbox.run (
     retry_of          uuid,
     external_id       text,
     traceparent       text,
+    -- Assets that a run of another engine read and wrote.
+    inputs            text[],
     outputs           text[],
     created_at        timestamptz NOT NULL,
     started_at        timestamptz,

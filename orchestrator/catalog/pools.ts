@@ -1,0 +1,130 @@
+/**
+ * Pools that Signalbox enforces (task slots, on claims) and those that live in agents and follow the ceiling that
+ * is set here. A ceiling is for one agent's pool; what is shown is summed over the agents that have one.
+ */
+import { SignalboxError } from '../../domain/errors.ts';
+import type { ConnectionBudget } from '../../domain/levers.ts';
+import type { Pool } from '../../domain/pool.ts';
+import type { Clock } from '../../domain/time.ts';
+import type { PoolService } from '../service.ts';
+import type { Db } from '../store/connection.ts';
+import {
+  type ClientPoolRow,
+  type PoolRow,
+  readClientPools,
+  readPools,
+  readSlotUse,
+  upsertPool,
+} from '../store/pool.ts';
+
+const MAX_SIZE = 1_000_000;
+const MAX_NAME_LENGTH = 200;
+
+export interface PoolDeps {
+  readonly db: Db;
+  readonly clock: Clock;
+  changed(topic: 'pool', id: string): void;
+}
+
+export function createPools(deps: PoolDeps): PoolService {
+  const { db, clock } = deps;
+  const list = () => listPools(db, clock.now());
+  const get = async (name: string) => {
+    const pool = (await list()).find((candidate) => candidate.name === name);
+    if (!pool) throw new SignalboxError('not-found', `pool ${name}`);
+    return pool;
+  };
+  return {
+    list,
+    get,
+    async set(name, { max }, actor) {
+      assertPool(name, max);
+      const [stored, clients] = await Promise.all([readPools(db), readClientPools(db)]);
+      const client = clients.find((candidate) => candidate.name === name);
+      const before = stored.find((candidate) => candidate.name === name);
+      await upsertPool(db, {
+        name,
+        max,
+        kind: client ? 'postgres-client' : (before?.kind ?? 'task-slots'),
+        server: client?.server ?? null,
+        updatedBy: actor.name,
+        now: new Date(clock.now()),
+      });
+      deps.changed('pool', name);
+      return get(name);
+    },
+    async ceilings() {
+      const rows = await readPools(db);
+      const ceilings = rows.filter((row) => row.kind === 'postgres-client');
+      return Object.fromEntries(ceilings.map((row) => [row.name, row.max]));
+    },
+    clientPoolsOf: (server) => clientPoolsOf(db, server),
+  };
+}
+
+function assertPool(name: string, max: number): void {
+  if (!Number.isInteger(max) || max < 0 || max > MAX_SIZE) {
+    throw new SignalboxError('invalid-request', `max is 0 to ${MAX_SIZE}`, [
+      { path: '/max', message: `must be an integer from 0 to ${MAX_SIZE}` },
+    ]);
+  }
+  if (name.length === 0 || name.length > MAX_NAME_LENGTH) {
+    throw new SignalboxError('invalid-request', `a name has 1 to ${MAX_NAME_LENGTH} characters`);
+  }
+}
+
+async function listPools(db: Db, now: number): Promise<readonly Pool[]> {
+  const [stored, clients, use] = await Promise.all([
+    readPools(db),
+    readClientPools(db),
+    readSlotUse(db),
+  ]);
+  const at = new Date(now).toISOString();
+  const ceilings = new Map(stored.map((row) => [row.name, row]));
+  const used = new Map(use.map((row) => [row.pool, row]));
+  const reported = new Set(clients.map((row) => row.name));
+  const pools = [
+    ...clients.map((row) => toClientPool(row, ceilings.get(row.name))),
+    ...stored
+      .filter((row) => !reported.has(row.name))
+      .map(({ name, kind, max }): Pool => {
+        const slots = kind === 'task-slots' ? used.get(name) : undefined;
+        return {
+          name,
+          kind,
+          used: slots?.used ?? 0,
+          idle: 0,
+          waiting: slots?.waiting ?? 0,
+          max,
+          at: kind === 'task-slots' ? at : null,
+        };
+      }),
+  ];
+  return pools.sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+/** A ceiling counts from when it is set, though agents apply it with their next heartbeat. */
+function toClientPool(row: ClientPoolRow, ceiling: PoolRow | undefined): Pool {
+  const max = ceiling?.kind === 'postgres-client' ? ceiling.max : row.max;
+  return {
+    name: row.name,
+    kind: 'postgres-client',
+    used: row.used,
+    idle: row.idle,
+    waiting: row.waiting,
+    max: max * row.instances,
+    at: row.at.toISOString(),
+  };
+}
+
+async function clientPoolsOf(db: Db, server: string): Promise<ConnectionBudget['pools']> {
+  const [stored, clients] = await Promise.all([readPools(db), readClientPools(db)]);
+  const ceilings = new Map(stored.map((row) => [row.name, row.max]));
+  return clients
+    .filter((row) => row.server === server)
+    .map(({ name, max, instances }) => ({
+      name,
+      max: Math.max(max, ceilings.get(name) ?? 0),
+      instances,
+    }));
+}

@@ -1,0 +1,158 @@
+/**
+ * Registration of what agents read out of files: thousands of definitions, each time an agent starts, and nearly
+ * always the very same. So each is hashed first, and only what differs from what is stored is compiled and
+ * written, a thousand in a statement. Where two agents bring other versions of one name, the last one wins.
+ * What a file no longer defines stays: its history does, and another agent may still run it.
+ */
+import { createHash } from 'node:crypto';
+import { setImmediate as yieldToOthers } from 'node:timers/promises';
+import type { WorkflowDefinition, WorkflowFileError } from '../../domain/agent-protocol.ts';
+import { canonicalJson } from '../../domain/run.ts';
+import { type EpochMs, toRfc3339 } from '../../domain/time.ts';
+import { intervalAfter, parseCron } from '../schedule/cron.ts';
+import { upsertAssets } from '../store/asset-definition.ts';
+import type { Db } from '../store/connection.ts';
+import {
+  readRegistered,
+  replaceFileErrors,
+  upsertWorkflows,
+  type WorkflowRecord,
+} from '../store/workflow.ts';
+import { compileGraph } from './graph.ts';
+
+/** Workflow of runs that materialize several assets. */
+export const ASSETS_WORKFLOW = 'assets';
+const BATCH = 500;
+/** Definitions hashed before others have their turn; about ten milliseconds. */
+const HASHED_AT_ONCE = 200;
+const MAX_NAME_LENGTH = 500;
+
+interface Registration {
+  readonly definition: WorkflowDefinition;
+  readonly record: WorkflowRecord;
+}
+
+/** @returns names of what is new or has changed */
+export async function register(
+  db: Db,
+  definitions: readonly WorkflowDefinition[],
+  errors: readonly WorkflowFileError[],
+  now: EpochMs,
+): Promise<readonly string[]> {
+  const faults = new Map<string, string>();
+  const tell = (file: string, message: string) => {
+    const before = faults.get(file);
+    faults.set(file, before === undefined ? message : `${before}\n${message}`);
+  };
+  for (const error of errors) tell(error.file, error.message);
+  const changed = await changedOnes(db, definitions, tell, now);
+  for (let start = 0; start < changed.length; start += BATCH) {
+    await store(db, changed.slice(start, start + BATCH), now);
+  }
+  const files = new Set(definitions.map((definition) => definition.file));
+  await db.transaction((tx) =>
+    replaceFileErrors(
+      tx,
+      [...files].filter((file) => !faults.has(file)),
+      [...faults].map(([file, message]) => ({ file, message })),
+      new Date(now),
+    ),
+  );
+  return changed.map(({ record }) => record.name);
+}
+
+/** What differs from what is stored, compiled, in the order of names (the order in which rows are locked). */
+async function changedOnes(
+  db: Db,
+  definitions: readonly WorkflowDefinition[],
+  tell: (file: string, message: string) => void,
+  now: EpochMs,
+): Promise<readonly Registration[]> {
+  const byName = new Map<string, WorkflowDefinition>();
+  for (const definition of definitions) {
+    const first = byName.get(definition.name);
+    if (first && first.file !== definition.file) {
+      tell(definition.file, `${definition.name} is defined in ${first.file} too`);
+    } else byName.set(definition.name, definition);
+  }
+  const stored = await readRegistered(db, [...byName.keys()]);
+  const known = new Map(stored.map((row) => [row.name, row]));
+  const changed: Registration[] = [];
+  let hashed = 0;
+  for (const definition of byName.values()) {
+    hashed += 1;
+    if (hashed % HASHED_AT_ONCE === 0) await yieldToOthers();
+    const version = versionOf(definition);
+    const before = known.get(definition.name);
+    if (before?.version === version && before.file === definition.file) continue;
+    try {
+      assertName(definition.name, before?.kind);
+      changed.push({ definition, record: recordOf(definition, version, now) });
+    } catch (error) {
+      tell(definition.file, error instanceof Error ? error.message : String(error));
+    }
+  }
+  return changed.sort((a, b) => (a.record.name < b.record.name ? -1 : 1));
+}
+
+function assertName(name: string, kindBefore: string | undefined): void {
+  if (name === ASSETS_WORKFLOW || kindBefore === 'system') {
+    throw new Error(`the name ${name} is Signalbox's own`);
+  }
+  if (name.length === 0 || name.length > MAX_NAME_LENGTH) {
+    throw new Error(`a name has 1 to ${MAX_NAME_LENGTH} characters`);
+  }
+}
+
+/** Version of a definition: a hash of all it says, but of the file it stands in. */
+function versionOf({ file: _file, ...said }: WorkflowDefinition): string {
+  return hashOf(said);
+}
+
+/** Short hash of a value's canonical JSON. */
+export function hashOf(value: unknown): string {
+  return createHash('sha256').update(canonicalJson(value)).digest('hex').slice(0, 16);
+}
+
+function recordOf(definition: WorkflowDefinition, version: string, now: EpochMs): WorkflowRecord {
+  const { schedule } = definition;
+  if (schedule) parseCron(schedule);
+  const interval = schedule ? intervalAfter(schedule, now) : null;
+  if (schedule && !interval) throw new Error(`the schedule "${schedule.cron}" never comes`);
+  const deadline = definition.asset?.deadlineCron;
+  if (deadline) parseCron({ cron: deadline, timezone: 'UTC' });
+  return {
+    name: definition.name,
+    kind: definition.kind,
+    file: definition.file,
+    description: definition.description ?? definition.asset?.description ?? null,
+    tags: definition.tags,
+    owners: definition.owners,
+    schedule,
+    parameters: definition.parameters,
+    queue: definition.queue,
+    max_active_runs: definition.maxActiveRuns,
+    version,
+    graph: compileGraph(definition),
+    next_run_at: interval && toRfc3339(interval.end),
+    next_logical_date: interval && toRfc3339(interval.start),
+  };
+}
+
+async function store(db: Db, batch: readonly Registration[], now: EpochMs): Promise<void> {
+  const at = new Date(now);
+  const assets = batch.flatMap(({ definition, record }) => {
+    const [task] = record.graph.tasks;
+    return definition.asset && task
+      ? [{ asset: definition.asset, workflow: record.name, task }]
+      : [];
+  });
+  await db.transaction(async (tx) => {
+    await upsertWorkflows(
+      tx,
+      batch.map(({ record }) => record),
+      at,
+    );
+    if (assets.length > 0) await upsertAssets(tx, assets, at);
+  });
+}

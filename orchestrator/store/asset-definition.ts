@@ -1,0 +1,70 @@
+/** What code declares of assets: their rows, their tasks, and the edges that come from code. */
+import type { AssetDefinition } from '../../domain/agent-protocol.ts';
+import type { GraphTask } from '../catalog/graph.ts';
+import { jsonText } from './columns.ts';
+import type { Tx } from './connection.ts';
+
+export interface DeclaredAsset {
+  readonly asset: AssetDefinition;
+  readonly workflow: string;
+  /** How it runs, alone or among others. */
+  readonly task: GraphTask;
+}
+
+const UPSERT = `
+  INSERT INTO signalbox.asset AS a (
+    key, description, owners, source, workflow, queue, task, checks, declared_policy, updated_at)
+  SELECT key, description, owners, source, workflow, queue, task, checks, policy, $2
+  FROM jsonb_to_recordset($1::jsonb) AS d (
+    key text, description text, owners jsonb, source text, workflow text, queue text, task jsonb,
+    checks jsonb, policy jsonb)
+  ORDER BY key
+  ON CONFLICT (key) DO UPDATE SET
+    description = excluded.description, owners = excluded.owners, source = excluded.source,
+    workflow = excluded.workflow, queue = excluded.queue, task = excluded.task,
+    checks = excluded.checks, declared_policy = excluded.declared_policy,
+    updated_at = excluded.updated_at`;
+
+const DELETE_EDGES = `
+  DELETE FROM signalbox.asset_edge e
+  USING jsonb_to_recordset($1::jsonb) AS d (key text, upstream jsonb)
+  WHERE e.downstream = d.key AND e.origin = 'code' AND NOT d.upstream ? e.upstream`;
+
+const INSERT_EDGES = `
+  INSERT INTO signalbox.asset_edge AS e (upstream, downstream, origin)
+  SELECT DISTINCT u.key, d.key, 'code'
+  FROM jsonb_to_recordset($1::jsonb) AS d (key text, upstream jsonb),
+       jsonb_array_elements_text(d.upstream) AS u (key)
+  ORDER BY 2, 1
+  ON CONFLICT (downstream, upstream) DO UPDATE SET origin = 'code' WHERE e.origin <> 'code'`;
+
+/** Stores what code declares; what was set by hand, and what is known of versions, stays. */
+export async function upsertAssets(
+  tx: Tx,
+  declared: readonly DeclaredAsset[],
+  now: Date,
+): Promise<void> {
+  const rows = declared.map(({ asset, workflow, task }) => ({
+    key: asset.key,
+    description: asset.description,
+    owners: asset.owners,
+    source: asset.source,
+    workflow,
+    queue: task.queue,
+    task: { ...task, after: [] },
+    checks: asset.checks,
+    policy: {
+      warnAfterMs: asset.warnAfterMs,
+      failAfterMs: asset.failAfterMs,
+      deadlineCron: asset.deadlineCron,
+      critical: asset.critical,
+      fallback: asset.fallback,
+    },
+  }));
+  await tx.execute(UPSERT, [jsonText(rows), now]);
+  const edges = jsonText(
+    declared.map(({ asset }) => ({ key: asset.key, upstream: asset.dependsOn })),
+  );
+  await tx.execute(DELETE_EDGES, [edges]);
+  await tx.execute(INSERT_EDGES, [edges]);
+}

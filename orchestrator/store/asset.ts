@@ -1,0 +1,175 @@
+/** Reading assets: rows with their served version, edges and checks; versions; values. */
+import type { Provenance } from '../../domain/asset.ts';
+import type { StoredPolicy } from '../assets/policy.ts';
+import type { GraphTask } from '../catalog/graph.ts';
+import { jsonText } from './columns.ts';
+import type { Tx } from './connection.ts';
+
+export interface MaterializationRow {
+  readonly id: string;
+  readonly asset_key: string;
+  readonly at: Date;
+  readonly recorded_at: Date;
+  readonly run_id: string | null;
+  readonly partition: string | null;
+  readonly provenance: Provenance;
+  readonly metadata: Readonly<Record<string, unknown>>;
+}
+
+export interface AssetRow {
+  readonly key: string;
+  readonly description: string | null;
+  readonly owners: readonly string[];
+  readonly checks: readonly { name: string; blocking: boolean }[];
+  readonly declared_policy: StoredPolicy;
+  readonly set_policy: StoredPolicy;
+  readonly computed_at: Date | null;
+  readonly fallback: boolean;
+  readonly depends_on: readonly string[];
+  readonly check_states: readonly {
+    name: string;
+    passed: boolean;
+    blocking: boolean;
+    at: string;
+  }[];
+  /** The version that is served now, as JSON (times as RFC 3339). */
+  readonly served:
+    | (Omit<MaterializationRow, 'at' | 'recorded_at'> & { at: string; recorded_at: string })
+    | null;
+}
+
+const VERSION =
+  'm.id, m.asset_key, m.at, m.recorded_at, m.run_id, m.partition, m.provenance, m.metadata';
+
+const SELECT_ASSET = `
+  SELECT a.key, a.description, a.owners, a.checks, a.declared_policy, a.set_policy, a.computed_at, a.fallback,
+    ARRAY(SELECT e.upstream FROM signalbox.asset_edge e WHERE e.downstream = a.key ORDER BY 1) AS depends_on,
+    (SELECT coalesce(jsonb_agg(jsonb_build_object(
+         'name', c.name, 'passed', c.passed, 'blocking', c.blocking, 'at', c.at) ORDER BY c.name), '[]')
+     FROM signalbox.asset_check c WHERE c.asset_key = a.key) AS check_states,
+    (SELECT jsonb_build_object('id', m.id, 'asset_key', m.asset_key, 'at', m.at,
+         'recorded_at', m.recorded_at, 'run_id', m.run_id, 'partition', m.partition,
+         'provenance', m.provenance, 'metadata', m.metadata)
+     FROM signalbox.materialization m WHERE m.id = coalesce(a.served_id, a.computed_id)) AS served
+  FROM signalbox.asset a`;
+
+export function listAssets(
+  db: Tx,
+  query: { after: string | null; limit: number },
+): Promise<AssetRow[]> {
+  return db.query<AssetRow>(
+    `${SELECT_ASSET} WHERE ($1::text IS NULL OR a.key > $1) ORDER BY a.key LIMIT $2`,
+    [query.after, query.limit],
+  );
+}
+
+export async function findAsset(db: Tx, key: string): Promise<AssetRow | undefined> {
+  const [row] = await db.query<AssetRow>(`${SELECT_ASSET} WHERE a.key = $1`, [key]);
+  return row;
+}
+
+/** Versions of an asset, the last recorded first. */
+export function listMaterializations(
+  db: Tx,
+  key: string,
+  query: { after: string | null; limit: number },
+): Promise<MaterializationRow[]> {
+  return db.query<MaterializationRow>(
+    `SELECT ${VERSION} FROM signalbox.materialization m
+     WHERE m.asset_key = $1 AND ($2::uuid IS NULL OR m.id < $2) ORDER BY m.id DESC LIMIT $3`,
+    [key, query.after, query.limit],
+  );
+}
+
+/** The newest version by event time that was computed or observed; what a fallback would serve. */
+export async function findLastGood(db: Tx, key: string): Promise<MaterializationRow | undefined> {
+  const [row] = await db.query<MaterializationRow>(
+    `SELECT ${VERSION} FROM signalbox.asset a JOIN signalbox.materialization m ON m.id = a.computed_id
+     WHERE a.key = $1`,
+    [key],
+  );
+  return row;
+}
+
+/** Replaces what was set by hand; makes the asset known where it is not. */
+export async function setAssetPolicy(
+  tx: Tx,
+  key: string,
+  policy: StoredPolicy,
+  now: Date,
+): Promise<void> {
+  await tx.execute(
+    `INSERT INTO signalbox.asset (key, set_policy, updated_at) VALUES ($1, $2, $3)
+     ON CONFLICT (key) DO UPDATE SET set_policy = excluded.set_policy, updated_at = excluded.updated_at`,
+    [key, jsonText(policy), now],
+  );
+}
+
+export interface ServedValue {
+  readonly value: unknown;
+  readonly degraded: boolean;
+  readonly at: Date;
+  readonly metadata: Readonly<Record<string, unknown>>;
+}
+
+/** What readers of an asset get now. */
+export async function readServedValue(db: Tx, key: string): Promise<ServedValue | undefined> {
+  const [row] = await db.query<ServedValue>(
+    `SELECT m.value, a.fallback AS degraded, m.at, m.metadata
+     FROM signalbox.asset a JOIN signalbox.materialization m ON m.id = coalesce(a.served_id, a.computed_id)
+     WHERE a.key = $1`,
+    [key],
+  );
+  return row;
+}
+
+/** How assets are made; those without a workflow are not made here. */
+export function readAssetTasks(
+  db: Tx,
+  keys: readonly string[],
+): Promise<{ key: string; task: GraphTask | null }[]> {
+  return db.query(
+    'SELECT key, CASE WHEN workflow IS NULL THEN NULL ELSE task END AS task FROM signalbox.asset WHERE key = ANY($1)',
+    [keys],
+  );
+}
+
+export interface DetectorAssetRow {
+  readonly key: string;
+  readonly declared_policy: StoredPolicy;
+  readonly set_policy: StoredPolicy;
+  readonly upstream: readonly string[];
+  readonly source: string | null;
+  readonly owners: readonly string[];
+}
+
+/** All assets that have a policy or an edge. */
+export function readDetectorAssets(db: Tx): Promise<DetectorAssetRow[]> {
+  return db.query<DetectorAssetRow>(`
+    WITH up AS (
+      SELECT downstream AS key, array_agg(upstream ORDER BY upstream) AS upstream
+      FROM signalbox.asset_edge GROUP BY downstream
+    ), seen AS (
+      SELECT key FROM signalbox.asset
+      UNION SELECT downstream FROM signalbox.asset_edge
+      UNION SELECT upstream FROM signalbox.asset_edge
+    )
+    SELECT s.key, coalesce(a.declared_policy, '{}') AS declared_policy,
+           coalesce(a.set_policy, '{}') AS set_policy, coalesce(up.upstream, '{}') AS upstream,
+           a.source, coalesce(a.owners, '[]') AS owners
+    FROM seen s LEFT JOIN signalbox.asset a ON a.key = s.key LEFT JOIN up ON up.key = s.key
+    WHERE up.key IS NOT NULL OR a.declared_policy <> '{}' OR a.set_policy <> '{}'
+       OR EXISTS (SELECT FROM signalbox.asset_edge e WHERE e.upstream = s.key)
+    ORDER BY s.key`);
+}
+
+export async function findMaterialization(
+  db: Tx,
+  id: string,
+): Promise<MaterializationRow | undefined> {
+  const [row] = await db.query<MaterializationRow>(
+    `SELECT ${VERSION} FROM signalbox.materialization m WHERE m.id = $1`,
+    [id],
+  );
+  return row;
+}

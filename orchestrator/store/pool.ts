@@ -1,0 +1,62 @@
+/** Task-slot pools and ceilings; client pools as the sessions of live agents report them. */
+import type { Tx } from './connection.ts';
+
+export interface PoolRow {
+  readonly name: string;
+  readonly kind: 'task-slots' | 'postgres-client';
+  readonly max: number;
+  readonly server: string | null;
+}
+
+export function readPools(db: Tx): Promise<PoolRow[]> {
+  return db.query<PoolRow>('SELECT name, kind, max, server FROM signalbox.pool ORDER BY name');
+}
+
+/** Slots of running tasks, and tasks that are ready, by pool. */
+export function readSlotUse(db: Tx): Promise<{ pool: string; used: number; waiting: number }[]> {
+  return db.query(
+    `SELECT pool, coalesce(sum(pool_slots) FILTER (WHERE state = 2), 0)::int AS used,
+            (count(*) FILTER (WHERE state = 1))::int AS waiting
+     FROM signalbox.task_live WHERE pool IS NOT NULL GROUP BY pool`,
+  );
+}
+
+/** A client pool, summed over the live agents that have one of the name. */
+export interface ClientPoolRow {
+  readonly name: string;
+  readonly server: string | null;
+  readonly used: number;
+  readonly idle: number;
+  readonly waiting: number;
+  /** Of one agent's pool, the largest where they differ. */
+  readonly max: number;
+  readonly instances: number;
+  readonly at: Date;
+}
+
+export function readClientPools(db: Tx): Promise<ClientPoolRow[]> {
+  return db.query<ClientPoolRow>(
+    `SELECT p.name, max(p.server) AS server, sum(p.used)::int AS used, sum(p.idle)::int AS idle,
+            sum(p.waiting)::int AS waiting, max(p.max)::int AS max, count(*)::int AS instances,
+            max(s.last_heartbeat_at) AS at
+     FROM signalbox.agent_session s,
+          jsonb_to_recordset(s.pools) AS p (
+            name text, server text, used int, idle int, waiting int, max int)
+     WHERE s.state = 'live' AND p.name IS NOT NULL
+     GROUP BY p.name ORDER BY p.name`,
+  );
+}
+
+export async function upsertPool(
+  tx: Tx,
+  of: PoolRow & { updatedBy: string; now: Date },
+): Promise<void> {
+  await tx.execute(
+    `INSERT INTO signalbox.pool (name, kind, max, server, updated_at, updated_by)
+     VALUES ($1, $2, $3, $4, $5, $6)
+     ON CONFLICT (name) DO UPDATE SET
+       kind = excluded.kind, max = excluded.max, server = coalesce(excluded.server, pool.server),
+       updated_at = excluded.updated_at, updated_by = excluded.updated_by`,
+    [of.name, of.kind, of.max, of.server, of.now, of.updatedBy],
+  );
+}
