@@ -1,34 +1,17 @@
 /**
- * The ClickHouse engine in this process. A connection costs half a millisecond, so every request has
- * one of its own: rights, settings and parameters of one request can never be seen by another.
- * Calls run on libuv's threads; a long query holds a thread, not the event loop.
+ * The ClickHouse engine in this process. Calls run on libuv's threads; a long query holds a thread,
+ * not the event loop. A connection takes on a user's role, settings and database once, before it sees
+ * a client's text; afterwards it is lent again only for exactly the same, and never to the other user.
  */
-import { randomUUID } from 'node:crypto';
+
 import { join } from 'node:path';
-import { type ChdbQueryStream, drainPending, Session } from 'chdb';
+import { drainPending, Session } from 'chdb';
 import { makeRoles, type User, writeEngineConfig } from './access.ts';
+import { type Connection, type EngineConnection, makeConnection } from './engine-connection.ts';
 import { fromEngine } from './exceptions.ts';
+import { MAX_RUNNING_QUERIES } from './options.ts';
+import { makeResultPipes } from './result-pipes.ts';
 import { quote } from './sql-text.ts';
-
-/** A whole result and what it took. */
-export interface EngineResult {
-  readonly bytes: Uint8Array;
-  readonly rowsRead: number;
-  readonly bytesRead: number;
-  readonly elapsedSeconds: number;
-}
-
-/** One connection, with one user's rights. Not for two calls at a time. */
-export interface EngineConnection {
-  /** Runs a statement, or several separated by `;` whose results follow each other. */
-  run(sql: string, format: string): Promise<EngineResult>;
-  /** Runs a SELECT; each chunk is a whole document in the format. */
-  stream(sql: string, format: string): AsyncIterable<Uint8Array>;
-  /** Ends whatever runs on this connection, from outside. */
-  cancel(): Promise<void>;
-  /** Gives the connection back; safe while something still runs on it. */
-  close(): void;
-}
 
 /** The engine on one data directory. */
 export interface Engine {
@@ -36,21 +19,27 @@ export interface Engine {
   readonly timezone: string;
   /** Names of all table functions, in lower case. */
   readonly tableFunctions: ReadonlySet<string>;
-  /** Opens a connection with the rights of `user`; `statements` run first (settings and the like). */
-  connect(user: User): EngineConnection;
-  /** Statements that give a fresh connection its rights: to be run before anything of the client's. */
-  openingStatements(connection: EngineConnection, user: User): string[];
+  /**
+   * A connection with the user's rights on which `script` has run: settings and the database.
+   * @throws ClickHouseException when the script fails
+   */
+  lend(user: User, script: readonly string[]): Promise<EngineConnection>;
+  /**
+   * The canonical form of a single statement; it is parsed, and nothing runs.
+   * @throws ClickHouseException SYNTAX_ERROR
+   */
+  parse(text: string): Promise<string>;
   /** Cancels everything and releases the data directory. */
   close(): Promise<void>;
 }
 
-interface TaggedConnection extends EngineConnection {
-  readonly tag: string;
-}
+const MAX_IDLE_CONNECTIONS = 24;
+const MAX_REMEMBERED_TEXTS = 512;
+const MAX_REMEMBERED_LENGTH = 8_192;
 
 /**
  * Opens the engine.
- * @throws Error when the directory cannot be used or the engine does not enforce the roles
+ * @throws Error when the directory cannot be used
  */
 export async function openEngine(dataDir: string): Promise<Engine> {
   const roles = makeRoles();
@@ -66,27 +55,40 @@ export async function openEngine(dataDir: string): Promise<Engine> {
   const tableFunctions = new Set(
     (await ask('SELECT lower(name) FROM system.table_functions')).trim().split('\n'),
   );
-  const live = new Set<TaggedConnection>();
+  const pipes = makeResultPipes(MAX_RUNNING_QUERIES);
+  let killing: Promise<unknown> = Promise.resolve();
   const kill = async (tag: string) => {
-    await ask(`KILL QUERY WHERE Settings['log_comment'] = ${quote(tag)} ASYNC`);
+    const sql = `KILL QUERY WHERE Settings['log_comment'] = ${quote(tag)} ASYNC`;
+    killing = killing.catch(() => undefined).then(() => ask(sql));
+    await killing;
   };
+  const lending = makeLending(() => makeConnection(open(), pipes, kill));
+  const remembered = new Map<string, string>();
 
   return {
     version,
     timezone,
     tableFunctions,
-    connect() {
-      const connection = makeConnection(open(), kill, () => live.delete(connection));
-      live.add(connection);
-      return connection;
-    },
-    openingStatements(connection, user) {
-      const { tag } = connection as TaggedConnection;
-      return [`SET ROLE ${roles[user]}`, `SET log_comment = ${quote(tag)}`];
+    lend: (user, script) =>
+      lending.lend(`${user}\n${script.join('\n')}`, (connection) => [
+        `SET ROLE ${roles[user]}`,
+        `SET log_comment = ${quote(connection.tag)}`,
+        ...script,
+        ...(user === 'reader' ? ['SET readonly = 1'] : []),
+      ]),
+    async parse(text) {
+      const known = remembered.get(text);
+      if (known !== undefined) return known;
+      const connection = await lending.lend('parser', () => ['SET ROLE NONE', 'SET readonly = 1']);
+      const canonical = await parseOn(connection, text);
+      if (text.length <= MAX_REMEMBERED_LENGTH) {
+        if (remembered.size >= MAX_REMEMBERED_TEXTS) remembered.clear();
+        remembered.set(text, canonical);
+      }
+      return canonical;
     },
     async close() {
-      await Promise.all([...live].map((connection) => connection.cancel()));
-      for (const connection of live) connection.close();
+      await lending.close();
       await drainPending();
       control.close();
       await drainPending();
@@ -94,46 +96,56 @@ export async function openEngine(dataDir: string): Promise<Engine> {
   };
 }
 
-function makeConnection(
-  session: Session,
-  kill: (tag: string) => Promise<void>,
-  onClose: () => void,
-): TaggedConnection {
-  const tag = randomUUID();
-  let running = 0;
-  let active: ChdbQueryStream | undefined;
-  async function* stream(sql: string, format: string) {
-    running += 1;
-    try {
-      active = session.queryStream(sql, { format });
-      for await (const chunk of active) yield chunk.raw();
-    } catch (error) {
-      throw fromEngine(error);
-    } finally {
-      running -= 1;
-    }
+async function parseOn(connection: EngineConnection, text: string): Promise<string> {
+  try {
+    const result = await connection.run(`SELECT formatQuery(${quote(text)})`, 'RawBLOB');
+    return Buffer.from(result.bytes).toString('utf8');
+  } catch (error) {
+    const fault = fromEngine(error);
+    throw fault.saying(fault.message.replace(/: In scope SELECT formatQuery\([\s\S]*$/, ''));
+  } finally {
+    connection.giveBack({ isUnchanged: true });
   }
+}
+
+/** Keeps connections that are idle, by the script that has run on them. */
+function makeLending(open: () => Connection) {
+  const idle: { key: string; connection: Connection }[] = [];
+  const lent = new Set<Connection>();
+  let isClosed = false;
+
+  function take(key: string): Connection | undefined {
+    const at = idle.findLastIndex((entry) => entry.key === key);
+    return at < 0 ? undefined : idle.splice(at, 1)[0]?.connection;
+  }
+
   return {
-    tag,
-    async run(sql, format) {
-      running += 1;
+    async lend(
+      key: string,
+      script: (connection: Connection) => readonly string[],
+    ): Promise<EngineConnection> {
+      const known = take(key);
+      const connection = known ?? open();
+      lent.add(connection);
+      const giveBack: EngineConnection['giveBack'] = ({ isUnchanged }) => {
+        if (!lent.delete(connection)) return;
+        if (!isUnchanged || isClosed) return connection.close();
+        idle.push({ key, connection });
+        if (idle.length > MAX_IDLE_CONNECTIONS) idle.shift()?.connection.close();
+      };
       try {
-        const result = await session.queryAsync(sql, { format });
-        const { rowsRead, bytesRead, elapsed } = result;
-        return { bytes: result.bytes(), rowsRead, bytesRead, elapsedSeconds: elapsed };
+        if (!known) await connection.run(script(connection).join(';\n'), 'TSV');
       } catch (error) {
-        throw fromEngine(error);
-      } finally {
-        running -= 1;
+        giveBack({ isUnchanged: false });
+        throw error;
       }
+      return { ...connection, giveBack };
     },
-    stream,
-    async cancel() {
-      if (running > 0) await kill(tag);
-    },
-    close() {
-      onClose();
-      session.close();
+    async close() {
+      isClosed = true;
+      await Promise.all([...lent].map((connection) => connection.cancel()));
+      for (const { connection } of idle) connection.close();
+      for (const connection of lent) connection.close();
     },
   };
 }

@@ -22,11 +22,9 @@ export const ERROR_CODES = {
   TOO_MANY_SIMULTANEOUS_QUERIES: 202,
   LOGICAL_ERROR: 49,
   NOT_ENOUGH_SPACE: 243,
-  HTTP_LENGTH_REQUIRED: 381,
   UNKNOWN_COMPRESSION_METHOD: 89,
-  TOO_MANY_ROWS_OR_BYTES: 396,
-  CANNOT_PARSE_QUERY_PARAMETER: 457,
   UNKNOWN_FORMAT: 73,
+  UNKNOWN_QUERY_PARAMETER: 456,
 } as const;
 
 export type ErrorName = keyof typeof ERROR_CODES;
@@ -41,6 +39,11 @@ export class ClickHouseException extends Error {
     this.name = 'ClickHouseException';
     this.code = code;
     this.codeName = codeName;
+  }
+
+  /** The same error in other words. */
+  saying(message: string): ClickHouseException {
+    return new ClickHouseException(this.code, this.codeName, message);
   }
 
   /** The text of the reply. */
@@ -73,7 +76,7 @@ const STATUS_OF: readonly (readonly [status: number, codes: readonly number[]])[
     400,
     [
       6, 8, 15, 25, 26, 27, 36, 37, 38, 41, 44, 53, 62, 72, 117, 123, 167, 168, 223, 321, 374, 376,
-      427, 441, 675, 676,
+      427, 441, 456, 457, 675, 676,
     ],
   ],
   [404, [46, 47, 50, 56, 60, 63, 73, 78, 81, 115, 152, 336, 511]],

@@ -46,9 +46,8 @@ export function makeExecutor(engine: Engine): Executor {
     const release = slots.take(job.user);
     try {
       const state = sessions.open(job.user, job.protocol.session);
-      job.reply.onClientGone(() => void state.connection.cancel().catch(() => undefined));
       try {
-        if (rows) await runInsert(engine, job, state, rows);
+        if (rows) await runInsert(job, state, rows);
         else await runStatement(engine, job, state, text);
       } finally {
         state.done();

@@ -34,7 +34,8 @@ export interface ReplySummary {
   readonly elapsedSeconds: number;
 }
 
-const NOTHING: ReplySummary = {
+/** The summary of what did nothing. */
+export const NOTHING_DONE: ReplySummary = {
   readRows: 0,
   readBytes: 0,
   writtenRows: 0,
@@ -78,6 +79,11 @@ export class Reply {
     });
   }
 
+  /** True when nobody waits for this reply any more. */
+  get isClientGone(): boolean {
+    return this.response.destroyed;
+  }
+
   /** A short text without any packing. */
   plain(status: number, text: string): void {
     this.response.writeHead(status, { 'Content-Type': 'text/html; charset=UTF-8' });
@@ -104,7 +110,7 @@ export class Reply {
     if (this.sink) return this.push(this.sink, chunk);
     this.held.push(chunk);
     this.heldBytes += chunk.byteLength;
-    if (this.heldBytes > this.packing.holdBytes) await this.begin(NOTHING);
+    if (this.heldBytes > this.packing.holdBytes) await this.begin(NOTHING_DONE);
   }
 
   /** Ends the body. */
@@ -138,7 +144,7 @@ export class Reply {
     if (!this.request.complete) this.response.setHeader('Connection', 'close');
     this.response.writeHead(status, {
       'X-ClickHouse-Exception-Code': String(fault.code),
-      'X-ClickHouse-Summary': summaryText(NOTHING),
+      'X-ClickHouse-Summary': summaryText(NOTHING_DONE),
       'Content-Type': 'text/plain; charset=UTF-8',
       'Content-Length': Buffer.byteLength(text),
     });

@@ -1,48 +1,42 @@
-/** Runs one judged statement on its connection and sends what comes out. */
-import type { Engine, EngineConnection, EngineResult } from './engine.ts';
-import { ClickHouseException, exception } from './exceptions.ts';
+/** Runs one judged statement with the user's rights and sends what comes out. */
+import type { Engine } from './engine.ts';
+import type { EngineConnection, EngineResult } from './engine-connection.ts';
+import { exception } from './exceptions.ts';
 import type { Job } from './execute.ts';
-import { canConcatenate, headerLength, repeatsHeader } from './formats.ts';
 import { helloBlock, isHello } from './hello.ts';
 import type { InsertHead } from './insert-statement.ts';
-import type { ReplySummary } from './reply.ts';
+import { NOTHING_DONE, type ReplySummary } from './reply.ts';
 import { judge, judgeDatabase, judgeGet } from './rules.ts';
 import type { SessionState } from './sessions.ts';
 import { setStatement, settingStatements } from './settings.ts';
-import { quote, quoteName } from './sql-text.ts';
-import { describeStatement, readAssignments, type Statement, takeSettings } from './statement.ts';
+import { quote } from './sql-text.ts';
+import {
+  describeStatement,
+  intoFile,
+  readAssignments,
+  type Statement,
+  takeSettings,
+  usedParameters,
+} from './statement.ts';
 
 const DEFAULT_FORMAT = 'TabSeparated';
-const EMPTY: ReplySummary = {
-  readRows: 0,
-  readBytes: 0,
-  writtenRows: 0,
-  writtenBytes: 0,
-  resultRows: 0,
-  resultBytes: 0,
-  elapsedSeconds: 0,
-};
 
 /** Runs an INSERT whose rows lie in a file. */
 export async function runInsert(
-  engine: Engine,
   job: Job,
   state: SessionState,
   rows: { head: InsertHead; path: string },
 ): Promise<void> {
   const { into, settings, format } = rows.head;
-  await open(engine, job, state, new Map());
-  const result = await state.connection.run(
-    `${into} FROM INFILE ${quote(rows.path)} COMPRESSION 'none' ${settings} FORMAT ${format}`,
-    DEFAULT_FORMAT,
-  );
-  await job.reply.end({
-    ...EMPTY,
-    readRows: result.rowsRead,
-    readBytes: result.bytesRead,
-    writtenRows: result.rowsRead,
-    writtenBytes: result.bytesRead,
-    elapsedSeconds: result.elapsedSeconds,
+  const sql = `${into} FROM INFILE ${quote(rows.path)} COMPRESSION 'none' ${settings} FORMAT ${format}`;
+  await withConnection(job, state, new Map(), async (connection) => {
+    const result = await connection.run(sql, DEFAULT_FORMAT);
+    await job.reply.end({
+      ...summaryOf(result, 0),
+      writtenRows: result.rowsRead,
+      writtenBytes: result.bytesRead,
+    });
+    return true;
   });
 }
 
@@ -57,89 +51,102 @@ export async function runStatement(
   if (isHello(text, protocol.settings.get('client_protocol_version'))) {
     reply.format('Native');
     await reply.write(helloBlock(engine));
-    return reply.end({ ...EMPTY, resultRows: 1 });
+    return reply.end({ ...NOTHING_DONE, resultRows: 1 });
   }
-  const statement = describeStatement(await canonical(state.connection, text));
+  const statement = describeStatement(await engine.parse(text));
   if (request.method === 'GET' || request.method === 'HEAD') judgeGet(statement);
-  judge(user, statement, parametersOf(job, state), engine);
+  const parameters = parametersOf(job, state);
+  for (const name of usedParameters(statement)) requireParameter(parameters, name);
+  judge(user, statement, parameters, engine);
   if (statement.verb === 'SET') return applySet(job, state, statement);
-  if (statement.verb === 'USE') return applyUse(engine, job, state, statement);
+  if (statement.verb === 'USE') return applyUse(job, state, statement);
   // The engine lets no setting through on a reader's connection: those that may be are set beforehand.
   const [sql, own] = user === 'reader' ? takeSettings(statement) : [statement.text, new Map()];
-  await open(engine, job, state, own);
   const format = formatOf(statement, protocol.defaultFormat);
-  if (givesRows(statement)) reply.format(format);
-  const streams = statement.isSelect && (canConcatenate(format) || repeatsHeader(format));
-  if (streams) return stream(job, state.connection, sql, format);
-  const result = await state.connection.run(sql, format);
-  await reply.write(result.bytes);
-  await reply.end(summaryOf(result));
+  await withConnection(job, state, own, async (connection) => {
+    if (statement.givesRows) await sendRows(job, connection, sql, format);
+    else await sendOutcome(job, connection, sql, format);
+    return statement.givesRows;
+  });
 }
 
-async function stream(
-  job: Job,
+async function sendRows(
+  { reply }: Job,
   connection: EngineConnection,
   sql: string,
   format: string,
 ): Promise<void> {
-  const { reply } = job;
-  const begin = performance.now();
+  reply.format(format);
+  const reading = connection.stream((path) => intoFile(sql, path, format));
   let resultBytes = 0;
-  let header: number | undefined;
-  for await (const piece of connection.stream(sql, format)) {
-    const skip = header ?? 0;
-    if (repeatsHeader(format)) header ??= headerLength(format, piece);
-    resultBytes += piece.byteLength - skip;
-    await reply.write(piece.subarray(skip));
+  try {
+    let step = await reading.next();
+    for (; !step.done; step = await reading.next()) {
+      resultBytes += step.value.byteLength;
+      await reply.write(step.value);
+    }
+    await reply.end(summaryOf(step.value, resultBytes));
+  } finally {
+    await reading.return(undefined as never);
   }
-  const elapsedSeconds = (performance.now() - begin) / 1_000;
-  await reply.end({ ...EMPTY, resultBytes, elapsedSeconds });
 }
 
-/** Gives the connection its rights, settings, parameters and database, in one call. */
-async function open(
-  engine: Engine,
+/** Statements other than reads say little; `KILL QUERY` and the like have a few rows. */
+async function sendOutcome(
+  { reply }: Job,
+  connection: EngineConnection,
+  sql: string,
+  format: string,
+): Promise<void> {
+  const result = await connection.run(sql, format);
+  if (result.bytes.byteLength > 0) reply.format(format);
+  await reply.write(result.bytes);
+  await reply.end(summaryOf(result, result.bytes.byteLength));
+}
+
+/**
+ * Gives `work` a connection with rights, settings and database, and the request's parameters.
+ * `work` tells whether it left the connection as it was.
+ */
+async function withConnection(
   job: Job,
   state: SessionState,
   own: ReadonlyMap<string, string>,
+  work: (connection: EngineConnection) => Promise<boolean>,
 ): Promise<void> {
-  const { protocol, user } = job;
+  const { protocol, user, reply } = job;
   const database = protocol.database ?? state.database;
   if (database !== undefined) judgeDatabase(user, database);
-  const settings = settingStatements(
-    user,
-    new Map([...state.settings, ...protocol.settings, ...own]),
-  );
-  const statements = engine.openingStatements(state.connection, user);
-  for (const name of state.applied) {
-    if (!settings.has(name)) statements.push(`SET ${name} = DEFAULT`);
+  const asked = new Map([...state.settings, ...protocol.settings, ...own]);
+  const connection = await state.connect(settingStatements(user, asked), database);
+  let isUnchanged = false;
+  try {
+    if (reply.isClientGone) return;
+    reply.onClientGone(() => void connection.cancel().catch(() => undefined));
+    await setParameters(connection, protocol.parameters);
+    isUnchanged = await work(connection);
+  } finally {
+    connection.giveBack({ isUnchanged });
   }
-  state.applied.clear();
-  for (const name of settings.keys()) if (!name.startsWith('param_')) state.applied.add(name);
-  for (const [name, value] of protocol.parameters) {
-    if (!/^\w+$/.test(name))
-      throw exception('BAD_ARGUMENTS', `${name} cannot be a parameter's name.`);
-    settings.set(`param_${name}`, value);
-  }
-  statements.push(...setStatement(settings));
-  if (database !== undefined && database !== '') statements.push(`USE ${quoteName(database)}`);
-  if (user === 'reader') statements.push('SET readonly = 1');
-  await state.connection.run(statements.join(';\n'), DEFAULT_FORMAT);
 }
 
-/** The engine's own form of a single statement. It parses, and runs nothing. */
-async function canonical(connection: EngineConnection, text: string): Promise<string> {
-  try {
-    const result = await connection.run(
-      `SELECT formatQuery(${quote(text)}) SETTINGS max_query_size = 16777216`,
-      'RawBLOB',
-    );
-    return Buffer.from(result.bytes).toString('utf8');
-  } catch (error) {
-    if (!(error instanceof ClickHouseException)) throw error;
-    const message = error.message.replace(/: In scope SELECT formatQuery\([\s\S]*$/, '');
-    throw new ClickHouseException(error.code, error.codeName, message);
+async function setParameters(
+  connection: EngineConnection,
+  parameters: ReadonlyMap<string, string>,
+): Promise<void> {
+  if (parameters.size === 0) return;
+  const named = new Map<string, string>();
+  for (const [name, value] of parameters) {
+    if (!/^\w+$/.test(name)) throw exception('BAD_ARGUMENTS', `${name} is no name of a parameter.`);
+    named.set(`param_${name}`, value);
   }
+  await connection.run(setStatement(named).join(';'), DEFAULT_FORMAT);
+}
+
+/** Parameters stay on a connection; this is why nothing sees those of an earlier request. */
+function requireParameter(parameters: ReadonlyMap<string, string>, name: string): void {
+  if (parameters.has(name)) return;
+  throw exception('UNKNOWN_QUERY_PARAMETER', `Substitution \`${name}\` is not set.`);
 }
 
 function parametersOf(job: Job, state: SessionState): Map<string, string> {
@@ -155,21 +162,16 @@ async function applySet(job: Job, state: SessionState, statement: Statement): Pr
   const { values } = readAssignments(statement.tokens, 1);
   settingStatements(job.user, values);
   for (const [name, value] of values) state.settings.set(name, value);
-  await job.reply.end(EMPTY);
+  await job.reply.end(NOTHING_DONE);
 }
 
-async function applyUse(
-  engine: Engine,
-  job: Job,
-  state: SessionState,
-  statement: Statement,
-): Promise<void> {
+async function applyUse(job: Job, state: SessionState, statement: Statement): Promise<void> {
   const database = statement.tokens[1]?.text ?? '';
   judgeDatabase(job.user, database);
-  await open(engine, job, state, new Map());
-  await state.connection.run(`USE ${quoteName(database)}`, DEFAULT_FORMAT);
+  const connection = await state.connect(settingStatements(job.user, new Map()), database);
+  connection.giveBack({ isUnchanged: true });
   state.database = database;
-  await job.reply.end(EMPTY);
+  await job.reply.end(NOTHING_DONE);
 }
 
 function formatOf(statement: Statement, asked: string | undefined): string {
@@ -178,26 +180,12 @@ function formatOf(statement: Statement, asked: string | undefined): string {
   throw exception('UNKNOWN_FORMAT', `Unknown format ${format}.`);
 }
 
-const WITHOUT_ROWS = new Set([
-  'INSERT',
-  'CREATE',
-  'DROP',
-  'ALTER',
-  'TRUNCATE',
-  'RENAME',
-  'OPTIMIZE',
-]);
-
-function givesRows(statement: Statement): boolean {
-  return !WITHOUT_ROWS.has(statement.verb);
-}
-
-function summaryOf(result: EngineResult): ReplySummary {
+function summaryOf(result: EngineResult, resultBytes: number): ReplySummary {
   return {
-    ...EMPTY,
+    ...NOTHING_DONE,
     readRows: result.rowsRead,
     readBytes: result.bytesRead,
-    resultBytes: result.bytes.byteLength,
+    resultBytes,
     elapsedSeconds: result.elapsedSeconds,
   };
 }

@@ -1,35 +1,40 @@
 /**
  * Sessions: what a client's `session_id` keeps between its requests. Settings and the database are
- * kept here, for temporary tables of `writer` a connection stays open. A session belongs to one user:
- * the same id given by the other user is another session.
+ * kept here; for temporary tables of `writer` a connection of its own stays open. A session belongs to
+ * one user: the same id given by the other user is another session.
  */
 import type { User } from './access.ts';
-import type { Engine, EngineConnection } from './engine.ts';
+import type { Engine } from './engine.ts';
+import type { EngineConnection } from './engine-connection.ts';
 import { exception } from './exceptions.ts';
 import type { ProtocolRequest } from './request.ts';
+import { setStatement } from './settings.ts';
+import { quoteName } from './sql-text.ts';
 
 const MAX_SESSIONS = 200;
 
 /** What a request works with: of its session, or of its own. */
 export interface SessionState {
-  readonly connection: EngineConnection;
-  /** True when nothing has run on the connection yet. */
-  readonly isFresh: boolean;
+  readonly isKept: boolean;
   /** Given by `SET`. */
   readonly settings: Map<string, string>;
-  /** Names of the settings that the last request set on the connection. */
-  readonly applied: Set<string>;
   /** Given by `USE`. */
   database: string | undefined;
+  /** A connection with the user's rights, these settings and this database. */
+  connect(
+    settings: ReadonlyMap<string, string>,
+    database: string | undefined,
+  ): Promise<EngineConnection>;
   /** Ends the request's use of it. */
   done(): void;
 }
 
 interface Session {
   readonly settings: Map<string, string>;
-  readonly applied: Set<string>;
   database: string | undefined;
   connection: EngineConnection | undefined;
+  /** Settings that the last request gave to the connection. */
+  applied: readonly string[];
   isBusy: boolean;
   timer: NodeJS.Timeout | undefined;
 }
@@ -48,22 +53,9 @@ export interface Sessions {
 export function makeSessions(engine: Engine): Sessions {
   const sessions = new Map<string, Session>();
 
-  function single(user: User): SessionState {
-    const connection = engine.connect(user);
-    const done = () => connection.close();
-    return {
-      connection,
-      isFresh: true,
-      settings: new Map(),
-      applied: new Set(),
-      database: undefined,
-      done,
-    };
-  }
-
   function end(key: string, session: Session): void {
     clearTimeout(session.timer);
-    session.connection?.close();
+    session.connection?.giveBack({ isUnchanged: false });
     sessions.delete(key);
   }
 
@@ -80,52 +72,92 @@ export function makeSessions(engine: Engine): Sessions {
         `Too many sessions. Maximum: ${MAX_SESSIONS}.`,
       );
     }
-    const session: Session = {
-      settings: new Map(),
-      applied: new Set(),
-      database: undefined,
-      connection: undefined,
-      isBusy: false,
-      timer: undefined,
-    };
+    const session = emptySession();
     sessions.set(key, session);
     return session;
   }
 
   return {
     open(user, asked) {
-      if (!asked) return single(user);
+      if (!asked) return single(engine, user);
       const key = `${user} ${asked.id}`;
       const session = find(key, asked.mustExist, asked.id);
       clearTimeout(session.timer);
       session.isBusy = true;
-      const isFresh = session.connection === undefined;
-      const connection = session.connection ?? engine.connect(user);
-      // A reader has no temporary tables; each of its requests gets a connection that nobody had.
-      if (user === 'writer') session.connection = connection;
-      const done = () => {
-        if (user === 'reader') connection.close();
-        session.isBusy = false;
-        if (sessions.get(key) !== session) return;
-        session.timer = setTimeout(() => end(key, session), asked.timeoutSeconds * 1_000);
-        session.timer.unref();
-      };
       return {
-        connection,
-        isFresh,
+        isKept: true,
         settings: session.settings,
-        applied: user === 'reader' ? new Set() : session.applied,
         get database() {
           return session.database;
         },
         set database(name) {
           session.database = name;
         },
-        done,
+        // A reader has no temporary tables, so nothing of its session lives in the engine.
+        connect: (settings, database) =>
+          user === 'reader'
+            ? engine.lend(user, preparation(settings, database))
+            : connectKept(engine, session, settings, database),
+        done() {
+          session.isBusy = false;
+          if (sessions.get(key) !== session) return;
+          session.timer = setTimeout(() => end(key, session), asked.timeoutSeconds * 1_000);
+          session.timer.unref();
+        },
       };
     },
     close() {
       for (const [key, session] of sessions) end(key, session);
     },
   };
+}
+
+function emptySession(): Session {
+  return {
+    settings: new Map(),
+    database: undefined,
+    connection: undefined,
+    applied: [],
+    isBusy: false,
+    timer: undefined,
+  };
+}
+
+function single(engine: Engine, user: User): SessionState {
+  return {
+    isKept: false,
+    settings: new Map(),
+    database: undefined,
+    connect: (settings, database) => engine.lend(user, preparation(settings, database)),
+    done: () => undefined,
+  };
+}
+
+/** The session's own connection; settings of the last request are undone on it. */
+async function connectKept(
+  engine: Engine,
+  session: Session,
+  settings: ReadonlyMap<string, string>,
+  database: string | undefined,
+): Promise<EngineConnection> {
+  session.connection ??= await engine.lend('writer', []);
+  const connection = session.connection;
+  const undo = session.applied
+    .filter((name) => !settings.has(name))
+    .map((name) => `SET ${name} = DEFAULT`);
+  session.applied = [...settings.keys()].filter((name) => !name.startsWith('param_'));
+  await connection.run(
+    [...undo, ...preparation(settings, database ?? 'default')].join(';\n'),
+    'TSV',
+  );
+  return { ...connection, giveBack: () => undefined };
+}
+
+function preparation(
+  settings: ReadonlyMap<string, string>,
+  database: string | undefined,
+): string[] {
+  const statements = setStatement(settings);
+  if (database !== undefined && database !== '') statements.push(`USE ${quoteName(database)}`);
+  return statements;
 }

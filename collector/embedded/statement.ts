@@ -3,7 +3,7 @@
  * no comments, keywords in capitals, names quoted only where they must be.
  */
 import { exception } from './exceptions.ts';
-import { isMark, isWord, type Token, tokens } from './sql-text.ts';
+import { isMark, isWord, quote, type Token, tokens } from './sql-text.ts';
 
 /** A statement that the engine's parser has accepted. */
 export interface Statement {
@@ -14,9 +14,20 @@ export interface Statement {
   readonly verb: string;
   /** The format named in a FORMAT clause. */
   readonly format: string | undefined;
-  /** True when it gives rows one block after the other. */
-  readonly isSelect: boolean;
+  /** True when its result is rows, which can be told piece by piece. */
+  readonly givesRows: boolean;
 }
+
+const WITH_ROWS = new Set([
+  'SELECT',
+  'WITH',
+  'SHOW',
+  'DESCRIBE',
+  'DESC',
+  'EXISTS',
+  'EXPLAIN',
+  'CHECK',
+]);
 
 /** Describes a canonical text. */
 export function describeStatement(text: string): Statement {
@@ -27,10 +38,17 @@ export function describeStatement(text: string): Statement {
     text,
     tokens: all,
     verb,
-    format: formatOf(all),
-    isSelect:
-      verb === 'SELECT' || (verb === 'WITH' && all.some((token) => isWord(token, 'SELECT'))),
+    format: formatClause(all)?.format,
+    givesRows: WITH_ROWS.has(verb),
   };
+}
+
+/** Names of the parameters that the statement uses: `{name:Type}`. */
+export function* usedParameters(statement: Statement): Generator<string> {
+  for (const [at, token] of statement.tokens.entries()) {
+    const isUse = isMark(statement.tokens[at - 1], '{') && isMark(statement.tokens[at + 1], ':');
+    if (isUse && token.kind === 'name') yield token.text;
+  }
 }
 
 /** `a = 1, b = 'x'`. */
@@ -80,19 +98,27 @@ export function takeSettings(statement: Statement): [string, Map<string, string>
   return [text, new Map()];
 }
 
+/** The statement with its result going into a file, in a format that is given when it names none. */
+export function intoFile(text: string, path: string, format: string): string {
+  const clause = formatClause([...tokens(text)]);
+  const end = clause?.start ?? text.length;
+  const rest = clause ? text.slice(end) : `FORMAT ${format}`;
+  return `${text.slice(0, end).trimEnd()}\nINTO OUTFILE ${quote(path)} APPEND\n${rest}`;
+}
+
 /** FORMAT stands at the end, followed at most by a SETTINGS clause. */
-function formatOf(all: readonly Token[]): string | undefined {
+function formatClause(all: readonly Token[]): { start: number; format: string } | undefined {
   let depth = 0;
   for (let at = all.length - 2; at >= 0; at -= 1) {
     const token = all[at];
     if (isMark(token, ')')) depth += 1;
     if (isMark(token, '(')) depth -= 1;
     if (depth < 0) return undefined;
-    if (depth > 0 || !isWord(token, 'FORMAT')) continue;
+    if (depth > 0 || !token || !isWord(token, 'FORMAT')) continue;
     const name = all[at + 1];
     const after = all[at + 2];
     const ends = after === undefined || isWord(after, 'SETTINGS') || isMark(after, ';');
-    if (name?.kind === 'name' && ends) return name.text;
+    if (name?.kind === 'name' && ends) return { start: token.start, format: name.text };
   }
   return undefined;
 }

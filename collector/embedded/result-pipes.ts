@@ -1,0 +1,80 @@
+/**
+ * Results on their way out. The engine's own call for streams holds up the event loop while it
+ * analyses a query; so a query runs as an ordinary call on another thread and writes its result into a
+ * named pipe, which is read like a socket: in pieces, in any format, and the engine waits while the
+ * client is slow. The pipes are made once and used again, each by one query at a time.
+ */
+import { execFileSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { closeSync, constants, mkdirSync, openSync, rmSync } from 'node:fs';
+import { Socket } from 'node:net';
+
+/** Relative to the data directory, which is the process's working directory. */
+const DIRECTORY = 'outgoing';
+
+/** What a query writes; at the end of the iteration, what the query took. */
+export type Reading<T> = AsyncGenerator<Uint8Array, T, undefined>;
+
+/** Lends pipes. */
+export interface ResultPipes {
+  /**
+   * Runs `work` with a pipe's path, and gives what is written into it.
+   * @param abandon is called when the reader stops early: it must bring the work to an end
+   */
+  read<T>(work: (path: string) => Promise<T>, abandon: () => void): Reading<T>;
+}
+
+/**
+ * Makes the pipes.
+ * @throws Error where the system has no command `mkfifo`
+ */
+export function makeResultPipes(count: number): ResultPipes {
+  rmSync(DIRECTORY, { recursive: true, force: true });
+  mkdirSync(DIRECTORY, { mode: 0o700 });
+  const free = Array.from(
+    { length: count },
+    () => `${DIRECTORY}/${randomBytes(24).toString('hex')}`,
+  );
+  execFileSync('mkfifo', ['-m', '600', ...free]);
+
+  return {
+    async *read(work, abandon) {
+      const path = free.pop();
+      if (path === undefined) throw new Error('more queries run than there are pipes');
+      const pipe = openPipe(path);
+      const working = work(path).finally(() => endPipe(path));
+      // Observed below; until then a failure must not count as unhandled.
+      working.catch(() => undefined);
+      let isRead = false;
+      try {
+        for await (const piece of pipe.iterator({ destroyOnReturn: false })) yield piece as Buffer;
+        isRead = true;
+        return await working;
+      } finally {
+        if (!isRead) abandon();
+        pipe.resume();
+        // Only when the engine is done with the pipe may another query have it.
+        await working.catch(() => undefined);
+        pipe.destroy();
+        free.push(path);
+      }
+    },
+  };
+}
+
+/** A reader that stays after the consumer stops, so that the engine never waits for one in vain. */
+function openPipe(path: string): Socket {
+  const descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  const pipe = new Socket({ fd: descriptor, readable: true, writable: false });
+  pipe.on('error', () => undefined);
+  return pipe;
+}
+
+/** A writer that comes and goes: the reader sees an end, even where the engine never opened the pipe. */
+function endPipe(path: string): void {
+  try {
+    closeSync(openSync(path, constants.O_WRONLY | constants.O_NONBLOCK));
+  } catch {
+    // Nobody reads any more.
+  }
+}
