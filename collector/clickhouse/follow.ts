@@ -48,6 +48,13 @@ export function createFollower(options: FollowerOptions) {
   let compareLeft = batchSize;
   let lagMs: number | null = null;
   let behindSince: number | null = null;
+  let waiting = false;
+
+  /** Says once that it cannot go on, however often it tries. */
+  function tellWaiting(error: unknown): void {
+    if (!waiting) options.log(`run events wait to be copied: ${messageOf(error)}`);
+    waiting = true;
+  }
 
   /** Copies one batch. @returns whether more is there at once */
   async function step(): Promise<boolean> {
@@ -88,9 +95,7 @@ export function createFollower(options: FollowerOptions) {
       try {
         return await options.send(part);
       } catch (error) {
-        if (waitMs === RETRY_FIRST_MS) {
-          options.log(`run events wait for ClickHouse: ${messageOf(error)}`);
-        }
+        tellWaiting(error);
         await delay(waitMs, undefined, { signal: stopping.signal });
       }
     }
@@ -100,12 +105,15 @@ export function createFollower(options: FollowerOptions) {
     while (!stopping.signal.aborted) {
       try {
         nudged = false;
-        if (await step()) continue;
+        const more = await step();
+        if (waiting) options.log('run events are copied again');
+        waiting = false;
+        if (more) continue;
         if (!nudged) await sleep(everyMs);
       } catch (error) {
         if (stopping.signal.aborted) return;
         compareLeft = batchSize;
-        options.log(`following run events failed, trying again: ${messageOf(error)}`);
+        tellWaiting(error);
         await sleep(RETRY_LARGEST_MS);
       }
     }

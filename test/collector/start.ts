@@ -101,9 +101,11 @@ export function memorySource(): MemorySource {
   };
 }
 
-/** A run event with everything set. */
+const YESTERDAY = Math.floor(Date.now() / 1_000) * 1_000 - 86_400_000;
+
+/** A run event with everything set, a millisecond later for each id. */
 export function runEvent(id: number, fields: Partial<RunEvent> = {}): RunEvent {
-  const at = Date.UTC(2026, 10, 24, 8) + id;
+  const at = YESTERDAY + id;
   return {
     id: String(id),
     at,
@@ -130,7 +132,7 @@ export function runEvent(id: number, fields: Partial<RunEvent> = {}): RunEvent {
 
 /** An asset event with everything set. */
 export function assetEvent(id: number): AssetEvent {
-  const at = Date.UTC(2026, 10, 24, 8) + id;
+  const at = YESTERDAY + id;
   return {
     id: String(id),
     at,

@@ -1,0 +1,131 @@
+/**
+ * How fast OTLP is taken in: decoding alone, and from the request to rows that can be queried in an embedded
+ * ClickHouse of its own. Prints figures; judges nothing.
+ */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { createCollector } from '../collector/create.ts';
+import { startEmbeddedClickHouse } from '../collector/embedded/start.ts';
+import { readOtlp } from '../collector/receive/otlp/read.ts';
+import type { Collector } from '../collector/service.ts';
+import { systemClock } from '../domain/time.ts';
+import { encodeRequest } from '../test/collector/receive/otlp/protobuf-reference.ts';
+
+const SPANS_PER_REQUEST = 1_000;
+const SENDERS = 16;
+const DECODE_MS = 2_000;
+const INSERT_MS = 6_000;
+
+/** Runs it and prints spans per second. */
+export async function benchOtlp(): Promise<void> {
+  const bodies = {
+    'small spans (2 attributes)': requestOf(2),
+    'full spans (14 attributes)': requestOf(14),
+  };
+  for (const [name, body] of Object.entries(bodies)) {
+    print(`decode alone, ${name}`, decodeRate(body));
+  }
+  const dataDir = await mkdtemp(join(tmpdir(), 'signalbox-bench-'));
+  const server = await startEmbeddedClickHouse({
+    dataDir: join(dataDir, 'clickhouse'),
+    host: '127.0.0.1',
+    port: 0,
+    readerPassword: 'bench-reader',
+    writerPassword: 'bench-writer',
+    log: () => undefined,
+  });
+  const collector = collectorOn(server.url, join(dataDir, 'spool'));
+  try {
+    await collector.migrate();
+    await collector.start();
+    for (const [name, body] of Object.entries(bodies)) {
+      print(`to queryable rows, ${name}`, await insertRate(collector, body, null));
+      print(
+        `to queryable rows, gzip, ${name}`,
+        await insertRate(collector, gzipSync(body), 'gzip'),
+      );
+    }
+  } finally {
+    await collector.stop();
+    await server.stop();
+    await rm(dataDir, { recursive: true, force: true });
+  }
+}
+
+function print(what: string, rate: number): void {
+  console.log(`otlp: ${what}: ${Math.round(rate).toLocaleString('en')} spans/s`);
+}
+
+function decodeRate(body: Uint8Array): number {
+  const nowhere = { point: () => undefined };
+  const begin = performance.now();
+  let requests = 0;
+  for (; performance.now() - begin < DECODE_MS; requests += 1) {
+    readOtlp('traces', 'protobuf', body, Date.now(), nowhere);
+  }
+  return (requests * SPANS_PER_REQUEST) / ((performance.now() - begin) / 1_000);
+}
+
+async function insertRate(
+  collector: Collector,
+  body: Uint8Array,
+  contentEncoding: string | null,
+): Promise<number> {
+  const request = { contentType: 'application/x-protobuf', contentEncoding, body };
+  const begin = performance.now();
+  let stored = 0;
+  const sender = async () => {
+    while (performance.now() - begin < INSERT_MS) {
+      const { status } = await collector.receiveOtlp('traces', request);
+      if (status === 200) stored += SPANS_PER_REQUEST;
+    }
+  };
+  await Promise.all(Array.from({ length: SENDERS }, sender));
+  return stored / ((performance.now() - begin) / 1_000);
+}
+
+function collectorOn(url: string, spoolDir: string): Collector {
+  return createCollector({
+    clickhouse: {
+      url,
+      reader: { user: 'reader', password: 'bench-reader' },
+      writer: { user: 'writer', password: 'bench-writer' },
+    },
+    externalSink: { record: async () => undefined, recordDatasets: async () => undefined },
+    eventSource: {
+      readAfter: async () => ({ runEvents: [], assetEvents: [], watermark: '0', caughtUp: true }),
+      loadWatermark: async () => '0',
+      saveWatermark: async () => undefined,
+    },
+    watchedPostgres: [],
+    spoolDir,
+    clock: systemClock,
+    log: (line) => console.log(line),
+  });
+}
+
+function requestOf(attributeCount: number): Uint8Array {
+  const start = BigInt(Date.now()) * 1_000_000n;
+  const hex = (value: number, length: number) => value.toString(16).padStart(length, '0');
+  const spans = Array.from({ length: SPANS_PER_REQUEST }, (_, n) => ({
+    traceId: hex(1 + Math.floor(n / 10), 32),
+    spanId: hex(1 + n, 16),
+    parentSpanId: n % 10 === 0 ? '' : hex(1 + n - (n % 10), 16),
+    name: `step-${n % 40}`,
+    kind: 1 + (n % 5),
+    startTimeUnixNano: String(start + BigInt(n * 1_000)),
+    endTimeUnixNano: String(start + BigInt(n * 1_000 + 250_000)),
+    attributes: Array.from({ length: attributeCount }, (_, index) => ({
+      key: `attribute.number.${hex(index, 2)}`,
+      value:
+        index % 4 === 3 ? { intValue: n * index } : { stringValue: `value-${index}-${n % 97}` },
+    })),
+    status: { code: n % 50 === 0 ? 2 : 0 },
+  }));
+  const resource = { attributes: [{ key: 'service.name', value: { stringValue: 'bench' } }] };
+  return encodeRequest('traces', {
+    resourceSpans: [{ resource, scopeSpans: [{ scope: { name: 'bench' }, spans }] }],
+  });
+}

@@ -1,0 +1,126 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { Collector } from '../../../collector/service.ts';
+import { waitFor } from '../../support/wait-for.ts';
+import { assetEvent, type MemorySource, memorySource, runEvent, startCollector } from '../start.ts';
+import { type RestartableClickHouse, startRestartable } from './restartable.ts';
+
+let clickhouse: RestartableClickHouse;
+let first = 0;
+
+beforeAll(async () => {
+  clickhouse = await startRestartable();
+});
+afterAll(() => clickhouse[Symbol.asyncDispose]());
+// Each test has events of its own.
+beforeEach(() => {
+  first += 1_000_000;
+});
+
+/** `count` run events, from the `from`th of this test on. */
+function events(from: number, count: number) {
+  return Array.from({ length: count }, (_, index) => runEvent(first + from + index));
+}
+
+async function stored(collector: Collector) {
+  const rows = await collector.query({
+    sql: `SELECT count() AS n, uniqExact(event_id) AS ids FROM signalbox.run_events
+          WHERE toUInt64(event_id) BETWEEN {from:UInt64} AND {to:UInt64}`,
+    parameters: { from: first, to: first + 999_999 },
+  });
+  return [Number(rows[0]?.['n']), Number(rows[0]?.['ids'])];
+}
+
+describe('following run events into ClickHouse', () => {
+  it('copies what is appended at once when nudged, with every field, and tells its lag', async () => {
+    await using started = await startCollector(clickhouse.url);
+    const { collector, source } = started;
+    const whole = runEvent(first, {
+      logicalDate: Date.UTC(2026, 0, 1),
+      error: 'é "quoted"',
+      finishedAt: Date.UTC(2026, 10, 24, 9),
+      taskKey: 'load',
+    });
+    source.append([whole], [assetEvent(first)]);
+    collector.nudge();
+    await waitFor(async () => (await stored(collector))[0] === 1);
+    const rows = await collector.query({
+      sql: `SELECT * EXCEPT (ingested_at), toUnixTimestamp64Milli(at) AS at, toUnixTimestamp64Milli(logical_date) AS logical_date,
+            toUnixTimestamp64Milli(started_at) AS started_at, toUnixTimestamp64Milli(finished_at) AS finished_at
+            FROM signalbox.run_events WHERE event_id = {id:String}`,
+      parameters: { id: String(first) },
+    });
+    expect(rows).toEqual([
+      expect.objectContaining({
+        at: whole.at,
+        run_id: whole.runId,
+        workflow: 'orders',
+        task_key: 'load',
+        logical_date: whole.logicalDate,
+        started_at: whole.startedAt,
+        finished_at: whole.finishedAt,
+        error: 'é "quoted"',
+        business_key: whole.businessKey,
+      }),
+    ]);
+    const assets = await collector.query({
+      sql: 'SELECT asset_key, type FROM signalbox.asset_events WHERE event_id = {id:String}',
+      parameters: { id: String(first) },
+    });
+    expect(assets).toEqual([{ asset_key: 'db/orders', type: 'materialized' }]);
+    await waitFor(async () => (await collector.health()).lagMs === 0);
+  });
+
+  it('loses nothing and doubles nothing while ClickHouse is away and comes back', async () => {
+    await using started = await startCollector(clickhouse.url);
+    const { collector, source } = started;
+    source.append(events(0, 500));
+    collector.nudge();
+    await waitFor(async () => (await stored(collector))[0] === 500);
+    await clickhouse.stop();
+    source.append(events(500, 8_000));
+    collector.nudge();
+    await waitFor(async () => (await collector.health()).clickhouse === 'unreachable');
+    await waitFor(async () => ((await collector.health()).lagMs ?? 0) > 0);
+    source.append(events(8_500, 500));
+    await clickhouse.start();
+    await waitFor(async () => (await stored(collector))[0] === 9_000);
+    expect(await stored(collector)).toEqual([9_000, 9_000]);
+    expect(started.lines.filter((line) => line.includes('wait to be copied'))).toHaveLength(1);
+  });
+
+  it('loses nothing and doubles nothing when ClickHouse is killed in the middle of inserts', async () => {
+    await using started = await startCollector(clickhouse.url);
+    const { collector, source } = started;
+    for (let round = 0; round < 2; round += 1) {
+      source.append(events(round * 30_000, 30_000));
+      collector.nudge();
+      await waitFor(async () => ((await stored(collector))[0] ?? 0) > round * 30_000, {
+        intervalMs: 5,
+      });
+      await clickhouse.kill();
+      await clickhouse.start();
+    }
+    await waitFor(async () => (await stored(collector))[0] === 60_000);
+    expect(await stored(collector)).toEqual([60_000, 60_000]);
+  });
+
+  it('doubles nothing when a process died between an insert and the saving of the watermark', async () => {
+    const source: MemorySource = memorySource();
+    source.append(events(0, 3_000));
+    {
+      await using dying = await startCollector(clickhouse.url, { source });
+      await waitFor(async () => (await stored(dying.collector))[0] === 3_000);
+      // The next batch goes in, but its watermark is lost.
+      source.forgetful = true;
+      source.append(events(3_000, 700));
+      dying.collector.nudge();
+      await waitFor(async () => (await stored(dying.collector))[0] === 3_700);
+    }
+    source.forgetful = false;
+    // Meanwhile more was appended: the next batch is longer than the one that was lost.
+    source.append(events(3_700, 2_000));
+    await using next = await startCollector(clickhouse.url, { source });
+    await waitFor(async () => (await stored(next.collector))[0] === 5_700);
+    expect(await stored(next.collector)).toEqual([5_700, 5_700]);
+  });
+});
