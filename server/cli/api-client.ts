@@ -1,0 +1,101 @@
+/**
+ * The server as the command line sees it: its HTTP API. Address and token come from the options, else from the
+ * environment, else from the instance that runs on the data directory.
+ */
+import type { Problem } from '../../domain/errors.ts';
+import type { Config } from '../config.ts';
+import { loadConnection } from '../supervise/data-dir.ts';
+
+/** A failure to tell the user in one or two lines, without a stack. */
+export class CommandError extends Error {
+  override readonly name = 'CommandError';
+}
+
+export type Query = Readonly<Record<string, string | number | undefined>>;
+
+export interface ApiClient {
+  get<T>(path: string, query?: Query): Promise<T>;
+  post<T>(path: string, body?: unknown): Promise<T>;
+  put<T>(path: string, body: unknown): Promise<T>;
+}
+
+/** A page of a list. */
+export interface List<T> {
+  readonly items: readonly T[];
+  readonly nextCursor: string | null;
+}
+
+const TIMEOUT_MS = 60_000;
+
+/**
+ * Finds the server.
+ * @throws CommandError when there is none to be found
+ */
+export async function connectApi(
+  config: Pick<Config, 'url' | 'token' | 'dataDir'>,
+): Promise<ApiClient> {
+  const local = await loadConnection(config.dataDir);
+  const url = config.url ?? local?.url;
+  // The token of the local instance is for it alone: it is never sent to another address.
+  const token = config.token ?? (url === local?.url ? local?.token : undefined);
+  if (!url) {
+    throw new CommandError(
+      `No running instance in ${config.dataDir}. Start one with \`signalbox up\`, or name a server with --url and --token.`,
+    );
+  }
+  if (!token) {
+    throw new CommandError(`No token for ${url}: give --token or set SIGNALBOX_TOKEN.`);
+  }
+  return createClient(url.replace(/\/+$/, ''), token);
+}
+
+function createClient(url: string, token: string): ApiClient {
+  async function send<T>(method: string, path: string, body?: unknown): Promise<T> {
+    let response: Response;
+    try {
+      response = await fetch(`${url}/api/v1${path}`, {
+        method,
+        headers: {
+          authorization: `Bearer ${token}`,
+          ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        },
+        body: body === undefined ? null : JSON.stringify(body),
+        signal: AbortSignal.timeout(TIMEOUT_MS),
+      });
+    } catch (error) {
+      throw new CommandError(`${url} does not answer: ${reasonOf(error)}`);
+    }
+    const text = await response.text();
+    if (!response.ok) throw new CommandError(explain(response.status, text));
+    return (text === '' ? undefined : JSON.parse(text)) as T;
+  }
+  return {
+    get: (path, query = {}) => send('GET', `${path}${queryText(query)}`),
+    post: (path, body = {}) => send('POST', path, body),
+    put: (path, body) => send('PUT', path, body),
+  };
+}
+
+function queryText(query: Query): string {
+  const given = Object.entries(query).filter(([, value]) => value !== undefined);
+  if (given.length === 0) return '';
+  return `?${new URLSearchParams(given.map(([name, value]) => [name, String(value)]))}`;
+}
+
+function reasonOf(error: unknown): string {
+  const { cause, message } = error as { cause?: { message?: string }; message: string };
+  return cause?.message ?? message;
+}
+
+/** A problem as lines: what happened, each faulty field, what to do. */
+function explain(status: number, text: string): string {
+  let problem: Problem;
+  try {
+    problem = JSON.parse(text) as Problem;
+  } catch {
+    return `The server answered ${status}: ${text.slice(0, 200)}`;
+  }
+  const head = [problem.title, problem.detail].filter(Boolean).join(': ');
+  const faults = (problem.errors ?? []).map(({ path, message }) => `  ${path || '/'} ${message}`);
+  return [`${head} (${problem.code})`, ...faults, problem.advice].join('\n');
+}
