@@ -9,7 +9,7 @@ import { setImmediate as yieldToOthers } from 'node:timers/promises';
 import type { WorkflowDefinition, WorkflowFileError } from '../../domain/agent-protocol.ts';
 import { canonicalJson } from '../../domain/run.ts';
 import { type EpochMs, toRfc3339 } from '../../domain/time.ts';
-import { intervalAfter, parseCron } from '../schedule/cron.ts';
+import { type CronSchedule, type Interval, intervalsAfter, parseCron } from '../schedule/cron.ts';
 import { upsertAssets } from '../store/asset-definition.ts';
 import type { Db } from '../store/connection.ts';
 import {
@@ -78,6 +78,7 @@ async function changedOnes(
   const stored = await readRegistered(db, [...byName.keys()]);
   const known = new Map(stored.map((row) => [row.name, row]));
   const changed: Registration[] = [];
+  const next = intervalsAfter(now);
   let hashed = 0;
   for (const definition of byName.values()) {
     hashed += 1;
@@ -87,7 +88,7 @@ async function changedOnes(
     if (before?.version === version && before.file === definition.file) continue;
     try {
       assertName(definition.name, before?.kind);
-      changed.push({ definition, record: recordOf(definition, version, now) });
+      changed.push({ definition, record: recordOf(definition, version, next) });
     } catch (error) {
       tell(definition.file, error instanceof Error ? error.message : String(error));
     }
@@ -114,10 +115,13 @@ export function hashOf(value: unknown): string {
   return createHash('sha256').update(canonicalJson(value)).digest('hex').slice(0, 16);
 }
 
-function recordOf(definition: WorkflowDefinition, version: string, now: EpochMs): WorkflowRecord {
+function recordOf(
+  definition: WorkflowDefinition,
+  version: string,
+  next: (schedule: CronSchedule) => Interval | null,
+): WorkflowRecord {
   const { schedule } = definition;
-  if (schedule) parseCron(schedule);
-  const interval = schedule ? intervalAfter(schedule, now) : null;
+  const interval = schedule ? next(schedule) : null;
   if (schedule && !interval) throw new Error(`the schedule "${schedule.cron}" never comes`);
   const deadline = definition.asset?.deadlineCron;
   if (deadline) parseCron({ cron: deadline, timezone: 'UTC' });

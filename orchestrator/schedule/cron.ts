@@ -79,6 +79,19 @@ export function intervalAfter(schedule: CronSchedule, afterMs: EpochMs): Interva
   return end === null ? null : { start: previousInstant(schedule, end) ?? end, end };
 }
 
+/** `intervalAfter` for thousands of schedules at one moment, of which many are the same. */
+export function intervalsAfter(afterMs: EpochMs): (schedule: CronSchedule) => Interval | null {
+  const known = new Map<string, Interval | null>();
+  return (schedule) => {
+    const key = `${schedule.timezone}\n${schedule.cron}`;
+    const before = known.get(key);
+    if (before !== undefined) return before;
+    const interval = intervalAfter(schedule, afterMs);
+    known.set(key, interval);
+    return interval;
+  };
+}
+
 /** What is due of a schedule, and what comes after it. */
 export interface Due {
   readonly intervals: readonly Interval[];

@@ -50,10 +50,12 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
   const { db, clock } = deps;
   let timer: NodeJS.Timeout | undefined;
   let running: Promise<void> | undefined;
+  let queued: Promise<void> | undefined;
   let lastLookMs = Number.NEGATIVE_INFINITY;
   let closed = false;
 
   async function look(): Promise<void> {
+    if (closed) return;
     if (clock.now() < lastLookMs - JUMP_BACK_MS) await reschedule(deps);
     lastLookMs = clock.now();
     for (let round = 0; round < MAX_ROUNDS && !closed; round += 1) {
@@ -72,9 +74,18 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
     timer.unref();
   }
 
-  /** One look at a time; who comes while one is under way waits for it. */
+  /** One look at a time; who comes while one is under way gets the one after it, which may know more. */
   function run(): Promise<void> {
-    running ??= look().finally(() => {
+    if (running) {
+      queued ??= running.then(startLook, startLook);
+      return queued;
+    }
+    return startLook();
+  }
+
+  function startLook(): Promise<void> {
+    queued = undefined;
+    running = look().finally(() => {
       running = undefined;
     });
     return running;
@@ -82,14 +93,11 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
 
   function nudge(): void {
     if (closed) return;
-    const before = running ?? Promise.resolve();
-    before
-      .then(run, run)
-      .catch((error: unknown) =>
-        deps.log(
-          `looking for due schedules failed: ${error instanceof Error ? error.message : error}`,
-        ),
-      );
+    run().catch((error: unknown) =>
+      deps.log(
+        `looking for due schedules failed: ${error instanceof Error ? error.message : error}`,
+      ),
+    );
   }
 
   return {
@@ -98,7 +106,7 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
     async close() {
       closed = true;
       clearTimeout(timer);
-      await running?.catch(() => {});
+      await (queued ?? running)?.catch(() => {});
     },
   };
 }
