@@ -18,7 +18,7 @@ export interface EngineConnection {
   /** Runs a statement, or several separated by `;` whose results follow each other. */
   run(sql: string, format: string): Promise<EngineResult>;
   /** Runs a statement that writes its result into the file whose path it is given. */
-  stream(sql: (path: string) => string): Reading<EngineResult>;
+  stream(sql: (path: string) => string, format: string): Reading<EngineResult>;
   /** Ends whatever runs on this connection. */
   cancel(): Promise<void>;
   /** Gives it back. Where the client may have changed it, it is closed, else kept for the same use. */
@@ -67,9 +67,9 @@ export function makeConnection(
   return {
     tag,
     run,
-    stream: (sql) =>
+    stream: (sql, format) =>
       pipes.read(
-        (path) => run(sql(path), 'Null'),
+        (path) => run(sql(path), format),
         () => void cancel().catch(() => undefined),
       ),
     cancel,

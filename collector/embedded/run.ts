@@ -77,7 +77,7 @@ async function sendRows(
   format: string,
 ): Promise<void> {
   reply.format(format);
-  const reading = connection.stream((path) => intoFile(sql, path, format));
+  const reading = connection.stream((path) => intoFile(sql, path, format), format);
   let resultBytes = 0;
   try {
     let step = await reading.next();

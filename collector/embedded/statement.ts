@@ -79,21 +79,21 @@ export function readAssignments(all: readonly Token[], from: number): Assignment
   }
 }
 
-/** A statement without the SETTINGS clause at its end, and what stood there. */
+/**
+ * A statement without the SETTINGS clause at its end, and what stood there.
+ * @throws ClickHouseException for settings anywhere else: they would slip past every limit
+ */
 export function takeSettings(statement: Statement): [string, Map<string, string>] {
   const { tokens: all, text } = statement;
-  let depth = 0;
   for (const [at, token] of all.entries()) {
-    if (isMark(token, '(')) depth += 1;
-    if (isMark(token, ')')) depth -= 1;
-    const following = all[at + 1];
-    const opens = following?.kind === 'name' && isMark(all[at + 2], '=');
-    if (depth > 0 || !isWord(token, 'SETTINGS') || !opens) continue;
+    const opens = all[at + 1]?.kind === 'name' && isMark(all[at + 2], '=');
+    if (!isWord(token, 'SETTINGS') || !opens) continue;
     const { values, next } = readAssignments(all, at + 1);
     const after = all[next];
-    if (after !== undefined && !isWord(after, 'FORMAT')) continue;
-    const rest = after ? text.slice(after.start) : '';
-    return [`${text.slice(0, token.start)}${rest}`, values];
+    if (after !== undefined && !isWord(after, 'FORMAT')) {
+      throw exception('ACCESS_DENIED', 'SETTINGS may stand only at the end of the query.');
+    }
+    return [`${text.slice(0, token.start)}${after ? text.slice(after.start) : ''}`, values];
   }
   return [text, new Map()];
 }
