@@ -1,0 +1,139 @@
+/** The API's routes that the console uses, with their types. */
+import type { Agent } from '../../../domain/agent.ts';
+import type { LogLine, WorkflowFileError } from '../../../domain/agent-protocol.ts';
+import type { Asset, Materialization } from '../../../domain/asset.ts';
+import type { Incident } from '../../../domain/incident.ts';
+import type { Pool } from '../../../domain/pool.ts';
+import type { Run, Task } from '../../../domain/run.ts';
+import type { Execution, RunbookMode } from '../../../domain/runbook.ts';
+import { withQuery } from '../routes.ts';
+import { request } from './client.ts';
+import type {
+  DetectorSummary,
+  LineageGraph,
+  Me,
+  Page,
+  QueueSummary,
+  RunbookSummary,
+  WorkflowSummary,
+} from './types.ts';
+
+type Signal = AbortSignal | undefined;
+
+const id = encodeURIComponent;
+const options = (signal: Signal) => (signal ? { signal } : {});
+const get = <T>(path: string, signal: Signal) => request<T>('GET', path, options(signal));
+const post = <T>(path: string, body: unknown = {}) => request<T>('POST', path, { body });
+const put = <T>(path: string, body: unknown) => request<T>('PUT', path, { body });
+
+export interface ListQuery {
+  readonly limit?: number;
+  readonly cursor?: string;
+}
+
+function list<T>(
+  path: string,
+  query: Readonly<Record<string, string | number | null | undefined>>,
+  signal: Signal,
+): Promise<Page<T>> {
+  const texts = Object.fromEntries(
+    Object.entries(query).map(([name, value]) => [name, value == null ? null : String(value)]),
+  );
+  return get(withQuery(path, texts), signal);
+}
+
+export const auth = {
+  me: (signal?: AbortSignal) => get<Me>('/auth/me', signal),
+  login: (credential: { code: string } | { token: string }) =>
+    post<unknown>('/auth/login', credential),
+  logout: () => post<unknown>('/auth/logout'),
+};
+
+export const runs = {
+  list: (
+    query: ListQuery & { workflow?: string | null; state?: string | null; engine?: string | null },
+    signal?: AbortSignal,
+  ) => list<Run>('/runs', { ...query }, signal),
+  get: (run: string, signal?: AbortSignal) => get<Run>(`/runs/${id(run)}`, signal),
+  tasks: (run: string, signal?: AbortSignal) =>
+    list<Task>(`/runs/${id(run)}/tasks`, {}, signal).then(({ items }) => items),
+  logs: (run: string, query: ListQuery, signal?: AbortSignal) =>
+    list<LogLine>(`/runs/${id(run)}/logs`, { ...query }, signal),
+  cancel: (run: string) =>
+    post<Run>(`/runs/${id(run)}/cancel`, { reason: 'by hand, in the console' }),
+  retry: (run: string) => post<Run>(`/runs/${id(run)}/retry`),
+};
+
+export const workflows = {
+  list: (query: ListQuery, signal?: AbortSignal) =>
+    list<WorkflowSummary>('/workflows', { ...query }, signal),
+  get: (name: string, signal?: AbortSignal) =>
+    get<WorkflowSummary>(`/workflows/${id(name)}`, signal),
+  trigger: (
+    name: string,
+    body: { parameters: Record<string, unknown>; idempotencyKey?: string; logicalDate?: string },
+  ) => post<Run>(`/workflows/${id(name)}/runs`, body),
+  fileErrors: (signal?: AbortSignal) => list<WorkflowFileError>('/workflow-errors', {}, signal),
+  setPaused: (name: string, paused: boolean) =>
+    post<WorkflowSummary>(`/workflows/${id(name)}/${paused ? 'pause' : 'unpause'}`),
+};
+
+export const assets = {
+  list: (query: ListQuery, signal?: AbortSignal) => list<Asset>('/assets', { ...query }, signal),
+  get: (key: string, signal?: AbortSignal) => get<Asset>(`/assets/${id(key)}`, signal),
+  materializations: (key: string, query: ListQuery, signal?: AbortSignal) =>
+    list<Materialization>(`/assets/${id(key)}/materializations`, { ...query }, signal),
+  lineage: (key: string, depth: number, signal?: AbortSignal) =>
+    get<LineageGraph>(`/assets/${id(key)}/lineage?depth=${depth}`, signal),
+  materialize: (key: string) => post<Run>(`/assets/${id(key)}/materialize`),
+};
+
+export const pools = {
+  list: (signal?: AbortSignal) => list<Pool>('/pools', { limit: 1_000 }, signal),
+  set: (name: string, max: number) => put<Pool>(`/pools/${id(name)}`, { max }),
+};
+
+export const queues = {
+  list: (signal?: AbortSignal) => list<QueueSummary>('/queues', { limit: 1_000 }, signal),
+  set: (name: string, value: { paused: boolean }) =>
+    put<QueueSummary>(`/queues/${id(name)}`, value),
+};
+
+export const agents = {
+  list: (signal?: AbortSignal) => list<Agent>('/agents', { limit: 1_000 }, signal),
+};
+
+export const incidents = {
+  list: (
+    query: ListQuery & { status?: string | null; kind?: string | null },
+    signal?: AbortSignal,
+  ) => list<Incident>('/incidents', { ...query }, signal),
+  get: (incident: string, signal?: AbortSignal) =>
+    get<Incident>(`/incidents/${id(incident)}`, signal),
+  acknowledge: (incident: string) => post<Incident>(`/incidents/${id(incident)}/acknowledge`),
+  resolve: (incident: string, reason: string) =>
+    post<Incident>(`/incidents/${id(incident)}/resolve`, { reason }),
+  note: (incident: string, text: string) =>
+    post<Incident>(`/incidents/${id(incident)}/notes`, { text }),
+};
+
+export const executions = {
+  get: (execution: string, signal?: AbortSignal) =>
+    get<Execution>(`/executions/${id(execution)}`, signal),
+  approve: (execution: string) => post<Execution>(`/executions/${id(execution)}/approve`),
+  reject: (execution: string, reason: string) =>
+    post<Execution>(`/executions/${id(execution)}/reject`, { reason }),
+  start: (runbook: string, incidentId: string) =>
+    post<Execution>(`/runbooks/${id(runbook)}/executions`, { incidentId }),
+};
+
+export const automation = {
+  killSwitch: (signal?: AbortSignal) => get<{ on: boolean }>('/kill-switch', signal),
+  setKillSwitch: (on: boolean) => put<{ on: boolean }>('/kill-switch', { on }),
+  detectors: (signal?: AbortSignal) => list<DetectorSummary>('/detectors', {}, signal),
+  setDetector: (detector: string, value: { enabled: boolean }) =>
+    put<DetectorSummary>(`/detectors/${id(detector)}`, value),
+  runbooks: (signal?: AbortSignal) => list<RunbookSummary>('/runbooks', {}, signal),
+  setMode: (runbook: string, mode: RunbookMode) =>
+    put<RunbookSummary>(`/runbooks/${id(runbook)}`, { mode }),
+};

@@ -1,0 +1,72 @@
+/**
+ * Shapes of the API that are not words of the domain. A test pins each to the type that the server's parts
+ * really return.
+ */
+import type { WorkflowDefinition } from '../../../domain/agent-protocol.ts';
+import type { Asset } from '../../../domain/asset.ts';
+import type { RunbookMode } from '../../../domain/runbook.ts';
+
+/** A list's answer, newest first. */
+export interface Page<T> {
+  readonly items: readonly T[];
+  readonly nextCursor: string | null;
+}
+
+export interface WorkflowSummary {
+  readonly name: string;
+  readonly kind: WorkflowDefinition['kind'] | 'system';
+  readonly description: string | null;
+  readonly paused: boolean;
+  readonly tags: readonly string[];
+  readonly owners: readonly string[];
+  readonly schedule: WorkflowDefinition['schedule'];
+  readonly nextRunAt: string | null;
+  readonly version: string;
+  readonly parameters: Readonly<Record<string, unknown>> | null;
+  readonly tasks: readonly { key: string; after: readonly string[] }[];
+  readonly file: string;
+}
+
+export interface QueueSummary {
+  readonly name: string;
+  readonly paused: boolean;
+  readonly concurrency: number | null;
+  readonly ready: number;
+  readonly running: number;
+}
+
+export interface LineageGraph {
+  readonly nodes: readonly { key: string; depth: number; freshness: Asset['freshness'] }[];
+  readonly edges: readonly { from: string; to: string }[];
+}
+
+export interface DetectorSummary {
+  readonly id: string;
+  readonly version: string;
+  readonly kind: string;
+  readonly summary: string;
+  readonly enabled: boolean;
+  readonly settings: Readonly<Record<string, unknown>>;
+  readonly defaults: Readonly<Record<string, unknown>>;
+  readonly lastRoundAt: string | null;
+  readonly lastRoundMs: number | null;
+  readonly lastError: string | null;
+  readonly state: 'ok' | 'firing' | 'unknown' | 'failed' | 'off';
+}
+
+export interface RunbookSummary {
+  readonly id: string;
+  readonly title: string;
+  readonly summary: string;
+  readonly kinds: readonly string[];
+  readonly mode: RunbookMode;
+  readonly guardrails: Readonly<Record<string, unknown>>;
+}
+
+/** Who is signed in. */
+export interface Me {
+  readonly name: string;
+  readonly role: string;
+  /** How timelines name what this person does. */
+  readonly actor: string;
+}

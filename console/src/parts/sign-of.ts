@@ -1,0 +1,114 @@
+/**
+ * Which sign each state of each thing gets, and the word beside it. Shape first, colour second; no data is
+ * `unknown` and is never drawn as healthy.
+ */
+import type { AgentState } from '../../../domain/agent.ts';
+import type { Freshness } from '../../../domain/asset.ts';
+import type { Severity } from '../../../domain/finding.ts';
+import type { Incident } from '../../../domain/incident.ts';
+import type { RunState, TaskState } from '../../../domain/run.ts';
+import type { ExecutionStatus, Verdict } from '../../../domain/runbook.ts';
+
+export type SignName = 'clear' | 'moving' | 'caution' | 'danger' | 'degraded' | 'unknown' | 'off';
+
+const RUN: Record<RunState | TaskState, SignName> = {
+  scheduled: 'off',
+  queued: 'off',
+  pending: 'off',
+  ready: 'off',
+  running: 'moving',
+  retrying: 'caution',
+  succeeded: 'clear',
+  failed: 'danger',
+  lost: 'danger',
+  'upstream-failed': 'danger',
+  cancelled: 'off',
+  skipped: 'off',
+};
+
+const FRESHNESS: Record<Freshness, SignName> = {
+  fresh: 'clear',
+  warning: 'caution',
+  stale: 'danger',
+  degraded: 'degraded',
+  unknown: 'unknown',
+};
+
+const AGENT: Record<AgentState, SignName> = {
+  online: 'clear',
+  late: 'caution',
+  lost: 'danger',
+  stopped: 'off',
+};
+
+const EXECUTION: Record<ExecutionStatus, SignName> = {
+  planned: 'off',
+  'awaiting-approval': 'caution',
+  approved: 'moving',
+  rejected: 'off',
+  acting: 'moving',
+  verifying: 'moving',
+  succeeded: 'clear',
+  failed: 'danger',
+  undone: 'caution',
+  skipped: 'off',
+};
+
+const VERDICT: Record<Verdict, SignName> = {
+  recovered: 'clear',
+  'recovered-before-action': 'clear',
+  'not-recovered': 'danger',
+  worse: 'danger',
+  unknown: 'unknown',
+};
+
+const SEVERITY: Record<Severity, SignName> = {
+  critical: 'danger',
+  error: 'danger',
+  warning: 'caution',
+  info: 'off',
+};
+
+export const signOfRun = (state: RunState | TaskState): SignName => RUN[state] ?? 'unknown';
+export const signOfFreshness = (state: Freshness): SignName => FRESHNESS[state] ?? 'unknown';
+export const signOfAgent = (state: AgentState): SignName => AGENT[state] ?? 'unknown';
+export const signOfExecution = (state: ExecutionStatus): SignName => EXECUTION[state] ?? 'unknown';
+export const signOfVerdict = (verdict: Verdict): SignName => VERDICT[verdict] ?? 'unknown';
+
+/** An incident that is being worked on moves; one that waits shows its severity. */
+export function signOfIncident(incident: Pick<Incident, 'status' | 'severity'>): SignName {
+  if (incident.status === 'resolved') return 'clear';
+  if (incident.status === 'mitigating') return 'moving';
+  if (incident.status === 'mitigated') return 'degraded';
+  return SEVERITY[incident.severity] ?? 'unknown';
+}
+
+/** A pool by how full it is. A pool that nobody has measured is unknown. */
+export function signOfPool(pool: {
+  readonly used: number;
+  readonly waiting: number;
+  readonly max: number | null;
+  readonly at: string | null;
+}): SignName {
+  if (pool.max === null || pool.max === 0) return pool.at === null ? 'unknown' : 'clear';
+  if (pool.waiting > 0 && pool.used >= pool.max) return 'danger';
+  if (pool.waiting > 0 || pool.used / pool.max >= 0.9) return 'caution';
+  return 'clear';
+}
+
+/** From worst to best, to choose the sign of many. */
+const WORST_FIRST: readonly SignName[] = [
+  'danger',
+  'degraded',
+  'caution',
+  'unknown',
+  'moving',
+  'off',
+  'clear',
+];
+
+/** The sign of a group: the worst of its members'. */
+export function worstSign(signs: Iterable<SignName>): SignName {
+  const present = new Set(signs);
+  return WORST_FIRST.find((sign) => present.has(sign)) ?? 'unknown';
+}
