@@ -49,7 +49,8 @@ export interface Transport {
   claim(sessionId: string, request: ClaimRequest, signal: AbortSignal): Promise<ClaimReply>;
   complete(sessionId: string, ended: readonly EndedAttempt[], take: number): Promise<CompleteReply>;
   recordSteps(sessionId: string, steps: readonly StepRecord[]): Promise<StepsReply['outcomes']>;
-  heartbeat(sessionId: string, report: HeartbeatRequest): Promise<HeartbeatReply>;
+  /** @param limitMs longest wait for the answer: a heartbeat that comes late is worth nothing */
+  heartbeat(sessionId: string, report: HeartbeatRequest, limitMs: number): Promise<HeartbeatReply>;
   logs(sessionId: string, request: LogsRequest): Promise<void>;
   once(sessionId: string, request: OnceRequest): Promise<OnceReply>;
   result(sessionId: string, runId: string, taskKey: string): Promise<ResultReply>;

@@ -1,0 +1,63 @@
+/** Results are JSON of limited size; what is not is refused with words that help. */
+import type { Completion } from '../../domain/agent-protocol.ts';
+
+/** Longest JSON text of one result, in bytes. */
+export const MAX_RESULT_BYTES = 1_048_576;
+
+const MAX_BYTES_A_CHARACTER = 3;
+
+/** A result that cannot be recorded. */
+export class ResultError extends Error {
+  override readonly name = 'ResultError';
+}
+
+/**
+ * The JSON text of a completion.
+ * @throws ResultError where its result is no JSON, or too much of it
+ */
+export function encodeCompletion(completion: Completion): string {
+  const json = encode(completion, completion.result);
+  if (json.length * MAX_BYTES_A_CHARACTER > MAX_RESULT_BYTES) checkSize(completion.result);
+  return json;
+}
+
+/**
+ * A value as it is after it was recorded and read again.
+ * @throws ResultError as above
+ */
+export function throughJson<T>(value: T): T {
+  if (value === null || value === undefined) return value;
+  if (typeof value === 'string' || typeof value === 'boolean') return value;
+  const json = encode(value, value);
+  if (json.length * MAX_BYTES_A_CHARACTER > MAX_RESULT_BYTES) checkSize(value);
+  return JSON.parse(json) as T;
+}
+
+function encode(whole: unknown, result: unknown): string {
+  const odd = oddity(result);
+  if (odd !== null) throw new ResultError(`a result must be JSON, and this one is ${odd}`);
+  try {
+    return JSON.stringify(whole);
+  } catch (error) {
+    const detail = error instanceof Error ? error.message.split('\n')[0] : String(error);
+    throw new ResultError(`a result must be JSON: ${detail}`);
+  }
+}
+
+/** What JSON would silently turn into something else. */
+function oddity(result: unknown): string | null {
+  if (typeof result === 'function') return 'a function';
+  if (typeof result === 'symbol') return 'a symbol';
+  if (typeof result === 'number' && !Number.isFinite(result)) return String(result);
+  if (result instanceof Map) return 'a Map (give Object.fromEntries(map))';
+  if (result instanceof Set) return 'a Set (give [...set])';
+  return null;
+}
+
+function checkSize(result: unknown): void {
+  const bytes = Buffer.byteLength(JSON.stringify(result) ?? '');
+  if (bytes <= MAX_RESULT_BYTES) return;
+  throw new ResultError(
+    `a result has at most ${MAX_RESULT_BYTES} bytes of JSON, and this one ${bytes}: store it elsewhere and give its address`,
+  );
+}

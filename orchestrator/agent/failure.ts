@@ -1,0 +1,63 @@
+/** Why attempts end otherwise than well, and how that is told. */
+import type { RunError } from '../../domain/run.ts';
+
+const MAX_MESSAGE = 10_000;
+const MAX_STACK = 20_000;
+const MAX_CAUSES = 5;
+
+/** What an attempt is aborted with; stands in `ctx.signal.reason`. */
+export class Aborted extends Error {
+  override readonly name: string;
+  /** `lost`: somebody else holds the task, or will. Its end is not told. */
+  readonly kind: 'cancelled' | 'timeout' | 'lost' | 'stopping';
+
+  constructor(kind: Aborted['kind'], message: string) {
+    super(message);
+    this.kind = kind;
+    this.name = kind === 'timeout' ? 'TimeLimitError' : 'Aborted';
+  }
+}
+
+/** An error as it is recorded, with the causes that led to it. */
+export function toRunError(thrown: unknown): RunError {
+  if (!(thrown instanceof Error)) {
+    return { name: 'Error', message: `it threw ${show(thrown)}`.slice(0, MAX_MESSAGE) };
+  }
+  const message = thrown.message.slice(0, MAX_MESSAGE);
+  const stack = stackOf(thrown);
+  return { name: thrown.name, message, ...(stack === '' ? {} : { stack }) };
+}
+
+function show(thrown: unknown): string {
+  try {
+    return JSON.stringify(thrown) ?? String(thrown);
+  } catch {
+    return String(thrown);
+  }
+}
+
+function stackOf(error: Error): string {
+  const parts = [error.stack ?? ''];
+  let cause: unknown = error.cause;
+  for (let depth = 0; cause instanceof Error && depth < MAX_CAUSES; depth++) {
+    parts.push(`caused by ${cause.stack ?? cause.message}`);
+    cause = cause.cause;
+  }
+  return parts.join('\n').slice(0, MAX_STACK);
+}
+
+const FINAL = new Set(['NoRetryError', 'DefinitionError', 'StepKeyError', 'OnceUnknownError']);
+
+/** Whether another attempt could not mend it; by name, since a project may hold another copy of the class. */
+export function isFinal(thrown: unknown): boolean {
+  return thrown instanceof Error && FINAL.has(thrown.name);
+}
+
+/** An error again out of its record, for code that a replay leads to the same place. */
+export function fromRecord(record: unknown): Error {
+  const { name, message, stack } = (record ?? {}) as Partial<RunError>;
+  const error = new Error(message ?? 'a recorded failure');
+  error.name = name ?? 'Error';
+  if (stack !== undefined) error.stack = stack;
+  return error;
+}

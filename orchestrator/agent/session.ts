@@ -1,0 +1,354 @@
+/**
+ * One registered session: it claims, runs, completes and beats until it is stopped or lost.
+ *
+ * A slot is taken from the moment an assignment arrives until its completion is acknowledged, so that the answer
+ * can fill the very slot with what became ready; a claim under way keeps the slots that it asked for. When the line
+ * is cut nothing is given up: tasks go on, completions are sent again, until the server itself says that the
+ * session is lost. Then all of it is somebody else's, and is stopped.
+ */
+import type {
+  Assignment,
+  HeartbeatReply,
+  OnceRequest,
+  RegisterReply,
+} from '../../domain/agent-protocol.ts';
+import { SignalboxError } from '../../domain/errors.ts';
+import type { Clock } from '../../domain/time.ts';
+import type { AgentDefinitions } from '../define/registry.ts';
+import { applyCeilings, reportPools } from '../pools/registered.ts';
+import { Batcher } from './batcher.ts';
+import { Aborted } from './failure.ts';
+import { type InvokeCalls, invoke } from './invoke.ts';
+import type { LogBuffer } from './log-buffer.ts';
+import { pause, persist } from './persist.ts';
+import { RunningTask, type TaskHost } from './running-task.ts';
+import { stepStore } from './steps.ts';
+import { activeTracer } from './tracing.ts';
+import { ConnectionLost, type EndedAttempt, type Transport } from './transport.ts';
+
+export interface SessionDeps {
+  readonly transport: Transport;
+  readonly clock: Clock;
+  readonly name: string;
+  readonly concurrency: number;
+  readonly logs: LogBuffer;
+  definitions(): AgentDefinitions;
+  log(message: string): void;
+}
+
+const CLAIM_WAIT_MS = 10_000;
+const COMPLETIONS_A_CALL = 500;
+const COMPLETE_CALLS = 4;
+const MAX_CALL_CHARACTERS = 8_388_608;
+const LEAST_BEAT_LIMIT_MS = 500;
+const REFUSED_PAUSE_MS = 1_000;
+/** Tasks that may wait (for a subflow, for a time) without a slot, for each slot. */
+const PARKED_A_SLOT = 20;
+
+export class Session {
+  readonly id: string;
+  readonly #deps: SessionDeps;
+  readonly #beatMs: number;
+  readonly #held = new Map<string, RunningTask>();
+  readonly #completions: Batcher<EndedAttempt>;
+  readonly #host: TaskHost;
+  readonly #calls: InvokeCalls;
+  /** Aborted when the session is over, for whatever reason. */
+  readonly #over = new AbortController();
+  #claiming = new AbortController();
+  #taken = 0;
+  #reserved = 0;
+  #parked = 0;
+  #executing = 0;
+  #draining = false;
+  #slotFreed: (() => void) | undefined;
+
+  constructor(deps: SessionDeps, registered: RegisterReply) {
+    this.#deps = deps;
+    this.id = registered.sessionId;
+    this.#beatMs = registered.heartbeatEveryMs;
+    this.#completions = new Batcher((batch) => this.#complete(batch), {
+      maxItems: COMPLETIONS_A_CALL,
+      maxInFlight: COMPLETE_CALLS,
+      size: ({ json }) => json.length,
+      maxSize: MAX_CALL_CHARACTERS,
+    });
+    this.#calls = this.#makeCalls();
+    this.#host = {
+      clock: deps.clock,
+      agentName: deps.name,
+      tracer: activeTracer(),
+      invoke: (task, definition, handler) => invoke(task, this.#calls, definition, handler),
+      ended: (task, end) => this.#ended(task, end),
+    };
+  }
+
+  /** Tasks whose code runs. */
+  get executing(): number {
+    return this.#executing;
+  }
+
+  /** Works until the session is lost or `drain` has ended it. */
+  async run(): Promise<void> {
+    await Promise.all([this.#claimForEver(), this.#beatForEver()]);
+  }
+
+  /** Takes no more work, lets what runs go on for a while, aborts the rest and hands it back. */
+  async drain(drainMs: number, abortMs: number, stopMs: number): Promise<void> {
+    this.#draining = true;
+    this.#claiming.abort(new Aborted('stopping', 'the agent stops'));
+    this.#wakeClaim();
+    await withinMs(this.#allEnded(), drainMs);
+    const left = [...this.#held.values()].filter((task) => !task.over);
+    if (left.length > 0) this.#deps.log(`stops in the middle of ${left.length} tasks`);
+    for (const task of left) task.abort(new Aborted('stopping', 'the agent stops'));
+    await withinMs(Promise.all([this.#completions.idle(), this.#deps.logs.flush()]), abortMs);
+    const stop = persist(() => this.#deps.transport.stop(this.id), this.#over.signal);
+    await withinMs(
+      stop.catch((error: unknown) => this.#deps.log(`could not hand back its session: ${error}`)),
+      stopMs,
+    );
+    this.#end('the agent stops');
+  }
+
+  async #allEnded(): Promise<void> {
+    while (this.#held.size > 0 && !this.#over.signal.aborted) {
+      await new Promise<void>((resolve) => {
+        this.#slotFreed = resolve;
+      });
+    }
+  }
+
+  #end(why: string): void {
+    if (this.#over.signal.aborted) return;
+    const lost = new Aborted('lost', why);
+    this.#over.abort(lost);
+    this.#claiming.abort(lost);
+    for (const task of [...this.#held.values()]) task.abort(lost);
+    this.#wakeClaim();
+  }
+
+  #lost(error: unknown): void {
+    if (this.#over.signal.aborted) return;
+    const detail = error instanceof Error ? error.message : String(error);
+    this.#deps.log(`session ${this.id} is lost, ${this.#executing} tasks are aborted: ${detail}`);
+    this.#end(`the session was lost: ${detail}`);
+  }
+
+  // Claiming ------------------------------------------------------------------------------------------------
+
+  async #claimForEver(): Promise<void> {
+    while (!this.#draining && !this.#over.signal.aborted) {
+      const capacity = this.#deps.concurrency - this.#taken;
+      if (capacity <= 0) {
+        await new Promise<void>((resolve) => {
+          this.#slotFreed = resolve;
+        });
+        continue;
+      }
+      await this.#claim(capacity).catch((error: unknown) => this.#claimFailed(error));
+    }
+  }
+
+  async #claim(capacity: number): Promise<void> {
+    this.#reserved = capacity;
+    try {
+      const request = { capacity, waitMs: CLAIM_WAIT_MS };
+      const { signal } = this.#claiming;
+      const reply = await persist(
+        () => this.#deps.transport.claim(this.id, request, signal),
+        signal,
+      );
+      this.#reserved = 0;
+      this.#cancel(reply.cancel ?? []);
+      for (const assignment of reply.assignments) this.#start(assignment);
+    } finally {
+      this.#reserved = 0;
+    }
+  }
+
+  async #claimFailed(error: unknown): Promise<void> {
+    if (this.#draining || this.#over.signal.aborted) return;
+    if (this.#claiming.signal.aborted) {
+      this.#claiming = new AbortController();
+    } else if (error instanceof SignalboxError && isSessionGone(error)) {
+      this.#lost(error);
+    } else {
+      this.#deps.log(`a claim was refused: ${error}`);
+      await pause(REFUSED_PAUSE_MS, this.#over.signal).catch(() => undefined);
+    }
+  }
+
+  #wakeClaim(): void {
+    const wake = this.#slotFreed;
+    this.#slotFreed = undefined;
+    wake?.();
+  }
+
+  #start(assignment: Assignment): void {
+    if (this.#over.signal.aborted || this.#held.has(assignment.token)) return;
+    const task = new RunningTask(assignment, this.#host);
+    this.#held.set(assignment.token, task);
+    this.#taken += 1;
+    this.#executing += 1;
+    const found = this.#deps.definitions().find(assignment.workflow);
+    if (found instanceof Promise) found.then((definition) => task.run(definition), task.fail);
+    else task.run(found);
+  }
+
+  // Completing ----------------------------------------------------------------------------------------------
+
+  #ended(task: RunningTask, end: EndedAttempt | null): void {
+    this.#executing -= 1;
+    if (end === null) this.#release(task.assignment.token);
+    else this.#completions.add(end);
+  }
+
+  #release(token: string): void {
+    if (this.#held.delete(token)) this.#taken -= 1;
+    this.#wakeClaim();
+  }
+
+  async #complete(batch: readonly EndedAttempt[]): Promise<void> {
+    const over = this.#over.signal;
+    try {
+      const reply = await persist(
+        () => this.#deps.transport.complete(this.id, batch, this.#takeFor(batch.length)),
+        over,
+      );
+      for (const { runId, taskKey, outcome } of reply.outcomes) {
+        if (outcome === 'lease-lost') {
+          this.#deps.log(
+            `${taskKey} of run ${runId} was finished by another agent: result dropped`,
+          );
+        }
+      }
+      for (const { assignment } of batch) {
+        if (this.#held.delete(assignment.token)) this.#taken -= 1;
+      }
+      for (const assignment of reply.assignments) this.#start(assignment);
+    } catch (error) {
+      this.#completeFailed(batch, error);
+    }
+    this.#wakeClaim();
+  }
+
+  #takeFor(ended: number): number {
+    if (this.#draining) return 0;
+    const free = this.#deps.concurrency - (this.#taken - ended) - this.#reserved;
+    return Math.max(0, Math.min(ended, free));
+  }
+
+  /** A session that is gone takes its completions along; a batch that is refused is sent task by task. */
+  #completeFailed(batch: readonly EndedAttempt[], error: unknown): void {
+    const gone =
+      this.#over.signal.aborted || (error instanceof SignalboxError && isSessionGone(error));
+    if (!gone && batch.length > 1) {
+      for (const one of batch) void this.#complete([one]);
+      return;
+    }
+    for (const { assignment } of batch) this.#release(assignment.token);
+    const dropped =
+      batch.length === 1 ? batch[0]?.assignment.taskKey : `${batch.length} completions`;
+    this.#deps.log(`dropped ${dropped}: ${error instanceof Error ? error.message : error}`);
+    if (gone) this.#lost(error);
+  }
+
+  // Heartbeats ----------------------------------------------------------------------------------------------
+
+  async #beatForEver(): Promise<void> {
+    const over = this.#over.signal;
+    while (!over.aborted) {
+      await pause(this.#beatMs, over).catch(() => undefined);
+      if (over.aborted) return;
+      try {
+        this.#heard(await this.#beat());
+      } catch (error) {
+        if (error instanceof SignalboxError && isSessionGone(error)) this.#lost(error);
+        // The claim under way most likely hangs on the same dead line: ask anew.
+        else if (error instanceof ConnectionLost) this.#claiming.abort(error);
+        else this.#deps.log(`a heartbeat was refused: ${error}`);
+      }
+    }
+  }
+
+  #beat(): Promise<HeartbeatReply> {
+    const report = {
+      running: this.#executing,
+      pools: reportPools(),
+      tokens: [...this.#held.keys()],
+    };
+    return this.#deps.transport.heartbeat(
+      this.id,
+      report,
+      Math.max(LEAST_BEAT_LIMIT_MS, this.#beatMs),
+    );
+  }
+
+  #heard(reply: HeartbeatReply): void {
+    applyCeilings(reply.pools);
+    if (!reply.sessionValid) {
+      this.#lost('the server gave it up');
+      return;
+    }
+    this.#cancel(reply.cancel);
+  }
+
+  #cancel(cancel: HeartbeatReply['cancel']): void {
+    for (const { token, reason } of cancel) {
+      this.#held.get(token)?.abort(new Aborted('cancelled', reason));
+    }
+  }
+
+  // What tasks ask for --------------------------------------------------------------------------------------
+
+  #makeCalls(): InvokeCalls {
+    const { transport, clock, logs } = this.#deps;
+    const { id } = this;
+    const ask = <T>(call: () => Promise<T>): Promise<T> => persist(call, this.#over.signal);
+    const steps = stepStore(
+      (records) => ask(() => transport.recordSteps(id, records)),
+      (runId) => ask(() => transport.steps(id, runId)),
+    );
+    return {
+      ...steps,
+      clock,
+      log: (task) => logs.of(task.assignment),
+      once: (request: OnceRequest) => ask(() => transport.once(id, request)),
+      result: (runId, taskKey) => ask(() => transport.result(id, runId, taskKey)),
+      assetValue: (assetKey) => ask(() => transport.assetValue(id, assetKey)),
+      exportNames: (assetKey) => this.#deps.definitions().exportNames(assetKey),
+      startSubflow: (task, key, workflow, parameters) => {
+        const { runId, token } = task.assignment;
+        return ask(() => transport.startSubflow(id, { runId, token, key, workflow, parameters }));
+      },
+      waitRun: (runId, waitMs, signal) => ask(() => transport.waitRun(id, runId, waitMs, signal)),
+      parked: (task, wait) => this.#park(task, wait),
+    };
+  }
+
+  async #park<T>(task: RunningTask, wait: () => Promise<T>): Promise<T> {
+    if (task.parked || this.#parked >= this.#deps.concurrency * PARKED_A_SLOT) return wait();
+    task.parked = true;
+    this.#parked += 1;
+    this.#taken -= 1;
+    this.#wakeClaim();
+    try {
+      return await wait();
+    } finally {
+      task.parked = false;
+      this.#parked -= 1;
+      this.#taken += 1;
+    }
+  }
+}
+
+function isSessionGone(error: SignalboxError): boolean {
+  return ['lease-lost', 'not-found', 'unauthenticated', 'forbidden'].includes(error.code);
+}
+
+async function withinMs(work: Promise<unknown>, limitMs: number): Promise<void> {
+  const over = new AbortController();
+  await Promise.race([work, pause(limitMs, over.signal).catch(() => undefined)]);
+  over.abort();
+}
