@@ -47,12 +47,12 @@ function toVersion(end: AssetTaskEnd, id: string, now: EpochMs): SeenVersion {
   };
 }
 
-/** What the code says, else the end of the interval that the data is of, else when it was made. */
+/** What the code says, else the end of the interval that the data is of, else when it is recorded: agents' clocks differ. */
 function eventTime(end: AssetTaskEnd, now: EpochMs): EpochMs {
   const said =
     end.outcome?.eventTime === undefined ? Number.NaN : Date.parse(end.outcome.eventTime);
   if (!Number.isNaN(said)) return said;
-  return end.dataInterval?.end ?? Math.min(end.at, now);
+  return end.dataInterval?.end ?? now;
 }
 
 function toFailure(end: AssetTaskEnd, blocked: string | null, at: EpochMs): SeenFailure | null {
