@@ -1,0 +1,73 @@
+import { existsSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { resolve } from 'node:path';
+import { Command, InvalidArgumentError } from 'commander';
+import { readConfig } from '../../config.ts';
+import { endSignal, tellSupervisor } from '../end-signal.ts';
+import { UsageError } from '../exit.ts';
+
+interface Options {
+  readonly url?: string;
+  readonly token?: string;
+  readonly name: string;
+  readonly queue: string[];
+  readonly concurrency: number;
+  readonly workflows?: string[];
+  readonly watch?: boolean;
+  readonly json?: boolean;
+}
+
+const MAX_CONCURRENCY = 10_000;
+
+/** `signalbox agent` */
+export function agentCommand(): Command {
+  return new Command('agent')
+    .description('an agent alone: runs tasks for a server')
+    .option('--url <url>', 'server (else SIGNALBOX_URL)')
+    .option('--token <token>', 'token of role agent (else SIGNALBOX_TOKEN)')
+    .option('--name <name>', 'name that the console shows', hostname())
+    .option('--queue <queues...>', 'queues to take work from', ['default'])
+    .option('--concurrency <tasks>', 'tasks at a time', readConcurrency, 16)
+    .option('--workflows <directories...>', 'folders with workflow files (workflows)')
+    .option('--watch', 'read files again when they change')
+    .option('--json', 'log lines of JSON')
+    .action(runAgentRole);
+}
+
+function readConcurrency(text: string): number {
+  const value = Number(text);
+  if (Number.isInteger(value) && value >= 1 && value <= MAX_CONCURRENCY) return value;
+  throw new InvalidArgumentError(`Give a whole number from 1 to ${MAX_CONCURRENCY}.`);
+}
+
+async function runAgentRole(options: Options): Promise<void> {
+  const config = readConfig(process.env, {
+    SIGNALBOX_URL: options.url,
+    SIGNALBOX_TOKEN: options.token,
+    SIGNALBOX_WORKFLOWS: options.workflows?.join(','),
+  });
+  const { url, token } = config;
+  if (url === null)
+    throw new UsageError('no server is known: give one with --url or SIGNALBOX_URL');
+  if (token === null) {
+    throw new UsageError('no token is known: give one with --token or SIGNALBOX_TOKEN');
+  }
+  const signal = endSignal();
+  const usual = resolve('workflows');
+  const workflows = config.workflows.length > 0 ? config.workflows : [usual].filter(existsSync);
+  const { runAgent } = await import('../../../orchestrator/agent/main.ts');
+  const { startAgentTelemetry } = await import('../../telemetry/of-agent.ts');
+  const telemetry = startAgentTelemetry({ config, url, token, name: options.name });
+  tellSupervisor({ type: 'ready' });
+  const log = (message: string) => {
+    console.error(options.json ? JSON.stringify({ at: new Date(), message }) : message);
+  };
+  await runAgent({
+    ...{ url, token, workflows, signal, log },
+    ...{ name: options.name, queues: options.queue, concurrency: options.concurrency },
+    watch: options.watch === true,
+  });
+  await telemetry.stop();
+  if (process.connected) process.disconnect();
+  setImmediate(() => process.exit(0));
+}

@@ -1,0 +1,101 @@
+/** `signalbox assets list|show|materialize|lineage` */
+import { Command } from 'commander';
+import type { Asset } from '../../../domain/asset.ts';
+import type { Run } from '../../../domain/run.ts';
+import type { LineageGraph } from '../../../orchestrator/service.ts';
+import type { List } from '../api-client.ts';
+import { printable, renderFields, renderTable, state, time } from '../output.ts';
+import { remoteCommand, segment, wholeNumber } from '../remote.ts';
+
+export function assetsCommand(): Command {
+  return new Command('assets')
+    .description('Assets: how fresh they are, what they depend on')
+    .addCommand(
+      remoteCommand<{ limit?: number }>('list', 'All assets', async ({ api, options, print }) => {
+        const list = await api.get<List<Asset>>('/assets', { limit: options.limit });
+        print(list, ({ items }) => renderAssets(items));
+      }).option('--limit <n>', 'at most so many', wholeNumber),
+    )
+    .addCommand(
+      remoteCommand('show <key>', 'One asset', async ({ api, print }, key = '') => {
+        print(await api.get<Asset>(`/assets/${segment(key)}`), renderAsset);
+      }),
+    )
+    .addCommand(materializeCommand())
+    .addCommand(
+      remoteCommand<{ depth?: number }>(
+        'lineage <key>',
+        'What lies up and down',
+        async (remote, key = '') => {
+          const { depth = 2 } = remote.options;
+          const graph = await remote.api.get<LineageGraph>(`/assets/${segment(key)}/lineage`, {
+            depth,
+          });
+          remote.print(graph, () => renderLineage(graph, key));
+        },
+      ).option('--depth <n>', 'levels up and down, 2 unless told', wholeNumber),
+    );
+}
+
+function materializeCommand(): Command {
+  return remoteCommand<{ downstream?: boolean }>(
+    'materialize <key>',
+    'Compute it anew',
+    async (remote, key = '') => {
+      const run = await remote.api.post<Run>(`/assets/${segment(key)}/materialize`, {
+        downstream: remote.options.downstream ?? false,
+      });
+      remote.print(run, ({ id }) => `Run ${id} is ${state(run.state)}.`);
+    },
+  ).option('--downstream', 'and everything behind it, in dependency order');
+}
+
+function renderAssets(items: readonly Asset[]): string {
+  return renderTable(
+    items,
+    [
+      ['ASSET', (asset) => asset.key],
+      ['FRESHNESS', (asset) => state(asset.freshness)],
+      ['DATA FROM (UTC)', (asset) => time(asset.lastMaterialization?.at ?? null)],
+      ['FAILS AFTER', (asset) => asset.policy.failAfter],
+      ['DEPENDS ON', (asset) => asset.dependsOn.length],
+    ],
+    'No assets. They come from workflow files and from OpenLineage events.',
+  );
+}
+
+function renderAsset(asset: Asset): string {
+  const fields = renderFields([
+    ['asset', asset.key],
+    ['freshness', state(asset.freshness)],
+    ['data from', time(asset.lastMaterialization?.at ?? null)],
+    ['provenance', asset.lastMaterialization?.provenance],
+    ['policy', asset.policy],
+    ['owners', asset.owners.join(', ')],
+    ['depends on', asset.dependsOn.join(', ')],
+  ]);
+  if (asset.checks.length === 0) return fields;
+  const checks = renderTable(
+    asset.checks,
+    [
+      ['CHECK', (one) => one.name],
+      ['PASSED', (one) => one.passed],
+      ['BLOCKING', (one) => one.blocking],
+      ['AT (UTC)', (one) => time(one.at)],
+    ],
+    '',
+  );
+  return `${fields}\n\n${checks}`;
+}
+
+/** Upstream above, downstream below, indented by distance. */
+function renderLineage(graph: LineageGraph, key: string): string {
+  return [...graph.nodes]
+    .sort((a, b) => a.depth - b.depth || (a.key < b.key ? -1 : 1))
+    .map((node) => {
+      const mark = node.key === key ? '▶ ' : '  ';
+      const least = Math.min(...graph.nodes.map(({ depth }) => depth));
+      return `${'   '.repeat(node.depth - least)}${mark}${printable(node.key)}  ${state(node.freshness)}`;
+    })
+    .join('\n');
+}

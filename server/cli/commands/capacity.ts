@@ -1,0 +1,117 @@
+/** `signalbox pools list|set`, `queues list|set`, `agents list` */
+import { Command } from 'commander';
+import type { Agent } from '../../../domain/agent.ts';
+import type { Pool } from '../../../domain/pool.ts';
+import type { QueueSummary } from '../../../orchestrator/service.ts';
+import { CommandError, type List } from '../api-client.ts';
+import { renderTable, state, time } from '../output.ts';
+import { remoteCommand, segment, wholeNumber } from '../remote.ts';
+
+export function poolsCommand(): Command {
+  return new Command('pools')
+    .description('Pools of task slots and of connections')
+    .addCommand(
+      remoteCommand('list', 'All pools', async ({ api, print }) => {
+        print(await api.get<List<Pool>>('/pools'), ({ items }) => renderPools(items));
+      }),
+    )
+    .addCommand(
+      remoteCommand<{ max: number }>(
+        'set <name>',
+        'Create a pool of slots, or set a ceiling',
+        async (remote, name = '') => {
+          const pool = await remote.api.put<Pool>(`/pools/${segment(name)}`, {
+            max: remote.options.max,
+          });
+          remote.print(pool, () => renderPools([pool]));
+        },
+      ).requiredOption('--max <n>', 'slots or connections', wholeNumber),
+    );
+}
+
+function renderPools(items: readonly Pool[]): string {
+  return renderTable(
+    items,
+    [
+      ['POOL', (pool) => pool.name],
+      ['KIND', (pool) => pool.kind],
+      ['USED', (pool) => pool.used],
+      ['IDLE', (pool) => pool.idle],
+      ['WAITING', (pool) => pool.waiting],
+      ['MAX', (pool) => pool.max],
+    ],
+    'No pools. Make one: signalbox pools set NAME --max 10',
+  );
+}
+
+interface QueueOptions {
+  readonly pause?: boolean;
+  readonly unpause?: boolean;
+  readonly concurrency?: number | null;
+}
+
+export function queuesCommand(): Command {
+  return new Command('queues')
+    .description('Queues of tasks')
+    .addCommand(
+      remoteCommand('list', 'All queues', async ({ api, print }) => {
+        print(await api.get<List<QueueSummary>>('/queues'), ({ items }) => renderQueues(items));
+      }),
+    )
+    .addCommand(setQueueCommand());
+}
+
+function setQueueCommand(): Command {
+  return remoteCommand<QueueOptions>(
+    'set <name>',
+    'Pause a queue, or limit it',
+    async (remote, name = '') => {
+      const { pause, unpause, concurrency } = remote.options;
+      if (pause && unpause) throw new CommandError('Give --pause or --unpause, not both.');
+      const queue = await remote.api.put<QueueSummary>(`/queues/${segment(name)}`, {
+        ...(pause || unpause ? { paused: pause === true } : {}),
+        ...(concurrency === undefined ? {} : { concurrency }),
+      });
+      remote.print(queue, () => renderQueues([queue]));
+    },
+  )
+    .option('--pause', 'hand out no more tasks')
+    .option('--unpause', 'hand out tasks again')
+    .option('--concurrency <n>', 'tasks at a time, or "none"', (text) =>
+      text === 'none' ? null : wholeNumber(text),
+    );
+}
+
+function renderQueues(items: readonly QueueSummary[]): string {
+  return renderTable(
+    items,
+    [
+      ['QUEUE', (queue) => queue.name],
+      ['STATE', (queue) => (queue.paused ? 'paused' : 'open')],
+      ['READY', (queue) => queue.ready],
+      ['RUNNING', (queue) => queue.running],
+      ['CONCURRENCY', (queue) => queue.concurrency ?? 'unlimited'],
+    ],
+    'No queues yet: they come with the first task.',
+  );
+}
+
+export function agentsCommand(): Command {
+  return new Command('agents').description('Agents, which execute tasks').addCommand(
+    remoteCommand('list', 'All agents', async ({ api, print }) => {
+      print(await api.get<List<Agent>>('/agents'), ({ items }) =>
+        renderTable(
+          items,
+          [
+            ['AGENT', (agent) => agent.name],
+            ['STATE', (agent) => state(agent.state)],
+            ['RUNNING', (agent) => `${agent.running} of ${agent.concurrency}`],
+            ['QUEUES', (agent) => agent.queues.join(', ')],
+            ['LAST HEARTBEAT (UTC)', (agent) => time(agent.lastHeartbeatAt)],
+          ],
+          'No agents. Start one: signalbox agent --url URL --token TOKEN --workflows DIR',
+        ),
+      );
+    }),
+  );
+}

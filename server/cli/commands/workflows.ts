@@ -1,0 +1,135 @@
+/** `signalbox workflows list|show|trigger|pause|unpause` */
+import { Command } from 'commander';
+import type { WorkflowFileError } from '../../../domain/agent-protocol.ts';
+import type { Run } from '../../../domain/run.ts';
+import type { WorkflowSummary } from '../../../orchestrator/service.ts';
+import { CommandError, type List } from '../api-client.ts';
+import { printable, renderFields, renderTable, state, time } from '../output.ts';
+import { remoteCommand, segment, wholeNumber } from '../remote.ts';
+
+interface TriggerOptions {
+  readonly parameters?: string;
+  readonly idempotencyKey?: string;
+  readonly logicalDate?: string;
+  readonly priority?: number;
+}
+
+export function workflowsCommand(): Command {
+  return new Command('workflows')
+    .description('Workflows: what can run, and when it will')
+    .addCommand(listCommand())
+    .addCommand(
+      remoteCommand(
+        'show <name>',
+        'One workflow with its tasks and parameters',
+        async (remote, name = '') => {
+          const workflow = await remote.api.get<WorkflowSummary>(`/workflows/${segment(name)}`);
+          remote.print(workflow, renderWorkflow);
+        },
+      ),
+    )
+    .addCommand(triggerCommand())
+    .addCommand(pauseCommand('pause', 'Start no more runs by schedule'))
+    .addCommand(pauseCommand('unpause', 'Start runs by schedule again'));
+}
+
+function listCommand(): Command {
+  return remoteCommand<{ limit?: number }>(
+    'list',
+    'All workflows',
+    async ({ api, options, print }) => {
+      const list = await api.get<List<WorkflowSummary>>('/workflows', { limit: options.limit });
+      const errors = await api.get<{ items: readonly WorkflowFileError[] }>('/workflow-errors');
+      print({ ...list, fileErrors: errors.items }, () =>
+        [renderWorkflows(list.items), ...errors.items.map(renderFileError)].join('\n'),
+      );
+    },
+  ).option('--limit <n>', 'at most so many', wholeNumber);
+}
+
+function renderWorkflows(items: readonly WorkflowSummary[]): string {
+  return renderTable(
+    items,
+    [
+      ['WORKFLOW', (item) => item.name],
+      ['KIND', (item) => item.kind],
+      [
+        'SCHEDULE',
+        (item) => (item.paused ? `${item.schedule?.cron ?? ''} (paused)` : item.schedule?.cron),
+      ],
+      ['NEXT RUN (UTC)', (item) => time(item.nextRunAt)],
+      ['FILE', (item) => item.file],
+    ],
+    'No workflows. An agent brings them: signalbox agent --workflows DIR',
+  );
+}
+
+function renderFileError({ file, message }: WorkflowFileError): string {
+  return `\n${state('error')}  ${printable(file)}\n       ${printable(message)}`;
+}
+
+function renderWorkflow(workflow: WorkflowSummary): string {
+  const { schedule } = workflow;
+  const fields = renderFields([
+    ['name', workflow.name],
+    ['kind', workflow.kind],
+    ['description', workflow.description],
+    ['schedule', schedule && `${schedule.cron} ${schedule.timezone}`],
+    ['next run', time(workflow.nextRunAt)],
+    ['paused', workflow.paused],
+    ['parameters', workflow.parameters],
+    ['file', workflow.file],
+    ['version', workflow.version],
+  ]);
+  const tasks = renderTable(
+    workflow.tasks,
+    [
+      ['TASK', (task) => task.key],
+      ['AFTER', (task) => task.after.join(', ')],
+    ],
+    'No tasks',
+  );
+  return `${fields}\n\n${tasks}`;
+}
+
+function triggerCommand(): Command {
+  return remoteCommand<TriggerOptions>(
+    'trigger <name>',
+    'Start a run',
+    async (remote, name = '') => {
+      const { parameters, idempotencyKey, logicalDate, priority } = remote.options;
+      const run = await remote.api.post<Run>(`/workflows/${segment(name)}/runs`, {
+        ...(parameters === undefined ? {} : { parameters: readParameters(parameters) }),
+        ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
+        ...(logicalDate === undefined ? {} : { logicalDate }),
+        ...(priority === undefined ? {} : { priority }),
+      });
+      remote.print(
+        run,
+        ({ id }) => `Run ${id} is ${state(run.state)}. Its log: signalbox runs logs ${id}`,
+      );
+    },
+  )
+    .option('--parameters <json>', 'parameters as a JSON object: \'{"n":5}\'')
+    .option('--idempotency-key <key>', 'the same key gives the first run again')
+    .option('--logical-date <time>', 'what the run is for, RFC 3339')
+    .option('--priority <n>', 'higher goes first', wholeNumber);
+}
+
+function readParameters(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new CommandError(`--parameters is not JSON: ${(error as Error).message}`);
+  }
+}
+
+function pauseCommand(verb: 'pause' | 'unpause', description: string): Command {
+  return remoteCommand(`${verb} <name>`, description, async (remote, name = '') => {
+    const workflow = await remote.api.post<WorkflowSummary>(`/workflows/${segment(name)}/${verb}`);
+    remote.print(
+      workflow,
+      () => `${workflow.name} is ${workflow.paused ? 'paused' : 'not paused'}.`,
+    );
+  });
+}
