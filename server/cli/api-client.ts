@@ -7,7 +7,7 @@ import type { Config } from '../config.ts';
 import { loadConnection } from '../supervise/data-dir.ts';
 
 /** A failure to tell the user in one or two lines, without a stack. */
-export class CommandError extends Error {
+class CommandError extends Error {
   override readonly name = 'CommandError';
 }
 
@@ -77,9 +77,11 @@ function createClient(url: string, token: string): ApiClient {
 }
 
 function queryText(query: Query): string {
-  const given = Object.entries(query).filter(([, value]) => value !== undefined);
-  if (given.length === 0) return '';
-  return `?${new URLSearchParams(given.map(([name, value]) => [name, String(value)]))}`;
+  const given = new URLSearchParams();
+  for (const [name, value] of Object.entries(query)) {
+    if (value !== undefined) given.set(name, String(value));
+  }
+  return given.size === 0 ? '' : `?${given}`;
 }
 
 function reasonOf(error: unknown): string {

@@ -1,16 +1,34 @@
 /** All commands, in the order in which help lists them. A new one is a file in `commands/` and a line here. */
 import type { Command } from 'commander';
 import { agentCommand } from './commands/agent.ts';
+import { assetsCommand } from './commands/assets.ts';
+import { agentsCommand, poolsCommand, queuesCommand } from './commands/capacity.ts';
 import { dbCommand } from './commands/db.ts';
 import { drillCommand } from './commands/drill.ts';
+import { backtestCommand, incidentsCommand } from './commands/incidents.ts';
+import { initCommand } from './commands/init.ts';
+import { runbooksCommand } from './commands/runbooks.ts';
+import { runsCommand, tasksCommand } from './commands/runs.ts';
 import { serverCommand } from './commands/server.ts';
 import { tokensCommand } from './commands/tokens.ts';
 import { upCommand } from './commands/up.ts';
+import { workflowsCommand } from './commands/workflows.ts';
 
 export const COMMANDS: readonly (() => Command)[] = [
+  initCommand,
   upCommand,
   serverCommand,
   agentCommand,
+  workflowsCommand,
+  runsCommand,
+  tasksCommand,
+  assetsCommand,
+  poolsCommand,
+  queuesCommand,
+  agentsCommand,
+  incidentsCommand,
+  runbooksCommand,
+  backtestCommand,
   drillCommand,
   dbCommand,
   tokensCommand,

@@ -3,7 +3,8 @@ import { Command } from 'commander';
 import type { Agent } from '../../../domain/agent.ts';
 import type { Pool } from '../../../domain/pool.ts';
 import type { QueueSummary } from '../../../orchestrator/service.ts';
-import { CommandError, type List } from '../api-client.ts';
+import type { List } from '../api-client.ts';
+import { UsageError } from '../exit.ts';
 import { renderTable, state, time } from '../output.ts';
 import { remoteCommand, segment, wholeNumber } from '../remote.ts';
 
@@ -67,7 +68,7 @@ function setQueueCommand(): Command {
     'Pause a queue, or limit it',
     async (remote, name = '') => {
       const { pause, unpause, concurrency } = remote.options;
-      if (pause && unpause) throw new CommandError('Give --pause or --unpause, not both.');
+      if (pause && unpause) throw new UsageError('Give --pause or --unpause, not both.');
       const queue = await remote.api.put<QueueSummary>(`/queues/${segment(name)}`, {
         ...(pause || unpause ? { paused: pause === true } : {}),
         ...(concurrency === undefined ? {} : { concurrency }),

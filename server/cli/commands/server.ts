@@ -34,8 +34,8 @@ async function runServer(options: Options): Promise<void> {
   try {
     const server = await startServer(config);
     const telemetry = startTelemetry({
-      ...{ config, role: 'server', token: config.token },
-      endpoint: server.otlpUrl,
+      ...{ settings: config.telemetry, role: 'server', instance: server.name },
+      own: { url: server.otlpUrl, token: server.parts.credentials.ownToken('self', 'ingest') },
     });
     tellSupervisor({ type: 'ready', url: server.url, otlpUrl: server.otlpUrl });
     const { url, otlpUrl } = server;

@@ -3,7 +3,8 @@ import { Command } from 'commander';
 import type { WorkflowFileError } from '../../../domain/agent-protocol.ts';
 import type { Run } from '../../../domain/run.ts';
 import type { WorkflowSummary } from '../../../orchestrator/service.ts';
-import { CommandError, type List } from '../api-client.ts';
+import type { List } from '../api-client.ts';
+import { UsageError } from '../exit.ts';
 import { printable, renderFields, renderTable, state, time } from '../output.ts';
 import { remoteCommand, segment, wholeNumber } from '../remote.ts';
 
@@ -120,7 +121,7 @@ function readParameters(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch (error) {
-    throw new CommandError(`--parameters is not JSON: ${(error as Error).message}`);
+    throw new UsageError(`--parameters is not JSON: ${(error as Error).message}`);
   }
 }
 
