@@ -20,6 +20,8 @@ export interface Parts {
   /** The server's own connections, for what is neither the orchestrator's nor the incidents'. */
   readonly db: PgPool;
   readonly clock: Clock;
+  /** Aborts when the server ends: whoever waits for something answers at once. */
+  readonly closing: AbortSignal;
   /** Port of the OTLP receiver, once it listens. */
   otlpPort(): number | null;
 }

@@ -15,10 +15,10 @@ import {
   useLoginCode,
 } from '../store/sessions.ts';
 import {
+  ensureToken,
   findToken,
   insertToken,
   listTokens,
-  replaceToken,
   revokeToken,
   type TokenSummary,
   touchTokens,
@@ -42,11 +42,14 @@ type Kind = 'token' | 'session';
 /** Tokens, login codes and sessions. */
 export function createCredentials(db: Pool, clock: Clock) {
   const kept = new Map<string, Kept>();
+  const own = new Map<string, Identity>();
   const used = new Map<string, Buffer>();
 
   async function identify(kind: Kind, secret: string): Promise<Identity | null> {
     const hash = hashSecret(secret);
-    const key = kind + hash.toString('base64');
+    const key = keyOf(kind, hash);
+    const mine = own.get(key);
+    if (mine) return mine;
     const known = kept.get(key);
     const now = clock.now();
     if (kind === 'token') used.set(key, hash);
@@ -66,15 +69,25 @@ export function createCredentials(db: Pool, clock: Clock) {
 
   return {
     identify,
+    /** A token that is valid in this process alone, for what the process sends to itself. */
+    ownToken(name: string, role: Role): string {
+      const token = makeToken();
+      const key = keyOf('token', hashSecret(token));
+      own.set(key, { name, role });
+      return token;
+    },
     async createToken(name: string, role: Role, createdBy: string): Promise<CreatedToken> {
       const token = makeToken();
       const summary = await insertToken(db, { hash: hashSecret(token), name, role, createdBy });
       if (!summary) throw new SignalboxError('conflict', `a token named ${name} exists already`);
       return { ...summary, token };
     },
-    /** Makes this token valid under the name, whatever had the name before. */
+    /**
+     * Makes this token valid.
+     * @returns its name: the wanted one, or that with an addition where another token has it
+     */
     ensureToken: (name: string, role: Role, token: string) =>
-      replaceToken(db, { name, role, hash: hashSecret(token) }),
+      ensureToken(db, { name, role, hash: hashSecret(token) }),
     listTokens: () => listTokens(db),
     async revokeToken(name: string): Promise<void> {
       if (!(await revokeToken(db, name))) {
@@ -117,11 +130,15 @@ export function createCredentials(db: Pool, clock: Clock) {
     },
     async closeSession(secret: string): Promise<void> {
       const hash = hashSecret(secret);
-      kept.delete(`session${hash.toString('base64')}`);
+      kept.delete(keyOf('session', hash));
       await deleteSession(db, hash);
     },
     close: () => clearInterval(touch),
   };
+}
+
+function keyOf(kind: Kind, hash: Buffer): string {
+  return kind + hash.toString('base64');
 }
 
 export type Credentials = ReturnType<typeof createCredentials>;

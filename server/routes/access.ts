@@ -121,12 +121,13 @@ function tokenRoutes(app: App, { credentials }: Parts): void {
       return reply.code(201).send(await credentials.createToken(name, role, actor));
     },
   );
-  app.delete(
-    '/tokens/:name',
+  app.post(
+    '/tokens/:name/revoke',
     {
       config: { role: 'admin' },
       schema: {
-        ...{ tags, summary: 'Revoke a token', params: Closed({ name: Name }) },
+        ...{ tags, summary: 'Make a token invalid', params: Closed({ name: Name }) },
+        body: Closed({}),
         response: { 204: Type.Null() },
       },
     },

@@ -111,7 +111,7 @@ function workRoutes(app: App, parts: Parts, telemetry: AgentTelemetry): void {
       schema: { tags, params: BySession, body: bodies.ClaimBody, response: reply<ClaimReply>() },
     },
     async (request, response) => {
-      const signal = closeSignal(response);
+      const signal = closeSignal(response, parts.closing);
       const answer = await agents.claim(request.params.sessionId, request.body, signal);
       telemetry.assigned(answer.assignments);
       return answer;
@@ -197,7 +197,12 @@ function readRoutes(app: App, parts: Parts): void {
       },
     },
     ({ params, query }, response) =>
-      agents.waitRun(params.sessionId, params.runId, query.waitMs, closeSignal(response)),
+      agents.waitRun(
+        params.sessionId,
+        params.runId,
+        query.waitMs,
+        closeSignal(response, parts.closing),
+      ),
   );
   app.get(
     '/agent/:sessionId/assets/:key',

@@ -45,21 +45,21 @@ export async function insertToken(
   return rows[0] && toSummary(rows[0]);
 }
 
-/** Makes the token of that name be this one; what had the name before is revoked. */
-export async function replaceToken(
+/** Makes a token valid whose secret is known. @returns its name, longer than wanted where that is taken */
+export async function ensureToken(
   db: Pool,
   token: { hash: Buffer; name: string; role: Role },
-): Promise<void> {
-  await db.query(
-    `UPDATE signalbox.api_token SET revoked_at = now()
-     WHERE name = $1 AND hash <> $2 AND revoked_at IS NULL`,
-    [token.name, token.hash],
-  );
-  await db.query(
-    `INSERT INTO signalbox.api_token (hash, name, role, created_by) VALUES ($1, $2, $3, 'signalbox')
-     ON CONFLICT (hash) DO UPDATE SET name = excluded.name, role = excluded.role, revoked_at = NULL`,
+): Promise<string> {
+  const { rows } = await db.query(
+    `INSERT INTO signalbox.api_token AS token (hash, name, role, created_by)
+     SELECT $1, CASE WHEN EXISTS (
+       SELECT FROM signalbox.api_token WHERE name = $2 AND hash <> $1 AND revoked_at IS NULL
+     ) THEN $2 || '-' || left(encode($1, 'hex'), 6) ELSE $2 END, $3, 'signalbox'
+     ON CONFLICT (hash) DO UPDATE SET role = excluded.role, revoked_at = NULL
+     RETURNING name`,
     [token.hash, token.name, token.role],
   );
+  return rows[0].name;
 }
 
 export async function listTokens(db: Pool): Promise<TokenSummary[]> {

@@ -1,0 +1,101 @@
+/** The product's own processes under the supervisor: the server, and an agent beside it. */
+
+import { extname } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Config } from '../config.ts';
+import { startChild } from './child.ts';
+import { logPath, type Secrets } from './data-dir.ts';
+import { type Kept, keep } from './keep.ts';
+import type { Stores } from './stores.ts';
+
+const READY_LIMIT_MS = 60_000;
+const SERVER_STOP_LIMIT_MS = 6_000;
+const AGENT_STOP_LIMIT_MS = 4_000;
+const AGENT_CONCURRENCY = 32;
+
+export interface ServerReady {
+  readonly url: string;
+  readonly otlpUrl: string;
+}
+
+function commandLine(): string {
+  return fileURLToPath(new URL(`../cli/main${extname(import.meta.url)}`, import.meta.url));
+}
+
+export async function startServerProcess(
+  config: Config,
+  stores: Stores,
+  log: (message: string) => void,
+): Promise<Kept<ServerReady>> {
+  const { clickhouse, databaseUrl } = stores;
+  const path = await logPath(config.dataDir, 'server');
+  return keep<ServerReady>(
+    'the server',
+    (first) =>
+      startChild({
+        ...{ name: 'the server', module: commandLine(), args: ['server'], logPath: path },
+        ...{ readyLimitMs: READY_LIMIT_MS, stopLimitMs: SERVER_STOP_LIMIT_MS },
+        env: {
+          ...process.env,
+          SIGNALBOX_DATA_DIR: config.dataDir,
+          SIGNALBOX_HOST: config.host,
+          // Free ports are chosen once: a server that is started again comes back at its address.
+          SIGNALBOX_PORT: String(first ? portOf(first.url) : config.port),
+          SIGNALBOX_OTLP_PORT: String(first ? portOf(first.otlpUrl) : config.otlpPort),
+          SIGNALBOX_LOG_LEVEL: config.logLevel,
+          DATABASE_URL: databaseUrl,
+          CLICKHOUSE_URL: withCredentials(clickhouse.url, clickhouse.writer),
+          SIGNALBOX_CLICKHOUSE_READER: `${clickhouse.reader.user}:${clickhouse.reader.password}`,
+        },
+      }),
+    log,
+  );
+}
+
+function portOf(url: string): string {
+  return new URL(url).port;
+}
+
+function withCredentials(text: string, { user, password }: { user: string; password: string }) {
+  const url = new URL(text);
+  url.username = user;
+  url.password = password;
+  return url.href;
+}
+
+/** Settings of the server that are no business of an agent and of the user's code in it. */
+const HIDDEN = {
+  DATABASE_URL: undefined,
+  DATABASE_REPLICA_URL: undefined,
+  CLICKHOUSE_URL: undefined,
+  SIGNALBOX_CLICKHOUSE_READER: undefined,
+  SIGNALBOX_WATCHED_POSTGRES: undefined,
+};
+
+export async function startAgentProcess(
+  config: Config,
+  server: ServerReady,
+  secrets: Secrets,
+  workflows: readonly string[],
+  log: (message: string) => void,
+): Promise<Kept<unknown>> {
+  const path = await logPath(config.dataDir, 'agent');
+  return keep<unknown>(
+    'the agent',
+    () =>
+      startChild({
+        ...{ name: 'the agent', module: commandLine(), logPath: path },
+        args: ['agent', '--name', 'local', '--concurrency', String(AGENT_CONCURRENCY), '--watch'],
+        ...{ readyLimitMs: READY_LIMIT_MS, stopLimitMs: AGENT_STOP_LIMIT_MS },
+        env: {
+          ...process.env,
+          ...HIDDEN,
+          SIGNALBOX_URL: server.url,
+          SIGNALBOX_TOKEN: secrets.agentToken,
+          SIGNALBOX_WORKFLOWS: workflows.join(','),
+          SIGNALBOX_LOG_LEVEL: config.logLevel,
+        },
+      }),
+    log,
+  );
+}
