@@ -11,7 +11,7 @@ import {
   connect,
   messageOf,
 } from './clickhouse/connection.ts';
-import { createFollower, type Follower } from './clickhouse/follow.ts';
+import { Follower } from './clickhouse/follow.ts';
 import { migrateClickHouse } from './clickhouse/migrate.ts';
 import { readPoolsSeen } from './clickhouse/pools-seen.ts';
 import { readRunLogs } from './clickhouse/run-logs.ts';
@@ -53,7 +53,7 @@ export function createCollector(options: CollectorOptions): Collector {
   const { clock, log } = options;
   const connection = connect(options.clickhouse);
   const writer = createWriter({ spoolDir: options.spoolDir, send: connection.insert, log });
-  const follower = createFollower({
+  const follower = new Follower({
     source: options.eventSource,
     clock,
     send: connection.insert,
@@ -81,7 +81,7 @@ export function createCollector(options: CollectorOptions): Collector {
     observedPools: () => readPoolsSeen(connection.query, clock.now()),
     runLogs: (runId, query) => readRunLogs(connection.query, runId, query),
     servers: probes.levers,
-    nudge: follower.nudge,
+    nudge: () => follower.nudge(),
     migrate: () => migrateClickHouse(connection.writer),
     ...lifecycle(options, { connection, writer, follower, probes: [probes, ownPools] }),
   };

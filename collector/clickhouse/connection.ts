@@ -1,6 +1,6 @@
 /**
  * The two ways to ClickHouse: as `writer`, which inserts and migrates, and as `reader`, which can only read.
- * Rows go in as ready JSONEachRow text. What ClickHouse answers is sorted into three kinds: it is done; the
+ * Rows go in as ready bytes. What ClickHouse answers is sorted into three kinds: it is done; the
  * data is at fault (sending it again is no use); anything else may pass by itself.
  */
 import { Readable } from 'node:stream';
@@ -29,7 +29,8 @@ export interface Credentials {
 export interface Batch {
   /** With its database: `otel.otel_traces`. */
   readonly table: string;
-  /** JSONEachRow lines. */
+  /** What the body holds: lines of JSON, or blocks of columns. */
+  readonly format: 'JSONEachRow' | 'Native';
   readonly body: Buffer;
   /** The same token twice is the same batch: ClickHouse takes it once. */
   readonly token: string;
@@ -90,7 +91,7 @@ export type Connection = ReturnType<typeof connect>;
 async function insert(client: ClickHouseClient, batch: Batch): Promise<void> {
   try {
     const result = await client.exec({
-      query: `INSERT INTO ${batch.table} FORMAT JSONEachRow`,
+      query: `INSERT INTO ${batch.table} FORMAT ${batch.format}`,
       values: Readable.from([batch.body], { objectMode: false }),
       clickhouse_settings: {
         insert_deduplication_token: batch.token,

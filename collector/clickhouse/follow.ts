@@ -34,130 +34,138 @@ const RETRY_FIRST_MS = 100;
 const RETRY_LARGEST_MS = 2_000;
 const STOP_LIMIT_MS = 3_000;
 
-export type Follower = ReturnType<typeof createFollower>;
+/** The follower; run one at a time for a source. */
+export class Follower {
+  private readonly options: FollowerOptions;
+  private readonly batchSize: number;
+  private stopping = new AbortController();
+  private wake = () => {};
+  private loop: Promise<void> | undefined;
+  private nudged = false;
+  private waiting = false;
+  /** How many of the next events are compared with what is stored. */
+  private compareLeft: number;
+  private lastLagMs: number | null = null;
+  private behindSince: number | null = null;
 
-/** Makes a follower; run one at a time for a source. */
-export function createFollower(options: FollowerOptions) {
-  const { source, clock } = options;
-  const everyMs = options.everyMs ?? EVERY_MS;
-  const batchSize = options.batchSize ?? BATCH_SIZE;
-  let stopping = new AbortController();
-  let wake = () => {};
-  let loop: Promise<void> | undefined;
-  let nudged = false;
-  let compareLeft = batchSize;
-  let lagMs: number | null = null;
-  let behindSince: number | null = null;
-  let waiting = false;
+  constructor(options: FollowerOptions) {
+    this.options = options;
+    this.batchSize = options.batchSize ?? BATCH_SIZE;
+    this.compareLeft = this.batchSize;
+  }
 
-  /** Says once that it cannot go on, however often it tries. */
-  function tellWaiting(error: unknown): void {
-    if (!waiting) options.log(`run events wait to be copied: ${messageOf(error)}`);
-    waiting = true;
+  start(): void {
+    if (this.loop) return;
+    this.stopping = new AbortController();
+    this.loop = this.run();
+  }
+
+  /** Something was appended: look at once. */
+  nudge(): void {
+    this.nudged = true;
+    this.wake();
+  }
+
+  /** Milliseconds between the oldest event not yet queryable (or of the last batch) and now; null before the first look. */
+  lagMs(): number | null {
+    if (this.behindSince === null) return this.lastLagMs;
+    return Math.max(0, this.options.clock.now() - this.behindSince);
+  }
+
+  async stop(): Promise<void> {
+    this.stopping.abort();
+    this.wake();
+    // A ClickHouse that hangs must not hold up the end; what is under way is recognized at the next start.
+    await Promise.race([this.loop, delay(STOP_LIMIT_MS, undefined, { ref: false })]);
+    this.loop = undefined;
+  }
+
+  private async run(): Promise<void> {
+    const everyMs = this.options.everyMs ?? EVERY_MS;
+    while (!this.stopping.signal.aborted) {
+      try {
+        this.nudged = false;
+        const more = await this.step();
+        if (this.waiting) this.options.log('run events are copied again');
+        this.waiting = false;
+        if (!more && !this.nudged) await this.sleep(everyMs);
+      } catch (error) {
+        if (this.stopping.signal.aborted) return;
+        this.compareLeft = this.batchSize;
+        this.tellWaiting(error);
+        await this.sleep(RETRY_LARGEST_MS);
+      }
+    }
   }
 
   /** Copies one batch. @returns whether more is there at once */
-  async function step(): Promise<boolean> {
+  private async step(): Promise<boolean> {
+    const { source, clock, query } = this.options;
     const from = await source.loadWatermark();
-    const comparing = compareLeft > 0;
-    const limit = comparing ? Math.min(batchSize, COMPARED_BATCH_SIZE) : batchSize;
+    const comparing = this.compareLeft > 0;
+    const limit = comparing ? Math.min(this.batchSize, COMPARED_BATCH_SIZE) : this.batchSize;
     const read = await source.readAfter(from, limit);
     const oldest = oldestAt(read);
     if (oldest !== null) {
-      behindSince ??= oldest;
-      const fresh = comparing ? await withoutStored(read, options.query) : read;
-      if (comparing) compareLeft = sizeOf(fresh) < sizeOf(read) ? batchSize : compareLeft - limit;
-      await deliver(fresh, `${from}→${read.watermark}`);
-      lagMs = Math.max(0, clock.now() - oldest);
+      this.behindSince ??= oldest;
+      const fresh = comparing ? await withoutStored(read, query) : read;
+      if (comparing) {
+        const foundSome = sizeOf(fresh) < sizeOf(read);
+        this.compareLeft = foundSome ? this.batchSize : this.compareLeft - limit;
+      }
+      await this.deliver(fresh, `${from}→${read.watermark}`);
+      this.lastLagMs = Math.max(0, clock.now() - oldest);
     } else {
-      lagMs = 0;
+      this.lastLagMs = 0;
     }
     if (read.watermark !== from) await source.saveWatermark(read.watermark);
-    if (read.caughtUp) behindSince = null;
+    if (read.caughtUp) this.behindSince = null;
     return !read.caughtUp;
   }
 
-  async function deliver(batch: EventBatch, name: string): Promise<void> {
-    const parts: Batch[] = [];
-    if (batch.runEvents.length > 0) {
-      const { body } = toRows(batch.runEvents.map(runEventRow));
-      parts.push({ table: TABLES.runEvents, body, token: tokenOf(name, body) });
+  private async deliver(batch: EventBatch, name: string): Promise<void> {
+    const parts = [
+      { table: TABLES.runEvents, rows: batch.runEvents.map(runEventRow) },
+      { table: TABLES.assetEvents, rows: batch.assetEvents.map(assetEventRow) },
+    ];
+    for (const { table, rows } of parts) {
+      if (rows.length === 0) continue;
+      const { body } = toRows(rows);
+      const token = createHash('sha256').update(name).update(body).digest('hex');
+      await this.sendUntilTaken({ table, format: 'JSONEachRow', body, token });
     }
-    if (batch.assetEvents.length > 0) {
-      const { body } = toRows(batch.assetEvents.map(assetEventRow));
-      parts.push({ table: TABLES.assetEvents, body, token: tokenOf(name, body) });
-    }
-    for (const part of parts) await sendUntilTaken(part);
   }
 
-  async function sendUntilTaken(part: Batch): Promise<void> {
+  private async sendUntilTaken(part: Batch): Promise<void> {
     for (let waitMs = RETRY_FIRST_MS; ; waitMs = Math.min(waitMs * 2, RETRY_LARGEST_MS)) {
       try {
-        return await options.send(part);
+        return await this.options.send(part);
       } catch (error) {
-        tellWaiting(error);
-        await delay(waitMs, undefined, { signal: stopping.signal });
+        this.tellWaiting(error);
+        await delay(waitMs, undefined, { signal: this.stopping.signal });
       }
     }
   }
 
-  async function run(): Promise<void> {
-    while (!stopping.signal.aborted) {
-      try {
-        nudged = false;
-        const more = await step();
-        if (waiting) options.log('run events are copied again');
-        waiting = false;
-        if (more) continue;
-        if (!nudged) await sleep(everyMs);
-      } catch (error) {
-        if (stopping.signal.aborted) return;
-        compareLeft = batchSize;
-        tellWaiting(error);
-        await sleep(RETRY_LARGEST_MS);
-      }
-    }
+  /** Says once that it cannot go on, however often it tries. */
+  private tellWaiting(error: unknown): void {
+    if (!this.waiting) this.options.log(`run events wait to be copied: ${messageOf(error)}`);
+    this.waiting = true;
   }
 
-  function sleep(ms: number): Promise<void> {
+  private sleep(ms: number): Promise<void> {
     return new Promise((resolve) => {
       const timer = setTimeout(resolve, ms);
-      wake = () => {
+      this.wake = () => {
         clearTimeout(timer);
         resolve();
       };
     });
   }
-
-  return {
-    start() {
-      if (loop) return;
-      stopping = new AbortController();
-      loop = run();
-    },
-    /** Something was appended: look at once. */
-    nudge() {
-      nudged = true;
-      wake();
-    },
-    /** Milliseconds between the oldest event not yet queryable (or of the last batch) and now; null before the first look. */
-    lagMs: () => (behindSince === null ? lagMs : Math.max(0, clock.now() - behindSince)),
-    async stop() {
-      stopping.abort();
-      wake();
-      // A ClickHouse that hangs must not hold up the end; what is under way is recognized at the next start.
-      await Promise.race([loop, delay(STOP_LIMIT_MS, undefined, { ref: false })]);
-      loop = undefined;
-    },
-  };
 }
 
 function sizeOf(batch: EventBatch): number {
   return batch.runEvents.length + batch.assetEvents.length;
-}
-
-function tokenOf(name: string, body: Buffer): string {
-  return createHash('sha256').update(name).update(body).digest('hex');
 }
 
 function oldestAt(batch: EventBatch): number | null {

@@ -13,7 +13,7 @@ import { type Batch, RefusedDataError } from './connection.ts';
 
 /** Rows of one caller. */
 export interface Rows {
-  /** JSONEachRow lines, each ended by a newline. */
+  /** In the lane's format, so that one after the other makes a batch: lines, or Native blocks. */
   readonly body: Buffer;
   readonly count: number;
 }
@@ -45,6 +45,7 @@ export interface MemoryBudget {
 
 export interface LaneOptions {
   readonly table: string;
+  readonly format: Batch['format'];
   readonly limits: LaneLimits;
   readonly memory: MemoryBudget;
   send(batch: Batch): Promise<void>;
@@ -57,27 +58,34 @@ interface Entry extends Rows {
   reject(error: unknown): void;
 }
 
-export type Lane = ReturnType<typeof createLane>;
-
 const RETRY_FIRST_MS = 50;
 const RETRY_LARGEST_MS = 1_000;
 
-/** Makes a lane; it does nothing before the first `add`. */
-export function createLane(options: LaneOptions) {
-  const { limits, memory } = options;
-  let open: Entry[] = [];
-  let openRows = 0;
-  let openBytes = 0;
-  let inFlight = 0;
-  let failing = false;
-  let closing = false;
-  let lastBatchAt = Number.NEGATIVE_INFINITY;
-  let timer: NodeJS.Timeout | undefined;
-  const idle: (() => void)[] = [];
+/** The lane of one table; it does nothing before the first `add`. */
+export class Lane {
+  private readonly options: LaneOptions;
+  private open: Entry[] = [];
+  private openRows = 0;
+  private openBytes = 0;
+  private inFlight = 0;
+  private failing = false;
+  private closing = false;
+  private lastBatchAt = Number.NEGATIVE_INFINITY;
+  private timer: NodeJS.Timeout | undefined;
+  private readonly idle: (() => void)[] = [];
 
-  function add(rows: Rows): Promise<void> {
+  constructor(options: LaneOptions) {
+    this.options = options;
+  }
+
+  /**
+   * Resolves once the rows are durable.
+   * @throws SignalboxError `unavailable`, `too-many-requests`; RefusedDataError
+   */
+  add(rows: Rows): Promise<void> {
+    const { limits, memory } = this.options;
     if (rows.count === 0) return Promise.resolve();
-    if (failing && inFlight > 0 && limits.retryForMs > 0) {
+    if (this.failing && this.inFlight > 0 && limits.retryForMs > 0) {
       return Promise.reject(new SignalboxError('unavailable', 'ClickHouse does not take rows now'));
     }
     if (memory.used + rows.body.length > memory.limit) {
@@ -87,80 +95,80 @@ export function createLane(options: LaneOptions) {
     }
     memory.used += rows.body.length;
     return new Promise((resolve, reject) => {
-      open.push({ ...rows, resolve, reject });
-      openRows += rows.count;
-      openBytes += rows.body.length;
-      schedule();
+      this.open.push({ ...rows, resolve, reject });
+      this.openRows += rows.count;
+      this.openBytes += rows.body.length;
+      this.schedule();
     });
   }
 
-  function schedule(): void {
-    const full = openRows >= limits.maxRows || openBytes >= limits.maxBytes;
-    if (full || closing) flush();
-    else
-      timer ??= setTimeout(flush, Math.max(0, lastBatchAt + limits.lingerMs - performance.now()));
+  /** The end: sends what is there at once, tries nothing again, and waits until nothing is under way. */
+  async drain(): Promise<void> {
+    this.closing = true;
+    this.flush();
+    if (this.inFlight > 0 || this.open.length > 0) {
+      await new Promise<void>((resolve) => this.idle.push(resolve));
+    }
   }
 
-  function flush(): void {
-    clearTimeout(timer);
-    timer = undefined;
-    if (open.length === 0 || inFlight >= limits.maxInFlight) return;
-    const entries = open;
-    open = [];
-    openRows = 0;
-    openBytes = 0;
-    inFlight += 1;
-    lastBatchAt = performance.now();
-    void commit(entries).finally(() => {
-      for (const entry of entries) memory.used -= entry.body.length;
-      inFlight -= 1;
-      if (open.length > 0) schedule();
-      else if (inFlight === 0) for (const wake of idle.splice(0)) wake();
+  private schedule(): void {
+    const { lingerMs, maxRows, maxBytes } = this.options.limits;
+    if (this.closing || this.openRows >= maxRows || this.openBytes >= maxBytes) this.flush();
+    else {
+      const waitMs = Math.max(0, this.lastBatchAt + lingerMs - performance.now());
+      this.timer ??= setTimeout(() => this.flush(), waitMs);
+    }
+  }
+
+  private flush(): void {
+    clearTimeout(this.timer);
+    this.timer = undefined;
+    if (this.open.length === 0 || this.inFlight >= this.options.limits.maxInFlight) return;
+    const entries = this.open;
+    this.open = [];
+    this.openRows = 0;
+    this.openBytes = 0;
+    this.inFlight += 1;
+    this.lastBatchAt = performance.now();
+    void this.commit(entries).finally(() => {
+      for (const entry of entries) this.options.memory.used -= entry.body.length;
+      this.inFlight -= 1;
+      if (this.open.length > 0) this.schedule();
+      else if (this.inFlight === 0) for (const wake of this.idle.splice(0)) wake();
     });
   }
 
-  async function commit(entries: readonly Entry[]): Promise<void> {
+  private async commit(entries: readonly Entry[]): Promise<void> {
+    const { table, format } = this.options;
     const body = Buffer.concat(entries.map((entry) => entry.body));
     try {
-      await deliver({ table: options.table, body, token: randomUUID() });
+      await this.deliver({ table, format, body, token: randomUUID() });
       for (const entry of entries) entry.resolve();
     } catch (error) {
       // One caller's bad rows must not take the others' with them.
       if (error instanceof RefusedDataError && entries.length > 1) {
-        for (const entry of entries) await commit([entry]);
+        for (const entry of entries) await this.commit([entry]);
         return;
       }
       for (const entry of entries) entry.reject(error);
     }
   }
 
-  async function deliver(batch: Batch): Promise<void> {
-    const deadline = performance.now() + limits.retryForMs;
+  private async deliver(batch: Batch): Promise<void> {
+    const deadline = performance.now() + this.options.limits.retryForMs;
     for (let waitMs = RETRY_FIRST_MS; ; waitMs = Math.min(waitMs * 2, RETRY_LARGEST_MS)) {
       try {
-        await options.send(batch);
-        failing = false;
+        await this.options.send(batch);
+        this.failing = false;
         return;
       } catch (error) {
         if (error instanceof RefusedDataError) throw error;
-        failing = true;
-        if (closing || performance.now() + waitMs >= deadline) {
-          return await options.onFailure(batch, error);
+        this.failing = true;
+        if (this.closing || performance.now() + waitMs >= deadline) {
+          return await this.options.onFailure(batch, error);
         }
         await delay(waitMs);
       }
     }
   }
-
-  return {
-    add,
-    /** The end: sends what is there at once, tries nothing again, and waits until nothing is under way. */
-    async drain(): Promise<void> {
-      closing = true;
-      flush();
-      if (inFlight > 0 || open.length > 0) {
-        await new Promise<void>((resolve) => idle.push(resolve));
-      }
-    },
-  };
 }

@@ -24,86 +24,87 @@ interface SpooledFile {
 /** `000000000042~signalbox.heartbeats~<token>.jsonl` */
 const FILE_NAME = /^(\d{12})~([a-z_.]+)~([0-9a-f-]{36})\.jsonl$/;
 
-export type Spool = ReturnType<typeof openSpool>;
+/** The spool, with what an earlier process left in it. */
+export class Spool {
+  private readonly options: SpoolOptions;
+  private readonly files: SpooledFile[];
+  private sequence: number;
+  private droppedBatches = 0;
+  private timer: NodeJS.Timeout | undefined;
+  private draining: Promise<void> | undefined;
+  /** Bytes that wait on disk. */
+  bytes: number;
 
-/** Opens the spool and what an earlier process left in it. */
-export function openSpool(options: SpoolOptions) {
-  mkdirSync(options.directory, { recursive: true });
-  const files = readSpooled(options.directory);
-  let bytes = files.reduce((sum, file) => sum + file.bytes, 0);
-  let sequence = Number(FILE_NAME.exec(files.at(-1)?.name ?? '')?.[1] ?? 0);
-  let droppedBatches = 0;
-  let timer: NodeJS.Timeout | undefined;
-  let draining: Promise<void> | undefined;
-
-  /** Keeps a batch on disk; it is durable once this resolves. */
-  async function keep(batch: Batch): Promise<void> {
-    while (files.length > 0 && bytes + batch.body.length > options.maxBytes) await dropOldest();
-    sequence += 1;
-    const name = `${String(sequence).padStart(12, '0')}~${batch.table}~${batch.token}.jsonl`;
-    await writeDurably(join(options.directory, name), batch.body);
-    files.push({ name, bytes: batch.body.length });
-    bytes += batch.body.length;
+  constructor(options: SpoolOptions) {
+    mkdirSync(options.directory, { recursive: true });
+    this.options = options;
+    this.files = readSpooled(options.directory);
+    this.bytes = this.files.reduce((sum, file) => sum + file.bytes, 0);
+    this.sequence = Number(FILE_NAME.exec(this.files.at(-1)?.name ?? '')?.[1] ?? 0);
   }
 
-  async function dropOldest(): Promise<void> {
-    const oldest = files.shift();
+  /** Keeps a batch of JSON lines on disk; it is durable once this resolves. */
+  async keep(batch: Batch): Promise<void> {
+    const { directory, maxBytes } = this.options;
+    while (this.files.length > 0 && this.bytes + batch.body.length > maxBytes) {
+      await this.dropOldest();
+    }
+    this.sequence += 1;
+    const name = `${String(this.sequence).padStart(12, '0')}~${batch.table}~${batch.token}.jsonl`;
+    await writeDurably(join(directory, name), batch.body);
+    this.files.push({ name, bytes: batch.body.length });
+    this.bytes += batch.body.length;
+  }
+
+  /** Tries again and again in the background to send what is kept. */
+  start(): void {
+    this.timer ??= setInterval(() => {
+      if (this.files.length > 0) this.drain().catch(() => undefined);
+    }, this.options.retryEveryMs);
+  }
+
+  async stop(): Promise<void> {
+    clearInterval(this.timer);
+    this.timer = undefined;
+    await this.draining?.catch((error: unknown) => this.options.log(messageOf(error)));
+  }
+
+  private drain(): Promise<void> {
+    this.draining ??= this.sendAll().finally(() => {
+      this.draining = undefined;
+    });
+    return this.draining;
+  }
+
+  private async dropOldest(): Promise<void> {
+    const oldest = this.files.shift();
     if (!oldest) return;
-    bytes -= oldest.bytes;
-    droppedBatches += 1;
-    options.log(`the spool is full: the oldest batch was dropped (${droppedBatches} so far)`);
-    await rm(join(options.directory, oldest.name), { force: true });
+    this.bytes -= oldest.bytes;
+    this.droppedBatches += 1;
+    const count = this.droppedBatches;
+    this.options.log(`the spool is full: the oldest batch was dropped (${count} so far)`);
+    await rm(join(this.options.directory, oldest.name), { force: true });
   }
 
   /** Sends what is kept, oldest first, until all is through or ClickHouse refuses. */
-  async function sendAll(): Promise<void> {
-    for (let file = files[0]; file; file = files[0]) {
-      const match = FILE_NAME.exec(file.name);
-      const path = join(options.directory, file.name);
-      const batch = {
-        table: match?.[2] ?? '',
-        token: match?.[3] ?? '',
-        body: await readFile(path),
-      };
+  private async sendAll(): Promise<void> {
+    for (let file = this.files[0]; file; file = this.files[0]) {
+      const [, , table = '', token = ''] = FILE_NAME.exec(file.name) ?? [];
+      const path = join(this.options.directory, file.name);
+      const body = await readFile(path);
       try {
-        await options.send(batch);
+        await this.options.send({ table, format: 'JSONEachRow', token, body });
       } catch (error) {
         if (!(error instanceof RefusedDataError)) throw error;
-        options.log(`a spooled batch was dropped: ${error.message}`);
+        this.options.log(`a spooled batch was dropped: ${error.message}`);
       }
-      if (files[0] === file) {
-        files.shift();
-        bytes -= file.bytes;
+      if (this.files[0] === file) {
+        this.files.shift();
+        this.bytes -= file.bytes;
       }
       await rm(path, { force: true });
     }
   }
-
-  function drain(): Promise<void> {
-    draining ??= sendAll().finally(() => {
-      draining = undefined;
-    });
-    return draining;
-  }
-
-  return {
-    keep,
-    drain,
-    get bytes() {
-      return bytes;
-    },
-    /** Tries again and again in the background. */
-    start() {
-      timer ??= setInterval(() => {
-        if (files.length > 0) drain().catch(() => undefined);
-      }, options.retryEveryMs);
-    },
-    async stop() {
-      clearInterval(timer);
-      timer = undefined;
-      await draining?.catch((error: unknown) => options.log(messageOf(error)));
-    },
-  };
 }
 
 function readSpooled(directory: string): SpooledFile[] {

@@ -129,7 +129,7 @@ export function incidentEventRow(event: Readonly<Record<string, unknown>>, nowMs
 const SEVERITY_NUMBERS = { debug: 5, info: 9, warn: 13, error: 17 } as const;
 
 /** Service name under which what tasks log is kept. */
-export const TASK_LOG_SERVICE = 'signalbox-agent';
+const TASK_LOG_SERVICE = 'signalbox-agent';
 
 /**
  * A task's log line as a row of `otel_logs`.

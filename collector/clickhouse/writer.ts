@@ -6,8 +6,8 @@
 
 import { SignalboxError } from '../../domain/errors.ts';
 import { type Batch, messageOf } from './connection.ts';
-import { createLane, LANE_LIMITS, type Lane, type LaneLimits, type Rows } from './lane.ts';
-import { openSpool } from './spool.ts';
+import { LANE_LIMITS, Lane, type LaneLimits, type Rows } from './lane.ts';
+import { Spool } from './spool.ts';
 
 export interface WriterOptions {
   readonly spoolDir: string;
@@ -29,25 +29,27 @@ export function createWriter(options: WriterOptions) {
   const memory = { used: 0, limit: options.maxMemoryBytes ?? MAX_MEMORY_BYTES };
   const limits = { ...LANE_LIMITS, ...options.limits };
   const { send, log } = options;
-  const spool = openSpool({
+  const spool = new Spool({
     directory: options.spoolDir,
     maxBytes: options.maxSpoolBytes ?? MAX_SPOOL_BYTES,
     retryEveryMs: SPOOL_RETRY_MS,
     send,
     log,
   });
-  const outside = laneByTable((table) =>
-    createLane({ table, limits, memory, send, onFailure: refuse }),
+  const outside = laneByTable(
+    (table, format) => new Lane({ table, format, limits, memory, send, onFailure: refuse }),
   );
-  const own = laneByTable((table) =>
-    createLane({
-      table,
-      limits: { ...limits, retryForMs: 0 },
-      memory,
-      // While something is waiting on disk ClickHouse is known to be away: do not wait for it anew.
-      send: (batch) => (spool.bytes > 0 ? Promise.reject(new Error('spooling')) : send(batch)),
-      onFailure: (batch) => spool.keep(batch),
-    }),
+  const own = laneByTable(
+    (table) =>
+      new Lane({
+        table,
+        format: 'JSONEachRow',
+        limits: { ...limits, retryForMs: 0 },
+        memory,
+        // While something is waiting on disk ClickHouse is known to be away: do not wait for it anew.
+        send: (batch) => (spool.bytes > 0 ? Promise.reject(new Error('spooling')) : send(batch)),
+        onFailure: (batch) => spool.keep(batch),
+      }),
   );
 
   return {
@@ -56,9 +58,10 @@ export function createWriter(options: WriterOptions) {
      * @throws SignalboxError `too-many-requests` or `unavailable` (nothing was lost: send again),
      * RefusedDataError where the rows do not fit
      */
-    insert: (table: string, rows: Rows) => outside.of(table).add(rows),
+    insert: (table: string, rows: Rows, format: Batch['format'] = 'JSONEachRow') =>
+      outside.of(table, format).add(rows),
     /** Resolves once the rows are in ClickHouse or in the spool. */
-    record: (table: string, rows: Rows) => own.of(table).add(rows),
+    record: (table: string, rows: Rows) => own.of(table, 'JSONEachRow').add(rows),
     get spooledBytes() {
       return spool.bytes;
     },
@@ -74,14 +77,13 @@ export function createWriter(options: WriterOptions) {
   };
 }
 
-function laneByTable(make: (table: string) => Lane) {
+function laneByTable(make: (table: string, format: Batch['format']) => Lane) {
   const lanes = new Map<string, Lane>();
   return {
-    of(table: string): Lane {
-      const found = lanes.get(table);
-      if (found) return found;
-      const lane = make(table);
-      lanes.set(table, lane);
+    of(table: string, format: Batch['format']): Lane {
+      const key = `${table} ${format}`;
+      const lane = lanes.get(key) ?? make(table, format);
+      lanes.set(key, lane);
       return lane;
     },
     all: () => [...lanes.values()],

@@ -5,7 +5,7 @@
 import pg from 'pg';
 import { SignalboxError } from '../../domain/errors.ts';
 
-export const PROBE_APPLICATION = 'signalbox-probe';
+const PROBE_APPLICATION = 'signalbox-probe';
 
 const CONNECT_TIMEOUT_MS = 5_000;
 const STATEMENT_TIMEOUT_MS = 5_000;

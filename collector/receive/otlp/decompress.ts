@@ -8,7 +8,7 @@ import { gunzip, inflate, zstdDecompress } from 'node:zlib';
 import { SignalboxError } from '../../../domain/errors.ts';
 
 /** Largest body after decompression; the OpenTelemetry Collector's own default. */
-export const MAX_BODY_BYTES = 20 * 1024 * 1024;
+const MAX_BODY_BYTES = 20 * 1024 * 1024;
 
 const CHUNK_BYTES = 128 * 1024;
 const AT_ONCE = 4;

@@ -14,7 +14,7 @@ export class MalformedProtobufError extends Error {
   }
 }
 
-export const WIRE = { varint: 0, fixed64: 1, bytes: 2, fixed32: 5 } as const;
+const WIRE = { varint: 0, fixed64: 1, bytes: 2, fixed32: 5 } as const;
 
 const MAX_DEPTH = 64;
 
