@@ -13,7 +13,7 @@ import {
   setAssetPolicy,
 } from '../store/asset.ts';
 import type { Db } from '../store/connection.ts';
-import { readEdgesAmong, readLineageNodes } from '../store/lineage.ts';
+import { isNamed, readLineage } from '../store/lineage.ts';
 import { type MaterializeDeps, materialize } from './materialize.ts';
 import { effectivePolicy, freshnessAt, readPolicyInput } from './policy.ts';
 import { toAsset, toMaterialization } from './shown.ts';
@@ -62,7 +62,7 @@ export function createAssets(deps: AssetDeps): AssetService {
         idempotencyKey: request.idempotencyKey ?? null,
         trigger: 'manual',
       }),
-    lineage: (key, depth) => readLineage(db, key, depth, clock.now()),
+    lineage: (key, depth) => lineageOf(db, key, depth, clock.now()),
     async forDetectors() {
       return (await readDetectorAssets(db)).map(toDetectorAsset);
     },
@@ -85,30 +85,28 @@ function assertKey(key: string): void {
   }
 }
 
-async function readLineage(db: Db, key: string, depth: number, now: number): Promise<LineageGraph> {
+async function lineageOf(db: Db, key: string, depth: number, now: number): Promise<LineageGraph> {
   if (!Number.isInteger(depth) || depth < 0 || depth > MAX_DEPTH) {
     throw new SignalboxError('invalid-request', `depth is 0 to ${MAX_DEPTH}`);
   }
-  const rows = await readLineageNodes(db, key, depth);
-  if (rows.length === 1 && rows[0]?.fallback === null) {
+  const { nodes, edges } = await readLineage(db, key, depth);
+  // An asset without a row exists where an edge names it.
+  if (nodes.length === 1 && nodes[0]?.[5] === null && !(await isNamed(db, key))) {
     throw new SignalboxError('not-found', `asset ${key}`);
   }
-  const edges = await readEdgesAmong(
-    db,
-    rows.map((row) => row.key),
-  );
   const judge = freshnessAt(now);
+  const shown = nodes.map(([node, level, declared, set, computedAt, fallback]) => ({
+    key: node,
+    depth: level,
+    freshness: judge(
+      effectivePolicy(declared ?? {}, set ?? {}),
+      computedAt === null ? null : Date.parse(computedAt),
+      fallback ?? false,
+    ),
+  }));
   return {
-    nodes: rows.map((row) => ({
-      key: row.key,
-      depth: row.depth,
-      freshness: judge(
-        effectivePolicy(row.declared_policy ?? {}, row.set_policy ?? {}),
-        row.computed_at?.getTime() ?? null,
-        row.fallback ?? false,
-      ),
-    })),
-    edges: edges.map((edge) => ({ from: edge.upstream, to: edge.downstream })),
+    nodes: shown.sort((a, b) => Math.abs(a.depth) - Math.abs(b.depth)),
+    edges: edges.map(([from, to]) => ({ from, to })),
   };
 }
 

@@ -5,17 +5,26 @@
 import type { StoredPolicy } from '../assets/policy.ts';
 import type { Tx } from './connection.ts';
 
-export interface LineageNodeRow {
-  readonly key: string;
+/** A node as it comes out of the statement: in an array, since there may be thousands. */
+export type LineageNodeRow = readonly [
+  key: string,
   /** Levels away: negative upstream, positive downstream. */
-  readonly depth: number;
-  readonly declared_policy: StoredPolicy | null;
-  readonly set_policy: StoredPolicy | null;
-  readonly computed_at: Date | null;
-  readonly fallback: boolean | null;
+  depth: number,
+  declaredPolicy: StoredPolicy | null,
+  setPolicy: StoredPolicy | null,
+  /** RFC 3339. */
+  computedAt: string | null,
+  /** Null where the asset is only named by an edge. */
+  fallback: boolean | null,
+];
+
+export interface LineageRows {
+  readonly nodes: readonly LineageNodeRow[];
+  readonly edges: readonly (readonly [upstream: string, downstream: string])[];
 }
 
-const WALK = `
+/** One statement and one row, as JSON: reading thousands of rows would cost more than finding them. */
+const LINEAGE = `
   WITH RECURSIVE down (key, depth) AS (
     SELECT $1::text, 0
     UNION
@@ -24,23 +33,26 @@ const WALK = `
   ), up (key, depth) AS (
     SELECT $1::text, 0
     UNION
-    SELECT e.upstream, w.depth - 1
-    FROM up w JOIN signalbox.asset_edge e ON e.downstream = w.key WHERE w.depth > -$2
-  ), nearest AS (
-    SELECT DISTINCT ON (key) key, depth
-    FROM (SELECT * FROM down UNION ALL SELECT * FROM up) AS both_ways
-    ORDER BY key, abs(depth), depth DESC
-  )`;
+    SELECT e.upstream, w.depth + 1
+    FROM up w JOIN signalbox.asset_edge e ON e.downstream = w.key WHERE w.depth < $2
+  ), nearest AS MATERIALIZED (
+    SELECT key, CASE WHEN min(up) < min(down) OR min(down) IS NULL THEN -min(up) ELSE min(down) END AS depth
+    FROM (SELECT key, depth AS down, NULL::int AS up FROM down
+          UNION ALL SELECT key, NULL, depth FROM up) AS both_ways
+    GROUP BY key
+  )
+  SELECT
+    (SELECT json_agg(json_build_array(
+        n.key, n.depth, a.declared_policy, a.set_policy, a.computed_at, a.fallback))
+     FROM nearest n LEFT JOIN signalbox.asset a ON a.key = n.key) AS nodes,
+    (SELECT coalesce(json_agg(json_build_array(e.upstream, e.downstream)), '[]')
+     FROM nearest n JOIN signalbox.asset_edge e ON e.downstream = n.key
+     WHERE e.upstream IN (SELECT key FROM nearest)) AS edges`;
 
-/** An asset and what is within `depth` levels of it, nearest first. */
-export function readLineageNodes(db: Tx, key: string, depth: number): Promise<LineageNodeRow[]> {
-  return db.query<LineageNodeRow>(
-    `${WALK}
-     SELECT n.key, n.depth, a.declared_policy, a.set_policy, a.computed_at, a.fallback
-     FROM nearest n LEFT JOIN signalbox.asset a ON a.key = n.key
-     ORDER BY abs(n.depth), n.depth, n.key`,
-    [key, depth],
-  );
+/** An asset, what is within `depth` levels of it, and the edges between all of these. */
+export async function readLineage(db: Tx, key: string, depth: number): Promise<LineageRows> {
+  const [row] = await db.query<LineageRows>(LINEAGE, [key, depth]);
+  return row ?? { nodes: [], edges: [] };
 }
 
 export interface EdgeRow {
@@ -53,7 +65,7 @@ export interface EdgeRow {
 export function readEdgesAmong(db: Tx, keys: readonly string[]): Promise<EdgeRow[]> {
   return db.query<EdgeRow>(
     `SELECT e.upstream, e.downstream, e.origin FROM signalbox.asset_edge e
-     WHERE e.downstream = ANY($1) AND e.upstream = ANY($1)
+     WHERE e.downstream = ANY($1) AND e.upstream IN (SELECT unnest($1::text[]))
      ORDER BY e.downstream, e.upstream`,
     [keys],
   );
@@ -76,4 +88,14 @@ export async function readBelow(
     [keys, depth],
   );
   return rows.map((row) => row.key);
+}
+
+/** Whether an edge names the asset. */
+export async function isNamed(db: Tx, key: string): Promise<boolean> {
+  const rows = await db.query(
+    `SELECT FROM signalbox.asset_edge WHERE upstream = $1
+     UNION ALL SELECT FROM signalbox.asset_edge WHERE downstream = $1 LIMIT 1`,
+    [key],
+  );
+  return rows.length > 0;
 }
