@@ -130,7 +130,7 @@ const assetReaders = {
 };
 
 const KEY = /^[^\s\p{C}]+$/u;
-const MAX_KEY = 500;
+const MAX_KEY = 250;
 
 function readKey(key: unknown): string {
   if (typeof key === 'string' && key.length <= MAX_KEY && KEY.test(key)) return key;

@@ -109,7 +109,7 @@ export interface FlowContext<P = Record<string, unknown>> extends RunContext<P> 
    * @throws SubflowError where its run did not succeed
    */
   subflow<R>(
-    workflow: string | FlowRef<never, R>,
+    workflow: string | FlowRef<unknown, R>,
     parameters?: Readonly<Record<string, unknown>>,
     options?: SubflowOptions,
   ): Promise<R>;

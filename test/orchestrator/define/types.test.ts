@@ -1,0 +1,87 @@
+/** Types that users rely on; `npm run typecheck` fails where they do not hold. */
+import { asset, flow, type TaskRef, workflow } from 'signalbox';
+import { Type } from 'typebox';
+import { describe, expectTypeOf, it } from 'vitest';
+import { z } from 'zod';
+
+describe('types', () => {
+  it('carry a task’s result to the tasks after it', () => {
+    workflow('w', {}, (w) => {
+      const extract = w.task('extract', {}, async () => ({ rows: 10 }));
+      expectTypeOf(extract).toEqualTypeOf<TaskRef<{ rows: number }>>();
+      w.task('load', { after: [extract] }, async (ctx) => {
+        expectTypeOf(await ctx.result(extract)).toEqualTypeOf<{ rows: number }>();
+        expectTypeOf(ctx.dataInterval.start).toBeString();
+        expectTypeOf(await ctx.once('key', () => 2)).toBeNumber();
+      });
+    });
+  });
+
+  it('follow from a JSON Schema, with defaults filled in', () => {
+    const parameters = {
+      type: 'object',
+      properties: {
+        n: { type: 'integer', default: 5 },
+        day: { type: 'string' },
+        mode: { enum: ['fast', 'safe'] },
+        ids: { type: 'array', items: { type: 'number' } },
+        nested: { type: 'object', properties: { on: { type: 'boolean' } }, required: ['on'] },
+        either: { type: ['string', 'null'] },
+      },
+      required: ['day', 'ids'],
+    } as const;
+    flow('f', { parameters }, async (ctx, given) => {
+      expectTypeOf(given).toEqualTypeOf<{
+        n: number;
+        day: string;
+        ids: number[];
+        mode?: 'fast' | 'safe';
+        nested?: { on: boolean };
+        either?: string | null;
+      }>();
+      expectTypeOf(ctx.parameters).toEqualTypeOf<typeof given>();
+    });
+    flow(
+      'g',
+      { parameters: { type: 'object', properties: { n: { type: 'integer', default: 1 } } } },
+      (_ctx, { n }) => {
+        expectTypeOf(n).toBeNumber();
+      },
+    );
+  });
+
+  it('follow from TypeBox and Zod schemas', () => {
+    flow(
+      'f',
+      { parameters: Type.Object({ n: Type.Integer(), s: Type.Optional(Type.String()) }) },
+      (_ctx, given) => {
+        expectTypeOf(given).toEqualTypeOf<{ n: number; s?: string }>();
+      },
+    );
+    flow('g', { parameters: z.object({ n: z.int().default(5) }) }, (_ctx, given) => {
+      expectTypeOf(given).toEqualTypeOf<{ n: number }>();
+    });
+  });
+
+  it('of steps and subflows are those of their code', () => {
+    const child = flow('child', {}, async () => ({ sum: 1 }));
+    flow('parent', {}, async (ctx) => {
+      expectTypeOf(await ctx.step('a', async () => [1])).toEqualTypeOf<number[]>();
+      expectTypeOf(await ctx.subflow(child)).toEqualTypeOf<{ sum: number }>();
+      expectTypeOf(await ctx.waitUntil('b', () => true)).toBeBoolean();
+    });
+  });
+
+  it('of an asset’s inputs are those of its upstreams', () => {
+    const raw = asset('w/raw', {}, async () => [{ id: 1 }]);
+    asset('w/clean', { dependsOn: { raw } }, async (_ctx, inputs) => {
+      expectTypeOf(inputs.raw).toEqualTypeOf<{ id: number }[]>();
+      return inputs.raw;
+    });
+    asset(
+      'w/other',
+      { dependsOn: [raw] },
+      async (_ctx, { raw: rows }) => (rows as { id: number }[]).length,
+    );
+  });
+});
