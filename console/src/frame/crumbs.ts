@@ -14,7 +14,7 @@ const WORDS = {
   assets: 'Assets',
   pools: 'Pools',
   agents: 'Agents',
-  automation: 'Automation',
+  automation: 'Rules',
   login: 'Sign in',
   unknown: 'Not found',
 } as const;

@@ -67,10 +67,17 @@ export function shortId(id: string): string {
   return id.length <= 13 ? id : `${id.slice(0, 4)}…${id.slice(-6)}`;
 }
 
+/** A setting for a person: `failAfterMs` 3600000 is `failAfter` `1 h 00 min`. */
+export function formatSetting(name: string, value: unknown): { name: string; value: string } {
+  const isDuration = typeof value === 'number' && /[a-z]Ms$/.test(name);
+  return isDuration
+    ? { name: name.slice(0, -2), value: formatSpan(value) }
+    : { name, value: formatValue(value) };
+}
+
 /** A value on one line: texts bare, everything else as JSON. */
 export function formatValue(value: unknown): string {
   if (value === null || value === undefined) return '–';
   if (typeof value === 'string') return value;
-  if (typeof value === 'number') return formatNumber(value);
   return JSON.stringify(value);
 }

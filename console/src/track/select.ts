@@ -1,5 +1,6 @@
 /** Which assets a diagram shows, and as what. */
 import type { Asset } from '../../../domain/asset.ts';
+import type { Incident } from '../../../domain/incident.ts';
 import { signOfFreshness } from '../parts/sign-of.ts';
 import type { TrackNode } from './layout.ts';
 
@@ -29,6 +30,56 @@ export function selectAround(
 /** Just these. */
 export function selectOnly(assets: readonly Asset[], keys: ReadonlySet<string>): TrackNode[] {
   return toNodes(assets, keys);
+}
+
+/** Keys of outside sources begin with this, which no asset's key does. */
+const SOURCE = 'source:';
+
+export function isSource(key: string): boolean {
+  return key.startsWith(SOURCE);
+}
+
+/** A source as people name it. */
+export function sourceName(key: string): string {
+  return key.slice(SOURCE.length).replace(/^[a-z]+:\/\//, '');
+}
+
+/** Outside sources that unresolved incidents are about, as failed stations before the assets that read them. */
+export function addSources(
+  nodes: readonly TrackNode[],
+  incidents: readonly Incident[],
+): TrackNode[] {
+  const feeds = new Map<string, string[]>();
+  for (const { status, subjects, affected } of incidents) {
+    if (status === 'resolved') continue;
+    const inside = new Set([...subjects, ...affected].map(({ id }) => id));
+    const first = nodes.filter(
+      ({ key, upstream }) => inside.has(key) && !upstream.some((up) => inside.has(up)),
+    );
+    for (const { type, id } of subjects) {
+      if (type === 'source')
+        feeds.set(
+          SOURCE + id,
+          first.map(({ key }) => key),
+        );
+    }
+  }
+  const sources = [...feeds.keys()].map((key) => ({
+    key,
+    upstream: [],
+    sign: 'danger' as const,
+    critical: true,
+  }));
+  return [
+    ...sources,
+    ...nodes.map((node) => ({
+      ...node,
+      upstream: [
+        ...node.upstream,
+        ...[...feeds].filter(([, keys]) => keys.includes(node.key)).map(([source]) => source),
+      ],
+    })),
+  ];
 }
 
 function toNodes(assets: readonly Asset[], keys: ReadonlySet<string>): TrackNode[] {

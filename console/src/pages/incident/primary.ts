@@ -20,6 +20,8 @@ export interface Choices {
   readonly others: readonly Choice[];
 }
 
+const ACTING: readonly Execution['status'][] = ['approved', 'acting', 'verifying'];
+
 export function choicesFor(incident: Incident, executions: readonly Execution[]): Choices {
   if (incident.status === 'resolved') return { primary: null, others: [] };
   const waiting = executions.find(({ status }) => status === 'awaiting-approval');
@@ -56,6 +58,8 @@ export function choicesFor(incident: Incident, executions: readonly Execution[])
       others: [...acknowledge, resolve],
     };
   }
+  const isActing = executions.some(({ status }) => ACTING.includes(status));
+  if (isActing) return { primary: null, others: [...acknowledge, resolve] };
   const [first] = acknowledge;
   if (first) return { primary: first, others: [resolve] };
   return { primary: resolve, others: [] };

@@ -38,5 +38,7 @@ export function runAction(run: Run, tasks: readonly Task[]): RunAction | null {
 }
 
 function formatNumberOf(count: number, others: boolean): string {
-  return others ? `${count} that wait` : formatCount(count, 'task that waits', 'tasks that wait');
+  return others
+    ? `${count} that ${count === 1 ? 'waits' : 'wait'}`
+    : formatCount(count, 'task that waits', 'tasks that wait');
 }
