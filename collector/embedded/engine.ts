@@ -19,6 +19,8 @@ export interface Engine {
   readonly timezone: string;
   /** Names of all table functions, in lower case. */
   readonly tableFunctions: ReadonlySet<string>;
+  /** Names of all formats that results can have, in lower case. */
+  readonly outputFormats: ReadonlySet<string>;
   /**
    * A connection with the user's rights on which `script` has run: settings and the database.
    * @throws ClickHouseException when the script fails
@@ -32,6 +34,9 @@ export interface Engine {
   /** Cancels everything and releases the data directory. */
   close(): Promise<void>;
 }
+
+/** No rights; and room for the longest text, twice as long when all of it is escaped. */
+const PARSER_SCRIPT = ['SET ROLE NONE', 'SET max_query_size = 16777216', 'SET readonly = 1'];
 
 const MAX_IDLE_CONNECTIONS = 24;
 const MAX_REMEMBERED_TEXTS = 512;
@@ -52,9 +57,10 @@ export async function openEngine(dataDir: string): Promise<Engine> {
   const [version = '', timezone = ''] = (await ask('SELECT version(), timezone()'))
     .trim()
     .split('\t');
-  const tableFunctions = new Set(
-    (await ask('SELECT lower(name) FROM system.table_functions')).trim().split('\n'),
-  );
+  const askNames = async (from: string) =>
+    new Set((await ask(`SELECT lower(name) FROM system.${from}`)).trim().split('\n'));
+  const tableFunctions = await askNames('table_functions');
+  const outputFormats = await askNames('formats WHERE is_output');
   const pipes = makeResultPipes(MAX_RUNNING_QUERIES);
   let killing: Promise<unknown> = Promise.resolve();
   const kill = async (tag: string) => {
@@ -69,6 +75,7 @@ export async function openEngine(dataDir: string): Promise<Engine> {
     version,
     timezone,
     tableFunctions,
+    outputFormats,
     lend: (user, script) =>
       lending.lend(`${user}\n${script.join('\n')}`, (connection) => [
         `SET ROLE ${roles[user]}`,
@@ -79,7 +86,7 @@ export async function openEngine(dataDir: string): Promise<Engine> {
     async parse(text) {
       const known = remembered.get(text);
       if (known !== undefined) return known;
-      const connection = await lending.lend('parser', () => ['SET ROLE NONE', 'SET readonly = 1']);
+      const connection = await lending.lend('parser', () => PARSER_SCRIPT);
       const canonical = await parseOn(connection, text);
       if (text.length <= MAX_REMEMBERED_LENGTH) {
         if (remembered.size >= MAX_REMEMBERED_TEXTS) remembered.clear();

@@ -13,6 +13,7 @@ import { keepRows } from './incoming.ts';
 import { type InsertHead, isInsert, readInsertHead } from './insert-statement.ts';
 import type { Reply } from './reply.ts';
 import type { ProtocolRequest } from './request.ts';
+import { judgeGet } from './rules.ts';
 import { runInsert, runStatement } from './run.ts';
 import { makeSessions } from './sessions.ts';
 import { makeSlots } from './slots.ts';
@@ -61,8 +62,9 @@ export function makeExecutor(engine: Engine): Executor {
     async execute(job) {
       packReply(job);
       const body = await readText(job);
-      const head = job.request.method === 'GET' ? undefined : insertHead(body);
+      const head = insertHead(body);
       if (!head) return run(job, statementText(body));
+      if (job.request.method === 'GET' || job.request.method === 'HEAD') judgeGet('INSERT');
       if (job.user === 'reader') throw exception('ACCESS_DENIED', 'reader can only read.');
       const rows = await keepRows(rowsOf(body, head));
       try {

@@ -63,7 +63,7 @@ export function readProtocolRequest(request: IncomingMessage, url: URL): Protoco
   const zstd = get('network_compression_method')?.toUpperCase() === 'ZSTD';
   return {
     query: get('query'),
-    queryId: get('query_id') ?? header('x-clickhouse-query-id'),
+    queryId: readQueryId(get('query_id') ?? header('x-clickhouse-query-id')),
     database: get('database') ?? header('x-clickhouse-database'),
     defaultFormat: header('x-clickhouse-format') ?? get('default_format'),
     parameters,
@@ -74,6 +74,13 @@ export function readProtocolRequest(request: IncomingMessage, url: URL): Protoco
     waitEndOfQuery: isOn(get('wait_end_of_query')),
     httpCompression: !['0', 'false'].includes(get('enable_http_compression') ?? '1'),
   };
+}
+
+/** It goes into a header of the reply, so it has to be of plain signs. */
+function readQueryId(id: string | undefined): string | undefined {
+  if (id === undefined || id === '') return undefined;
+  if (/^[\x20-\x7e]{1,256}$/.test(id)) return id;
+  throw exception('BAD_ARGUMENTS', 'The query id must have 1 to 256 plain signs.');
 }
 
 function readSession(get: (name: string) => string | undefined): ProtocolRequest['session'] {

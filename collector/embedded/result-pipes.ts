@@ -4,10 +4,11 @@
  * named pipe, which is read like a socket: in pieces, in any format, and the engine waits while the
  * client is slow. The pipes are made once and used again, each by one query at a time.
  */
-import { execFileSync } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { closeSync, constants, mkdirSync, openSync, rmSync } from 'node:fs';
 import { Socket } from 'node:net';
+import { promisify } from 'node:util';
 
 /** Relative to the data directory, which is the process's working directory. */
 const DIRECTORY = 'outgoing';
@@ -31,35 +32,57 @@ export interface ResultPipes {
 export function makeResultPipes(count: number): ResultPipes {
   rmSync(DIRECTORY, { recursive: true, force: true });
   mkdirSync(DIRECTORY, { mode: 0o700 });
-  const free = Array.from(
-    { length: count },
-    () => `${DIRECTORY}/${randomBytes(24).toString('hex')}`,
-  );
+  const free = newPaths(count);
   execFileSync('mkfifo', ['-m', '600', ...free]);
+
+  /** After a failure the engine may hold the pipe open for a while: it is never used again. */
+  const replace = async (path: string) => {
+    rmSync(path, { force: true });
+    if (free.length < count) free.push(await freshPath());
+  };
 
   return {
     async *read(work, abandon) {
-      const path = free.pop();
-      if (path === undefined) throw new Error('more queries run than there are pipes');
+      const path = free.pop() ?? (await freshPath());
       const pipe = openPipe(path);
       const working = work(path).finally(() => endPipe(path));
-      // Observed below; until then a failure must not count as unhandled.
-      working.catch(() => undefined);
-      let isRead = false;
+      // Without this the reader would wait for an engine that failed with the pipe in its hand.
+      working.catch(() => pipe.destroy());
+      let isDone = false;
       try {
         for await (const piece of pipe.iterator({ destroyOnReturn: false })) yield piece as Buffer;
-        isRead = true;
-        return await working;
+        const result = await working;
+        isDone = true;
+        return result;
+      } catch (error) {
+        // The pipe's own error says only that it was cut; the work knows why.
+        await working;
+        throw error;
       } finally {
-        if (!isRead) abandon();
+        if (!isDone) abandon();
         pipe.resume();
-        // Only when the engine is done with the pipe may another query have it.
-        await working.catch(() => undefined);
+        const isWell = await working.then(
+          () => true,
+          () => false,
+        );
         pipe.destroy();
-        free.push(path);
+        if (isWell) free.push(path);
+        else replace(path).catch(() => undefined);
       }
     },
   };
+}
+
+const run = promisify(execFile);
+
+async function freshPath(): Promise<string> {
+  const [path = ''] = newPaths(1);
+  await run('mkfifo', ['-m', '600', path]);
+  return path;
+}
+
+function newPaths(count: number): string[] {
+  return Array.from({ length: count }, () => `${DIRECTORY}/${randomBytes(24).toString('hex')}`);
 }
 
 /** A reader that stays after the consumer stops, so that the engine never waits for one in vain. */

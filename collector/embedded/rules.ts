@@ -109,8 +109,8 @@ export function judge(
 }
 
 /** @throws ClickHouseException READONLY when a GET would change something */
-export function judgeGet(statement: Statement): void {
-  if (READING_VERBS.has(statement.verb)) return;
+export function judgeGet(verb: string): void {
+  if (READING_VERBS.has(verb)) return;
   throw exception(
     'READONLY',
     'Cannot execute query in readonly mode. For queries over HTTP, method GET implies readonly. You should use method POST for modifying queries.',

@@ -53,8 +53,8 @@ export async function runStatement(
     await reply.write(helloBlock(engine));
     return reply.end({ ...NOTHING_DONE, resultRows: 1 });
   }
-  const statement = describeStatement(await engine.parse(text));
-  if (request.method === 'GET' || request.method === 'HEAD') judgeGet(statement);
+  const statement = describeStatement(await engine.parse(text), text);
+  if (request.method === 'GET' || request.method === 'HEAD') judgeGet(statement.verb);
   const parameters = parametersOf(job, state);
   for (const name of usedParameters(statement)) requireParameter(parameters, name);
   judge(user, statement, parameters, engine);
@@ -62,7 +62,7 @@ export async function runStatement(
   if (statement.verb === 'USE') return applyUse(job, state, statement);
   // The engine lets no setting through on a reader's connection: those that may be are set beforehand.
   const [sql, own] = user === 'reader' ? takeSettings(statement) : [statement.text, new Map()];
-  const format = formatOf(statement, protocol.defaultFormat);
+  const format = formatOf(engine, statement, protocol.defaultFormat);
   await withConnection(job, state, own, async (connection) => {
     if (statement.givesRows) await sendRows(job, connection, sql, format);
     else await sendOutcome(job, connection, sql, format);
@@ -174,9 +174,9 @@ async function applyUse(job: Job, state: SessionState, statement: Statement): Pr
   await job.reply.end(NOTHING_DONE);
 }
 
-function formatOf(statement: Statement, asked: string | undefined): string {
+function formatOf(engine: Engine, statement: Statement, asked: string | undefined): string {
   const format = statement.format ?? asked ?? DEFAULT_FORMAT;
-  if (/^\w+$/.test(format)) return format;
+  if (engine.outputFormats.has(format.toLowerCase())) return format;
   throw exception('UNKNOWN_FORMAT', `Unknown format ${format}.`);
 }
 

@@ -29,8 +29,15 @@ const WITH_ROWS = new Set([
   'CHECK',
 ]);
 
-/** Describes a canonical text. */
-export function describeStatement(text: string): Statement {
+/**
+ * Describes a statement.
+ * @param canonical the engine's form of it; this is what runs
+ * @param written the client's own text
+ */
+export function describeStatement(canonical: string, written: string): Statement {
+  // The engine's form of SHOW FULL TABLES lacks the word.
+  const isFull = canonical.startsWith('SHOW TABLES') && /^\s*SHOW\s+FULL\s/i.test(written);
+  const text = isFull ? canonical.replace('SHOW', 'SHOW FULL') : canonical;
   const all = [...tokens(text)];
   const first = all.find((token) => !isMark(token, '('));
   const verb = first?.kind === 'name' && !first.quoted ? first.text.toUpperCase() : '';

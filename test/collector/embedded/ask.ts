@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream';
 import { request } from 'undici';
 import type { TestClickHouse } from '../../support/clickhouse.ts';
 
@@ -37,7 +38,7 @@ export async function ask(
       'x-clickhouse-key': user.password,
       ...options.headers,
     },
-    ...(method === 'POST' || method === 'PUT' ? { body: sendable(body) } : {}),
+    body: method === 'POST' || method === 'PUT' ? sendable(body) : null,
   });
   const bytes = Buffer.from(await reply.body.arrayBuffer());
   const headers = Object.fromEntries(
@@ -47,8 +48,7 @@ export async function ask(
 }
 
 function sendable(body: string | Uint8Array | AsyncIterable<Uint8Array>) {
-  if (typeof body === 'string' || body instanceof Uint8Array) return body;
-  return body as AsyncGenerator<Uint8Array>;
+  return typeof body === 'string' || body instanceof Uint8Array ? body : Readable.from(body);
 }
 
 /** Sends a statement that must succeed and gives its text. */
