@@ -1,0 +1,98 @@
+/**
+ * The orchestrator put together over one PostgreSQL: what is defined and when it is due (the catalog), runs,
+ * dispatch, and the events that others follow. Any number of servers may hold one each.
+ */
+import type { Clock } from '../domain/time.ts';
+import { createCatalog } from './catalog/create.ts';
+import { createAgentLevers } from './dispatch/agent-levers.ts';
+import { createAgents } from './dispatch/agents.ts';
+import { createDispatch } from './dispatch/create.ts';
+import { createEventRetention, createEventSource } from './events/source.ts';
+import { createRunLevers } from './runs/levers.ts';
+import { createParameters } from './runs/parameters.ts';
+import { createRunInfos } from './runs/run-info.ts';
+import { createRunService } from './runs/service.ts';
+import { type AnnounceRuns, createRunMaker } from './runs/trigger.ts';
+import { createTriggerLane } from './runs/trigger-lane.ts';
+import { createVersions } from './runs/versions.ts';
+import type { Orchestrator } from './service.ts';
+import { connect } from './store/connection.ts';
+
+export interface OrchestratorOptions {
+  readonly databaseUrl: string;
+  readonly clock: Clock;
+  log(message: string): void;
+  /** How long an agent may be silent before its tasks are given to others; 15 s unless told. */
+  readonly leaseMs?: number;
+  /** Connections to PostgreSQL; 16 unless told. */
+  readonly poolSize?: number;
+}
+
+const LEASE_MS = 15_000;
+
+/** Connects and starts listening. The schema must be there. */
+export async function createOrchestrator(options: OrchestratorOptions): Promise<Orchestrator> {
+  const { clock, log, leaseMs = LEASE_MS } = options;
+  const connection = connect(options);
+  const { db, hot } = connection;
+  const versions = createVersions();
+  const infos = createRunInfos(versions);
+  const parameters = createParameters();
+  const createRuns = createRunMaker({ clock, versions, infos });
+  const announceRuns: AnnounceRuns = (created) => dispatch.announce(created);
+  const catalog = createCatalog({
+    ...{ db, clock, log, createRuns, announceRuns },
+    defaultParameters: (schema) => parameters.defaults(schema),
+    changed: (topic, id) => dispatch.hub.changed(topic, id),
+  });
+  const dispatch = await createDispatch({
+    ...{ connection, clock, log, leaseMs, infos },
+    recordAssetOutcomes: catalog.recordAssetOutcomes,
+    ceilings: () => catalog.pools.ceilings(),
+  });
+  const { hub } = dispatch;
+  const triggerRuns = createTriggerLane({ db: hot, parameters, createRuns, announceRuns });
+  const runs = createRunService({
+    ...{ db: hot, general: db, clock, infos, versions, hub, triggerRuns, announceRuns },
+    promote: (workflow) => dispatch.promoter.ended(workflow),
+  });
+  const agents = createAgents({
+    ...{ hot, db, infos, hub, leaseMs, triggerRuns, log },
+    ...{ lanes: dispatch.lanes, claims: dispatch.claims },
+    ...{ heartbeats: dispatch.heartbeats, sessions: dispatch.sessions },
+    workflows: catalog.workflows,
+    assetValue: catalog.assetValue,
+  });
+  const events = createEventSource(db, versions);
+  return {
+    ...{ runs, agents, events },
+    workflows: catalog.workflows,
+    assets: catalog.assets,
+    pools: catalog.pools,
+    queues: {
+      list: () => catalog.queues.list(),
+      async set(name, value, actor) {
+        const queue = await catalog.queues.set(name, value, actor);
+        await dispatch.limitsChanged(name);
+        return queue;
+      },
+    },
+    external: catalog.external,
+    levers: {
+      assets: catalog.levers.assets,
+      runs: createRunLevers({ db, runs, triggerRuns }),
+      agents: createAgentLevers(dispatch.takeBack),
+    },
+    reconcilers: [
+      ...catalog.reconcilers,
+      ...dispatch.reconcilers,
+      createEventRetention(db, events),
+    ],
+    onChange: hub.onChange,
+    async close() {
+      await catalog.close();
+      await dispatch.close();
+      await connection.close();
+    },
+  };
+}

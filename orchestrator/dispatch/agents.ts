@@ -1,0 +1,139 @@
+/** The agents' side of the orchestrator: every call names a session, and fails where it has ended. */
+import { SignalboxError } from '../../domain/errors.ts';
+import type { Hub } from '../events/hub.ts';
+import type { RunInfos } from '../runs/run-info.ts';
+import type { TriggerRuns } from '../runs/trigger-lane.ts';
+import { waitForRun } from '../runs/wait.ts';
+import type { AgentService, WorkflowService } from '../service.ts';
+import { listAgents } from '../store/agent-list.ts';
+import { findHeld, stopSession } from '../store/agent-session.ts';
+import type { Db } from '../store/connection.ts';
+import { holdsTask } from '../store/once.ts';
+import { readTaskResult, readVector } from '../store/run-tasks.ts';
+import type { Claims } from './claims.ts';
+import { complete } from './complete.ts';
+import type { Heartbeats } from './heartbeats.ts';
+import type { Lanes } from './lanes.ts';
+import { once } from './once.ts';
+import type { Sessions } from './sessions.ts';
+import { recordedSteps, recordSteps } from './steps.ts';
+import { takeBack, takeBackUndelivered } from './take-back.ts';
+import { PENDING, SUCCEEDED, taskStateOf } from './task-codes.ts';
+
+export interface AgentServiceDeps {
+  readonly hot: Db;
+  readonly db: Db;
+  readonly infos: RunInfos;
+  readonly hub: Hub;
+  readonly lanes: Lanes;
+  readonly claims: Claims;
+  readonly heartbeats: Heartbeats;
+  readonly sessions: Sessions;
+  readonly workflows: Pick<WorkflowService, 'register'>;
+  readonly leaseMs: number;
+  readonly triggerRuns: TriggerRuns;
+  assetValue(key: string): Promise<{ value: unknown; degraded: boolean; at: string } | null>;
+  log(message: string): void;
+}
+
+/** Heartbeats in the time of a lease: two may be lost. */
+const BEATS_PER_LEASE = 3;
+
+export function createAgents(deps: AgentServiceDeps): AgentService {
+  const { hot, infos, sessions, hub } = deps;
+  const dispatch = { db: hot, infos, lanes: deps.lanes };
+  const takeBackDeps = {
+    ...dispatch,
+    log: deps.log,
+    changed: (topic: 'agent', id: string) => hub.changed(topic, id),
+  };
+  return {
+    ...createReads(deps),
+    list: () => listAgents(deps.db),
+    async register(request) {
+      if (request.definitions.length > 0 || request.fileErrors.length > 0) {
+        await deps.workflows.register(request.definitions, request.fileErrors);
+      }
+      const session = await sessions.open(request, deps.leaseMs);
+      hub.changed('agent', session.name);
+      return {
+        sessionId: session.publicId,
+        leaseMs: deps.leaseMs,
+        heartbeatEveryMs: Math.floor(deps.leaseMs / BEATS_PER_LEASE),
+      };
+    },
+    async claim(sessionId, request, signal) {
+      return deps.claims.claim(await sessions.get(sessionId), request, signal);
+    },
+    async complete(sessionId, request) {
+      return complete(dispatch, await sessions.get(sessionId), request);
+    },
+    async recordSteps(sessionId, steps) {
+      await sessions.get(sessionId);
+      return recordSteps(hot, steps);
+    },
+    async heartbeat(sessionId, report) {
+      const session = await sessions.get(sessionId);
+      const reply = await deps.heartbeats.beat(session, report);
+      if (!reply.sessionValid) sessions.forget(sessionId);
+      else if (report.tokens) {
+        await takeBackUndelivered(takeBackDeps, session.id, report.tokens, deps.leaseMs);
+      }
+      return reply;
+    },
+    async once(sessionId, request) {
+      return once(dispatch, await sessions.get(sessionId), request);
+    },
+    async stop(sessionId) {
+      const session = await sessions.get(sessionId);
+      sessions.forget(sessionId);
+      if (!(await stopSession(hot, session.id))) return;
+      hub.changed('agent', session.name);
+      await takeBack(takeBackDeps, await findHeld(hot, session.id, 0), 'handed-back');
+    },
+  };
+}
+
+/** What tasks ask for while they run. */
+function createReads(
+  deps: AgentServiceDeps,
+): Pick<AgentService, 'result' | 'steps' | 'startSubflow' | 'waitRun' | 'assetValue'> {
+  const { db, infos, sessions } = deps;
+  return {
+    async result(sessionId, runId, taskKey) {
+      await sessions.get(sessionId);
+      await infos.load(db, [runId]);
+      const task = infos.get(runId)?.version.indexOf.get(taskKey);
+      if (task === undefined) throw new SignalboxError('not-found', `there is no task ${taskKey}`);
+      const found = await readTaskResult(db, runId, task);
+      if (found) return { state: 'succeeded', result: found.result };
+      const run = await readVector(db, runId);
+      const code = run?.tasks?.[task] ?? (run?.state === 'active' ? PENDING : SUCCEEDED);
+      return { state: taskStateOf(code), result: null };
+    },
+    async steps(sessionId, runId) {
+      await sessions.get(sessionId);
+      return recordedSteps(db, runId);
+    },
+    async startSubflow(sessionId, { runId, token, key, workflow, parameters }) {
+      await sessions.get(sessionId);
+      if (!(await holdsTask(deps.hot, runId, token))) throw new SignalboxError('lease-lost');
+      const [made] = await deps.triggerRuns({
+        workflow,
+        requests: [{ parameters, idempotencyKey: `subflow:${runId}:${key}` }],
+        trigger: 'subflow',
+        parentRunId: runId,
+      });
+      if (!made) throw new Error('a trigger made no run');
+      return made.run;
+    },
+    async waitRun(sessionId, runId, waitMs, signal) {
+      await sessions.get(sessionId);
+      return waitForRun(deps, runId, waitMs, signal);
+    },
+    async assetValue(sessionId, assetKey) {
+      await sessions.get(sessionId);
+      return deps.assetValue(assetKey);
+    },
+  };
+}

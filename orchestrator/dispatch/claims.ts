@@ -1,0 +1,232 @@
+/**
+ * Waiting claims of this server's agents. One claim on the database serves all agents that wait on the same
+ * queues; its slots alternate between them, so that few tasks are shared fairly. It is made when an agent comes,
+ * when ready tasks are heard of, and now and then besides, since a message may be lost.
+ */
+import type { Assignment, ClaimReply, HeartbeatReply } from '../../domain/agent-protocol.ts';
+import type { Clock } from '../../domain/time.ts';
+import { collectChanges } from '../events/changes.ts';
+import type { RunInfos } from '../runs/run-info.ts';
+import {
+  type ClaimedTask,
+  claimLimitedTasks,
+  claimTasks,
+  findLimited,
+  markRunning,
+  releaseTasks,
+  type Slot,
+} from '../store/claim.ts';
+import type { Db } from '../store/connection.ts';
+import { toAssignment } from './offer.ts';
+import type { KnownSession } from './sessions.ts';
+import type { Tokens } from './tokens.ts';
+
+export interface ClaimDeps {
+  readonly db: Db;
+  readonly clock: Clock;
+  readonly infos: RunInfos;
+  readonly tokens: Tokens;
+  log(message: string): void;
+  /** Runs that became running. */
+  started(runIds: readonly string[]): void;
+}
+
+export interface Claims {
+  claim(
+    session: KnownSession,
+    request: { capacity: number; waitMs: number },
+    signal: AbortSignal,
+  ): Promise<ClaimReply>;
+  /** Ready tasks are heard of in these queues; `*` stands for all. */
+  ready(queues: ReadonlySet<string>): void;
+  /** Ends the waiting of a session with what it must cancel. */
+  interrupt(sessionId: string, cancel: HeartbeatReply['cancel']): void;
+  /** Those of the sessions whose agents wait here. */
+  waitingAmong(sessionIds: ReadonlySet<string>): string[];
+  close(): Promise<void>;
+}
+
+interface Waiter {
+  readonly session: KnownSession;
+  readonly capacity: number;
+  readonly got: Assignment[];
+  /** True once it was answered, or nobody waits for the answer any more. */
+  ended: boolean;
+  answer(reply: ClaimReply): void;
+}
+
+/** Slots of one claim on the database. */
+const MAX_SLOTS = 1_000;
+const LOOK_EVERY_MS = 1_000;
+const MAX_WAIT_MS = 60_000;
+
+export function createClaims(deps: ClaimDeps): Claims {
+  const waiters = new Set<Waiter>();
+  const dirty = new Set<string>();
+  let pumping: Promise<void> | undefined;
+
+  async function pump(): Promise<void> {
+    while (dirty.size > 0) {
+      const queues = new Set(dirty);
+      dirty.clear();
+      const groups = Map.groupBy(
+        [...waiters].filter(
+          ({ session, capacity }) =>
+            capacity > 0 && (queues.has('*') || session.queues.some((name) => queues.has(name))),
+        ),
+        ({ session }) => session.queues.join('\n'),
+      );
+      for (const group of groups.values()) await serve(group);
+    }
+  }
+
+  /** Claims for waiters of the same queues until they are served or nothing is ready. */
+  async function serve(group: readonly Waiter[]): Promise<void> {
+    while (true) {
+      const left = group.filter(({ ended }) => !ended);
+      const [first] = left;
+      if (!first) return;
+      const slots = slotsOf(left);
+      const found = await claimFor(deps, first.session.queues, slots);
+      await hand(left, found);
+      if (found.length < slots.length) return;
+    }
+  }
+
+  async function hand(group: readonly Waiter[], found: readonly ClaimedTask[]): Promise<void> {
+    const bySession = Map.groupBy(group, ({ session }) => session.id);
+    const lost: ClaimedTask[] = [];
+    for (const claimed of found) {
+      const waiter = bySession
+        .get(claimed.sessionId)
+        ?.find(({ ended, got, capacity }) => !ended && got.length < capacity);
+      const info = deps.infos.get(claimed.runId);
+      const task = info?.version.tasks[claimed.task];
+      if (waiter && info && task) {
+        waiter.got.push(toAssignment(info, task, claimed.attempt, claimed.token));
+      } else {
+        lost.push(claimed);
+      }
+    }
+    for (const waiter of group) {
+      if (waiter.got.length > 0) waiter.answer({ assignments: waiter.got });
+    }
+    if (lost.length > 0) await releaseTasks(deps.db, lost);
+  }
+
+  function wake(queues: Iterable<string>): void {
+    for (const queue of queues) dirty.add(queue);
+    if (waiters.size === 0 || pumping) return;
+    pumping = pump()
+      .catch((error: Error) => deps.log(`a claim failed: ${error.message}`))
+      .finally(() => {
+        pumping = undefined;
+        if (dirty.size > 0 && waiters.size > 0) setTimeout(() => wake([]), 100);
+      });
+  }
+
+  const timer = setInterval(() => {
+    if (waiters.size > 0) wake(['*']);
+  }, LOOK_EVERY_MS);
+  timer.unref();
+
+  return {
+    claim: (session, request, signal) =>
+      new Promise((resolve) => {
+        const waiter = openWaiter(waiters, session, request, signal, resolve);
+        if (!waiter.ended && waiter.capacity > 0) wake(session.queues);
+      }),
+    ready: wake,
+    interrupt(sessionId, cancel) {
+      for (const waiter of waiters) {
+        if (waiter.session.id === sessionId) waiter.answer({ assignments: [], cancel });
+      }
+    },
+    waitingAmong(sessionIds) {
+      const waiting = new Set([...waiters].map(({ session }) => session.id));
+      return [...waiting].filter((id) => sessionIds.has(id) || sessionIds.has('*'));
+    },
+    async close() {
+      clearInterval(timer);
+      for (const waiter of waiters) waiter.answer({ assignments: [] });
+      await pumping;
+    },
+  };
+}
+
+function openWaiter(
+  waiters: Set<Waiter>,
+  session: KnownSession,
+  { capacity, waitMs }: { capacity: number; waitMs: number },
+  signal: AbortSignal,
+  resolve: (reply: ClaimReply) => void,
+): Waiter {
+  const end = () => waiter.answer({ assignments: [] });
+  const timer = setTimeout(end, Math.min(Math.max(0, waitMs), MAX_WAIT_MS));
+  const waiter: Waiter = {
+    session,
+    capacity,
+    got: [],
+    ended: false,
+    answer(reply) {
+      if (waiter.ended) return;
+      waiter.ended = true;
+      waiters.delete(waiter);
+      clearTimeout(timer);
+      signal.removeEventListener('abort', end);
+      resolve(reply);
+    },
+  };
+  waiters.add(waiter);
+  signal.addEventListener('abort', end, { once: true });
+  if (signal.aborted) end();
+  return waiter;
+}
+
+/** Slots of the waiters in turn: one of each, then the second of each … */
+function slotsOf(waiters: readonly Waiter[]): { sessionId: string }[] {
+  const slots: { sessionId: string }[] = [];
+  for (let round = 0; slots.length < MAX_SLOTS; round += 1) {
+    const before = slots.length;
+    for (const { session, capacity } of waiters) {
+      if (round < capacity && slots.length < MAX_SLOTS) slots.push({ sessionId: session.id });
+    }
+    if (slots.length === before) break;
+  }
+  return slots;
+}
+
+/** One claim on the database for these slots. */
+async function claimFor(
+  deps: ClaimDeps,
+  queues: readonly string[],
+  slots: readonly { sessionId: string }[],
+): Promise<readonly ClaimedTask[]> {
+  const limited = await findLimited(deps.db, queues);
+  const startedRuns: string[] = [];
+  const claimed = await deps.db.transaction(async (tx) => {
+    startedRuns.length = 0;
+    const nextToken = await deps.tokens.take(tx, slots.length);
+    const withTokens = slots.map(({ sessionId }): Slot => ({ sessionId, token: nextToken() }));
+    const found =
+      limited.length > 0
+        ? await claimLimitedTasks(tx, queues, withTokens)
+        : await claimTasks(tx, queues, withTokens);
+    if (found.length === 0) return found;
+    const changes = collectChanges(deps.clock.now());
+    for (const { runId, startedAt } of await markRunning(tx, [
+      ...new Set(found.map((task) => task.runId)),
+    ])) {
+      startedRuns.push(runId);
+      changes.run(runId, { state: 'running', startedAt });
+    }
+    await changes.append(tx);
+    return found;
+  });
+  await deps.infos.load(
+    deps.db,
+    claimed.map(({ runId }) => runId),
+  );
+  deps.started(startedRuns);
+  return claimed;
+}

@@ -1,0 +1,143 @@
+/** Dispatch put together: lanes, claims, sessions and what wakes them. */
+import type { Clock } from '../../domain/time.ts';
+import type { AssetTaskEnd } from '../assets/outcome.ts';
+import { createHub, type Hub } from '../events/hub.ts';
+import { createPromoter, type Promoter } from '../runs/promoter.ts';
+import type { RunInfos } from '../runs/run-info.ts';
+import { type AnnounceRuns, rootTasks } from '../runs/trigger.ts';
+import type { Reconciler } from '../service.ts';
+import type { Connection, Tx } from '../store/connection.ts';
+import { type Claims, createClaims } from './claims.ts';
+import { createHeartbeats, type Heartbeats } from './heartbeats.ts';
+import { createLanes, type Lanes } from './lanes.ts';
+import { createLimits } from './limits.ts';
+import type { Recorded } from './record.ts';
+import { createRetries } from './retries.ts';
+import { createSessions, type Sessions } from './sessions.ts';
+import { createReaper, type TakeBackDeps } from './take-back.ts';
+import { createTokens } from './tokens.ts';
+
+export interface DispatchDeps {
+  readonly connection: Connection;
+  readonly clock: Clock;
+  readonly infos: RunInfos;
+  readonly leaseMs: number;
+  log(message: string): void;
+  recordAssetOutcomes(tx: Tx, ends: readonly AssetTaskEnd[]): Promise<readonly string[]>;
+  ceilings(): Promise<Readonly<Record<string, number>>>;
+}
+
+export interface Dispatch {
+  readonly hub: Hub;
+  readonly lanes: Lanes;
+  readonly claims: Claims;
+  readonly heartbeats: Heartbeats;
+  readonly sessions: Sessions;
+  readonly promoter: Promoter;
+  readonly takeBack: TakeBackDeps;
+  readonly reconcilers: readonly Reconciler[];
+  readonly announce: AnnounceRuns;
+  /** A queue was paused, or its limit set: takes effect before this resolves. */
+  limitsChanged(queue: string): Promise<void>;
+  close(): Promise<void>;
+}
+
+export async function createDispatch(deps: DispatchDeps): Promise<Dispatch> {
+  const { connection, clock, infos, log, leaseMs } = deps;
+  const { hot } = connection;
+  const tokens = createTokens();
+  const limits = await createLimits(connection.db, log);
+  const claims = createClaims({
+    ...{ db: hot, clock, infos, tokens, log },
+    started: (runIds) => tellRuns(hub, runIds),
+  });
+  const heartbeats = createHeartbeats({ db: hot, infos, leaseMs, ceilings: deps.ceilings });
+  const hub = await createHub(
+    connection,
+    {
+      ready: (queues) => claims.ready(queues),
+      cancelling: (sessionIds) => void interrupt(sessionIds),
+      limits: () => void limits.refresh().catch((error: Error) => log(error.message)),
+    },
+    log,
+  );
+  const interrupt = async (sessionIds: ReadonlySet<string>) => {
+    const here = claims.waitingAmong(sessionIds);
+    const cancels = await heartbeats.cancelsOf(here).catch((error: Error) => log(error.message));
+    for (const [sessionId, cancel] of cancels ?? []) claims.interrupt(sessionId, cancel);
+  };
+  const retries = createRetries({ db: hot, log, ready: (queues) => hub.ready(queues) });
+  const promoter = createPromoter({
+    ...{ db: hot, clock, infos, log },
+    announce(runs, queues) {
+      tellRuns(hub, runs);
+      hub.ready(queues);
+    },
+  });
+  const lanes = createLanes(
+    {
+      ...{ db: hot, clock, infos, tokens },
+      isLimited: limits.isLimited,
+      recordAssetOutcomes: deps.recordAssetOutcomes,
+      random: Math.random,
+    },
+    (recorded) => tell(recorded, { hub, promoter, expectRetry: retries.expect }),
+  );
+  const takeBack: TakeBackDeps = {
+    ...{ db: hot, infos, lanes, log },
+    changed: (topic, id) => hub.changed(topic, id),
+  };
+  return {
+    ...{ hub, lanes, claims, heartbeats, promoter, takeBack },
+    sessions: createSessions(connection.db, clock),
+    reconcilers: [createReaper(takeBack, leaseMs), retries.reconciler, promoter.reconciler],
+    announce: (created) => announce(created, { hub, infos, promoter }),
+    async limitsChanged(queue) {
+      await limits.refresh();
+      hub.changed('pool', queue);
+    },
+    async close() {
+      limits.close();
+      await claims.close();
+      await lanes.drain();
+      await retries.close();
+      await promoter.close();
+      await hub.close();
+    },
+  };
+}
+
+function tellRuns(hub: Hub, runIds: readonly string[]): void {
+  for (const runId of runIds) hub.changed('run', runId);
+}
+
+/** After the commit of ended attempts. */
+function tell(
+  recorded: Recorded,
+  to: { hub: Hub; promoter: Promoter; expectRetry(inMs: number): void },
+): void {
+  to.hub.ready(recorded.queues);
+  tellRuns(to.hub, recorded.changedRuns);
+  for (const key of recorded.changedAssets) to.hub.changed('asset', key);
+  for (const workflow of recorded.endedWorkflows) to.promoter.ended(workflow);
+  if (recorded.retryInMs !== null) to.expectRetry(recorded.retryInMs);
+}
+
+/** After the commit of new runs. */
+function announce(
+  created: Parameters<AnnounceRuns>[0],
+  to: { hub: Hub; infos: RunInfos; promoter: Promoter },
+): void {
+  const queues = new Set<string>();
+  const seen = new Set<string>();
+  for (const { run, created: isNew } of created) {
+    if (!isNew) continue;
+    to.hub.changed('run', run.id);
+    if (run.state === 'scheduled') to.promoter.waits(run.workflow);
+    const version = to.infos.get(run.id)?.version;
+    if (!version || run.state !== 'queued' || seen.has(version.id)) continue;
+    seen.add(version.id);
+    for (const index of rootTasks(version)) queues.add(version.tasks[index]?.queue ?? '');
+  }
+  to.hub.ready(queues);
+}

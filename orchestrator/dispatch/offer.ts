@@ -1,0 +1,36 @@
+/** What an agent offers with a completion: slots that the answer may fill with what became ready. */
+import type { Assignment } from '../../domain/agent-protocol.ts';
+import type { GraphTask } from '../catalog/graph.ts';
+import type { RunInfo } from '../runs/run-info.ts';
+
+export interface Offer {
+  /** Row of `agent_session`. */
+  readonly sessionId: string;
+  readonly queues: ReadonlySet<string>;
+  /** Slots that are not filled yet. */
+  left: number;
+  readonly assignments: Assignment[];
+}
+
+/** A task in an agent's hands. */
+export function toAssignment(
+  info: RunInfo,
+  task: GraphTask,
+  attempt: number,
+  token: string,
+): Assignment {
+  return {
+    runId: info.runId,
+    workflow: info.workflow,
+    version: info.version.version,
+    taskKey: task.key,
+    kind: task.kind,
+    attempt,
+    token,
+    parameters: info.parameters,
+    logicalDate: info.logicalDate,
+    dataInterval: info.dataInterval,
+    timeoutMs: task.timeoutMs,
+    traceparent: info.traceparent,
+  };
+}

@@ -1,0 +1,108 @@
+/**
+ * Tasks whose holder is gone. A session ends when its lease does, or cleanly; what it held is found afterwards,
+ * also where a server died in between, logged as lost, and made ready.
+ */
+
+import type { RunInfos } from '../runs/run-info.ts';
+import type { Reconciler } from '../service.ts';
+import { findHeld, findOrphaned, type HeldTask, loseSessions } from '../store/agent-session.ts';
+import type { Db } from '../store/connection.ts';
+import type { Lanes } from './lanes.ts';
+import type { EndReport } from './record.ts';
+
+export interface TakeBackDeps {
+  readonly db: Db;
+  readonly infos: RunInfos;
+  readonly lanes: Lanes;
+  log(message: string): void;
+  changed(topic: 'agent', id: string): void;
+}
+
+const MAX_AT_ONCE = 5_000;
+
+/** Ends these tasks' attempts and makes the tasks ready again. @returns how many were taken back */
+export async function takeBack(
+  deps: TakeBackDeps,
+  held: readonly HeldTask[],
+  kind: 'lost' | 'handed-back',
+): Promise<number> {
+  if (held.length === 0) return 0;
+  await deps.infos.load(
+    deps.db,
+    held.map(({ runId }) => runId),
+  );
+  const reports = held
+    .filter(({ runId }) => deps.infos.get(runId))
+    .map((task) => toReport(task, kind));
+  await deps.lanes.submit(reports);
+  return reports.filter(({ outcome }) => outcome === 'recorded').length;
+}
+
+function toReport(task: HeldTask, kind: 'lost' | 'handed-back'): EndReport {
+  const agent = task.agent ?? '';
+  return {
+    runId: task.runId,
+    task: task.task,
+    token: task.token,
+    kind,
+    final: false,
+    result: null,
+    error:
+      kind === 'lost'
+        ? { name: 'AgentLost', message: `the lease of agent ${agent} ran out` }
+        : { name: 'HandedBack', message: `agent ${agent} stopped` },
+    startedAt: null,
+    finishedAt: null,
+    asset: null,
+    agent,
+    offer: null,
+    outcome: 'lease-lost',
+  };
+}
+
+/** Takes back everything that sessions hold which have ended. */
+export async function takeBackOrphaned(deps: TakeBackDeps): Promise<number> {
+  let count = 0;
+  while (true) {
+    const held = await findOrphaned(deps.db, MAX_AT_ONCE);
+    count += await takeBack(deps, held, 'lost');
+    if (held.length < MAX_AT_ONCE) return count;
+  }
+}
+
+/** Ends sessions whose lease is over, and takes back what they held. */
+export function createReaper(deps: TakeBackDeps, leaseMs: number): Reconciler {
+  return {
+    name: 'lease-reaper',
+    everyMs: Math.max(50, Math.min(1_000, leaseMs / 5)),
+    async run() {
+      const lost = await loseSessions(deps.db, null);
+      for (const name of lost) {
+        deps.log(`the lease of agent ${name} ran out`);
+        deps.changed('agent', name);
+      }
+      const count = await takeBackOrphaned(deps);
+      if (count > 0) deps.log(`${count} tasks of lost agents are ready again`);
+    },
+  };
+}
+
+/**
+ * Gives out anew what a session is taken to run and does not know of: the answer that told it was lost.
+ * @param tokens of all that it holds
+ * @param minAgeMs younger ones may still be on their way
+ */
+export async function takeBackUndelivered(
+  deps: TakeBackDeps,
+  sessionId: string,
+  tokens: readonly string[],
+  minAgeMs: number,
+): Promise<void> {
+  const known = new Set(tokens);
+  const held = await findHeld(deps.db, sessionId, minAgeMs);
+  await takeBack(
+    deps,
+    held.filter(({ token }) => !known.has(token)),
+    'handed-back',
+  );
+}

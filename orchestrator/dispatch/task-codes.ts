@@ -1,0 +1,50 @@
+/** The numbers that stand for states in `run_live.tasks`, `task_log.state` and `task_live.state`. */
+import type { TaskState } from '../../domain/run.ts';
+
+/** How a task of a run stands: a byte of the vector. */
+export const PENDING = 0;
+/** It has a row in task_live. */
+export const LIVE = 1;
+export const SUCCEEDED = 2;
+export const FAILED = 3;
+export const CANCELLED = 4;
+export const SKIPPED = 5;
+export const UPSTREAM_FAILED = 6;
+
+/** How an attempt ended, beside the above. */
+export const LOST = 7;
+/** It failed, and another attempt follows. */
+export const RETRIED = 8;
+
+/** A row of task_live. */
+export const READY = 1;
+export const RUNNING = 2;
+export const WAITS_FOR_RETRY = 3;
+
+const NAMES: Readonly<Record<number, TaskState>> = {
+  [PENDING]: 'pending',
+  [LIVE]: 'running',
+  [SUCCEEDED]: 'succeeded',
+  [FAILED]: 'failed',
+  [CANCELLED]: 'cancelled',
+  [SKIPPED]: 'skipped',
+  [UPSTREAM_FAILED]: 'upstream-failed',
+  [LOST]: 'lost',
+  [RETRIED]: 'failed',
+};
+
+/** The word for a code of the vector or of the log. */
+export function taskStateOf(code: number): TaskState {
+  return NAMES[code] ?? 'pending';
+}
+
+const LIVE_NAMES: Readonly<Record<number, TaskState>> = {
+  [READY]: 'ready',
+  [RUNNING]: 'running',
+  [WAITS_FOR_RETRY]: 'retrying',
+};
+
+/** The word for a code of task_live. */
+export function liveStateOf(code: number): TaskState {
+  return LIVE_NAMES[code] ?? 'ready';
+}

@@ -1,0 +1,182 @@
+/**
+ * Triggers by hand. Those that come at the same time share a transaction, each with its own answer: a fault of
+ * one's parameters is found before, and nothing else of one can fail another.
+ */
+import { SignalboxError } from '../../domain/errors.ts';
+import type { RunTrigger } from '../../domain/run.ts';
+import type { EpochMs } from '../../domain/time.ts';
+import type { TriggerRequest } from '../service.ts';
+import type { Db } from '../store/connection.ts';
+import { type RunnableWorkflow, readRunnable } from '../store/run-workflow.ts';
+import type { Parameters } from './parameters.ts';
+import type { AnnounceRuns, CreatedRun, CreateRuns, RunRequest } from './trigger.ts';
+
+/** Requests of one workflow, all or nothing. */
+export interface Trigger {
+  readonly workflow: string;
+  readonly requests: readonly TriggerRequest[];
+  readonly trigger: RunTrigger;
+  readonly parentRunId?: string;
+}
+
+export type TriggerRuns = (trigger: Trigger) => Promise<readonly CreatedRun[]>;
+
+/** Runs that one transaction makes for several callers. */
+const MAX_SHARED = 5_000;
+const MAX_BATCH = 10_000;
+const MAX_KEY_LENGTH = 500;
+const MAX_PRIORITY = 10_000;
+const RFC_3339 = /^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)$/;
+const EARLIEST = Date.UTC(2000, 0, 1);
+const LATEST = Date.UTC(2200, 0, 1);
+
+interface Waiting {
+  readonly trigger: Trigger;
+  readonly done: (created: readonly CreatedRun[]) => void;
+  readonly failed: (error: unknown) => void;
+}
+
+export function createTriggerLane(deps: {
+  readonly db: Db;
+  readonly parameters: Parameters;
+  readonly createRuns: CreateRuns;
+  readonly announceRuns: AnnounceRuns;
+}): TriggerRuns {
+  const queue: Waiting[] = [];
+  let running = false;
+
+  async function work(): Promise<void> {
+    while (queue.length > 0) {
+      const batch: Waiting[] = [];
+      let size = 0;
+      while (queue[0] && (size === 0 || size + queue[0].trigger.requests.length <= MAX_SHARED)) {
+        const next = queue.shift();
+        if (!next) break;
+        batch.push(next);
+        size += next.trigger.requests.length;
+      }
+      await make(batch).catch((error: unknown) => {
+        for (const { failed } of batch) failed(error);
+      });
+    }
+    running = false;
+  }
+
+  async function make(batch: readonly Waiting[]): Promise<void> {
+    const workflows = await readRunnable(
+      deps.db,
+      batch.map(({ trigger }) => trigger.workflow),
+    );
+    const valid: { waiting: Waiting; runs: readonly RunRequest[] }[] = [];
+    for (const waiting of batch) {
+      try {
+        const runs = toRunRequests(waiting.trigger, workflows, deps.parameters);
+        valid.push({ waiting, runs });
+      } catch (error) {
+        waiting.failed(error);
+      }
+    }
+    const created = await deps.db.transaction((tx) =>
+      deps.createRuns(
+        tx,
+        valid.flatMap(({ runs }) => runs),
+      ),
+    );
+    deps.announceRuns(created);
+    let at = 0;
+    for (const { waiting, runs } of valid) {
+      waiting.done(created.slice(at, at + runs.length));
+      at += runs.length;
+    }
+  }
+
+  return (trigger) =>
+    new Promise((done, failed) => {
+      queue.push({ trigger, done, failed });
+      if (running) return;
+      running = true;
+      void work();
+    });
+}
+
+/** @throws SignalboxError `not-found`, `invalid-request`, `invalid-time`, `invalid-parameters` */
+function toRunRequests(
+  { workflow: name, requests, trigger, parentRunId }: Trigger,
+  workflows: ReadonlyMap<string, RunnableWorkflow>,
+  parameters: Parameters,
+): readonly RunRequest[] {
+  const workflow = workflows.get(name);
+  if (!workflow || workflow.kind === 'asset') {
+    throw new SignalboxError('not-found', `there is no workflow ${JSON.stringify(name)}`);
+  }
+  if (requests.length > MAX_BATCH) {
+    throw new SignalboxError('invalid-request', `a batch has at most ${MAX_BATCH} runs`);
+  }
+  return requests.map((request, index) => {
+    const place = requests.length === 1 ? '' : `/runs/${index}`;
+    checkKey(request, place);
+    return {
+      workflow: name,
+      versionId: workflow.versionId,
+      maxActiveRuns: workflow.maxActiveRuns,
+      parameters: checkParameters(workflow, request, parameters, place),
+      trigger,
+      logicalDate: readLogicalDate(request.logicalDate, place),
+      priority: request.priority ?? 0,
+      idempotencyKey: request.idempotencyKey ?? null,
+      parentRunId: parentRunId ?? null,
+      traceparent: request.traceparent ?? null,
+    };
+  });
+}
+
+function checkKey({ idempotencyKey, priority = 0 }: TriggerRequest, place: string): void {
+  if (idempotencyKey !== undefined) {
+    if (idempotencyKey.length === 0 || idempotencyKey.length > MAX_KEY_LENGTH) {
+      throw fault(
+        'invalid-request',
+        `${place}/idempotencyKey`,
+        `has 1 to ${MAX_KEY_LENGTH} characters`,
+      );
+    }
+    if (idempotencyKey.includes('\0')) {
+      throw fault('invalid-request', `${place}/idempotencyKey`, 'must not hold U+0000');
+    }
+  }
+  if (!Number.isInteger(priority) || Math.abs(priority) > MAX_PRIORITY) {
+    throw fault('invalid-request', `${place}/priority`, `is an integer up to ±${MAX_PRIORITY}`);
+  }
+}
+
+function checkParameters(
+  workflow: RunnableWorkflow,
+  request: TriggerRequest,
+  parameters: Parameters,
+  place: string,
+): Record<string, unknown> {
+  try {
+    return parameters.check(workflow.parameters, request.parameters ?? {});
+  } catch (error) {
+    if (!(error instanceof SignalboxError) || place === '') throw error;
+    const faults = error.errors?.map(({ path, message }) => ({
+      path: `${place}/parameters${path}`,
+      message,
+    }));
+    throw new SignalboxError(error.code, `${place}: ${error.detail}`, faults);
+  }
+}
+
+function readLogicalDate(text: string | undefined, place: string): EpochMs | null {
+  if (text === undefined) return null;
+  const at = RFC_3339.test(text) ? Date.parse(text) : Number.NaN;
+  if (at >= EARLIEST && at < LATEST) return at;
+  throw fault(
+    'invalid-time',
+    `${place}/logicalDate`,
+    `${JSON.stringify(text.slice(0, 40))} is not valid`,
+  );
+}
+
+function fault(code: 'invalid-request' | 'invalid-time', path: string, message: string) {
+  return new SignalboxError(code, `${path} ${message}`, [{ path, message }]);
+}

@@ -1,0 +1,174 @@
+/** Rows of `agent_session`: who may hold tasks, and until when. Leases are judged by the database's clock, the one clock of all servers. */
+import type { AgentPoolReport, RegisterRequest } from '../../domain/agent-protocol.ts';
+import { plainArray, textArray } from './columns.ts';
+import type { Tx } from './connection.ts';
+
+/** A session as dispatch knows it; nothing of it ever changes. */
+export interface Session {
+  readonly id: string;
+  readonly publicId: string;
+  readonly name: string;
+  readonly queues: readonly string[];
+  readonly concurrency: number;
+}
+
+interface SessionRow {
+  readonly id: string;
+  readonly public_id: string;
+  readonly name: string;
+  readonly queues: string[];
+  readonly concurrency: number;
+}
+
+const COLUMNS = 'id, public_id, name, queues, concurrency';
+
+function toSession(row: SessionRow): Session {
+  return {
+    id: row.id,
+    publicId: row.public_id,
+    name: row.name,
+    queues: row.queues,
+    concurrency: row.concurrency,
+  };
+}
+
+/** Opens a session with a lease from now on. */
+export async function insertSession(
+  db: Tx,
+  publicId: string,
+  request: Pick<RegisterRequest, 'name' | 'queues' | 'concurrency' | 'version'>,
+  leaseMs: number,
+): Promise<Session> {
+  const [row] = await db.query<SessionRow>(
+    `INSERT INTO signalbox.agent_session (
+       public_id, name, queues, concurrency, version, started_at, last_heartbeat_at, lease_expires_at)
+     VALUES ($1, $2, $3, $4, $5, clock_timestamp(), clock_timestamp(),
+             clock_timestamp() + make_interval(secs => $6::float8 / 1000))
+     RETURNING ${COLUMNS}`,
+    [publicId, request.name, request.queues, request.concurrency, request.version, leaseMs],
+  );
+  if (!row) throw new Error('the session was not stored');
+  return toSession(row);
+}
+
+/** A session that has not ended; undefined for any other. */
+export async function findLiveSession(db: Tx, publicId: string): Promise<Session | undefined> {
+  const [row] = await db.query<SessionRow>(
+    `SELECT ${COLUMNS} FROM signalbox.agent_session WHERE public_id = $1 AND state = 'live'`,
+    [publicId],
+  );
+  return row && toSession(row);
+}
+
+export interface Beat {
+  readonly sessionId: string;
+  readonly running: number;
+  readonly pools: readonly AgentPoolReport[];
+}
+
+const BEAT = `
+  UPDATE signalbox.agent_session s
+  SET last_heartbeat_at = clock_timestamp(), running = b.running, pools = b.pools,
+      lease_expires_at = clock_timestamp() + make_interval(secs => $1::float8 / 1000)
+  FROM unnest($2::bigint[], $3::int[], $4::jsonb[]) AS b (id, running, pools)
+  WHERE s.id = b.id AND s.state = 'live'
+  RETURNING s.id`;
+
+/** Renews leases. @returns ids of the sessions that are still live */
+export async function renewLeases(
+  tx: Tx,
+  beats: readonly Beat[],
+  leaseMs: number,
+): Promise<ReadonlySet<string>> {
+  const ordered = [...beats].sort((a, b) => Number(a.sessionId) - Number(b.sessionId));
+  const rows = await tx.rows<readonly [string]>(BEAT, [
+    leaseMs,
+    plainArray(ordered.map(({ sessionId }) => sessionId)),
+    plainArray(ordered.map(({ running }) => running)),
+    textArray(ordered.map(({ pools }) => JSON.stringify(pools))),
+  ]);
+  return new Set(rows.map(([id]) => id));
+}
+
+export interface HeldTask {
+  readonly runId: string;
+  readonly task: number;
+  readonly token: string;
+  readonly sessionId: string;
+  readonly agent: string;
+  readonly reason: string | null;
+}
+
+const HELD_COLUMNS = `
+  t.run_id AS "runId", t.task, t.token, t.session_id AS "sessionId", s.name AS agent, t.cancel_reason AS reason`;
+const HELD_FROM =
+  'FROM signalbox.task_live t LEFT JOIN signalbox.agent_session s ON s.id = t.session_id';
+
+/** Tasks of these sessions that are to be cancelled. */
+export function findCancelling(tx: Tx, sessionIds: readonly string[]): Promise<HeldTask[]> {
+  return tx.query<HeldTask>(
+    `SELECT t.run_id AS "runId", t.task, t.token, t.session_id AS "sessionId", '' AS agent,
+            t.cancel_reason AS reason
+     FROM signalbox.task_live t
+     WHERE t.session_id = ANY($1::bigint[]) AND t.cancel_reason IS NOT NULL AND t.state = 2`,
+    [plainArray(sessionIds)],
+  );
+}
+
+/** What a session holds for longer than `minAgeMs`. */
+export function findHeld(tx: Tx, sessionId: string, minAgeMs: number): Promise<HeldTask[]> {
+  return tx.query<HeldTask>(
+    `SELECT ${HELD_COLUMNS} ${HELD_FROM}
+     WHERE t.session_id = $1 AND t.state = 2
+       AND t.started_at <= clock_timestamp() - make_interval(secs => $2::float8 / 1000)`,
+    [sessionId, minAgeMs],
+  );
+}
+
+/**
+ * Ends live sessions whose lease is over; a heartbeat that comes later is told so.
+ * @param sessionId only this one
+ */
+export async function loseSessions(tx: Tx, sessionId: string | null): Promise<string[]> {
+  const rows = await tx.query<{ name: string }>(
+    `UPDATE signalbox.agent_session SET state = 'lost', ended_at = clock_timestamp(), running = 0
+     WHERE state = 'live' AND lease_expires_at < clock_timestamp()
+       AND ($1::bigint IS NULL OR id = $1::bigint)
+     RETURNING name`,
+    [sessionId],
+  );
+  return rows.map(({ name }) => name);
+}
+
+/** A clean end. @returns whether the session was live */
+export async function stopSession(tx: Tx, sessionId: string): Promise<boolean> {
+  const count = await tx.execute(
+    `UPDATE signalbox.agent_session SET state = 'stopped', ended_at = clock_timestamp(), running = 0
+     WHERE id = $1 AND state = 'live'`,
+    [sessionId],
+  );
+  return count > 0;
+}
+
+/**
+ * Tasks in the hands of sessions that have ended, or are not there at all. The holders are found by hopping
+ * through the index, one step a session, so that it costs nothing how much each holds.
+ */
+const ORPHANED = `
+  WITH RECURSIVE holder AS (
+    (SELECT session_id FROM signalbox.task_live WHERE state = 2 ORDER BY session_id LIMIT 1)
+    UNION ALL
+    SELECT (SELECT t.session_id FROM signalbox.task_live t
+            WHERE t.state = 2 AND t.session_id > h.session_id ORDER BY t.session_id LIMIT 1)
+    FROM holder h WHERE h.session_id IS NOT NULL
+  ), ended AS MATERIALIZED (
+    SELECT h.session_id FROM holder h
+    WHERE h.session_id IS NOT NULL AND NOT EXISTS (
+      SELECT FROM signalbox.agent_session s WHERE s.id = h.session_id AND s.state = 'live')
+  )
+  SELECT ${HELD_COLUMNS} ${HELD_FROM}
+  WHERE t.state = 2 AND t.session_id IN (SELECT session_id FROM ended) LIMIT $1`;
+
+export function findOrphaned(tx: Tx, limit: number): Promise<HeldTask[]> {
+  return tx.query<HeldTask>(ORPHANED, [limit]);
+}

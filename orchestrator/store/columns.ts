@@ -1,0 +1,46 @@
+/**
+ * Array literals for `unnest`: the columns of many rows as one parameter each. Written here rather than by the
+ * driver, which looks at each element's type anew.
+ */
+
+/** Numbers, UUIDs and other texts without special characters; null becomes NULL. */
+export function plainArray(values: readonly (string | number | null)[]): string {
+  let text = '{';
+  for (let index = 0; index < values.length; index += 1) {
+    if (index > 0) text += ',';
+    text += values[index] ?? 'NULL';
+  }
+  return `${text}}`;
+}
+
+const SPECIAL = /["\\]/;
+const ALL_SPECIAL = /["\\]/g;
+/** PostgreSQL's text and jsonb hold no NUL. */
+const NUL = /\0/g;
+
+/** Any texts; null becomes NULL. */
+export function textArray(values: readonly (string | null)[]): string {
+  let text = '{';
+  for (let index = 0; index < values.length; index += 1) {
+    if (index > 0) text += ',';
+    const value = values[index];
+    if (value === null || value === undefined) text += 'NULL';
+    else text += SPECIAL.test(value) ? `"${value.replace(ALL_SPECIAL, '\\$&')}"` : `"${value}"`;
+  }
+  return `${text}}`.replace(NUL, '');
+}
+
+const ESCAPED_NUL = /(?<!\\)((?:\\\\)*)\\u0000/g;
+
+/** JSON of a value for a jsonb column, without the escapes that jsonb refuses; null for `undefined` and `null`. */
+export function jsonText(value: unknown): string | null {
+  if (value === undefined || value === null) return null;
+  const text = JSON.stringify(value);
+  if (text === undefined) return null;
+  return text.includes('\\u') ? text.replace(ESCAPED_NUL, '$1\\ufffd') : text;
+}
+
+/** A vector of bytes as PostgreSQL reads it. */
+export function byteaText(bytes: Uint8Array): string {
+  return `\\x${Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('hex')}`;
+}

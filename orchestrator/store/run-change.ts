@@ -1,0 +1,122 @@
+/** Cancelling a run, retrying it, and letting one begin that waited for room: statements on one run or few. */
+import type { RunState } from '../../domain/run.ts';
+import { byteaText, plainArray, textArray } from './columns.ts';
+import type { Tx } from './connection.ts';
+
+/** Takes what has not started out of `task_live`. @returns indexes of the tasks */
+export async function deleteWaitingTasks(tx: Tx, runId: string): Promise<number[]> {
+  const rows = await tx.rows<readonly [number]>(
+    'DELETE FROM signalbox.task_live WHERE run_id = $1 AND state IN (1, 3) RETURNING task',
+    [runId],
+  );
+  return rows.map(([task]) => task);
+}
+
+/** Asks for the end of what runs. @returns the sessions that hold it */
+export async function markCancelling(tx: Tx, runId: string, reason: string): Promise<string[]> {
+  const rows = await tx.rows<readonly [string]>(
+    `UPDATE signalbox.task_live SET cancel_reason = $2 WHERE run_id = $1 AND state = 2 RETURNING session_id`,
+    [runId, reason],
+  );
+  return [...new Set(rows.map(([sessionId]) => sessionId))];
+}
+
+export async function setCancelling(
+  tx: Tx,
+  runId: string,
+  tasks: Uint8Array,
+  reason: string,
+): Promise<void> {
+  await tx.execute(
+    `UPDATE signalbox.run_live SET tasks = $2, cancel_reason = $3, cancelled_at = clock_timestamp()
+     WHERE run_id = $1`,
+    [runId, Buffer.from(tasks), reason],
+  );
+}
+
+/** Unfinished subflows of a run. */
+export async function findLiveChildren(tx: Tx, runId: string): Promise<string[]> {
+  const rows = await tx.rows<readonly [string]>(
+    `SELECT id FROM signalbox.run WHERE parent_run_id = $1 AND state = 'active'`,
+    [runId],
+  );
+  return rows.map(([id]) => id);
+}
+
+export interface EndedRun {
+  readonly id: string;
+  readonly workflow: string;
+  readonly engine: string;
+  readonly state: RunState | 'active';
+  readonly priority: number;
+  readonly versionId: string | null;
+  /** How its tasks ended; null where all succeeded. */
+  readonly tasks: Buffer | null;
+}
+
+/** Locks the row of a run; undefined where there is none. */
+export async function lockRun(tx: Tx, runId: string): Promise<EndedRun | undefined> {
+  const [row] = await tx.query<EndedRun>(
+    `SELECT id, workflow, engine, state, priority, version_id AS "versionId", tasks
+     FROM signalbox.run WHERE id = $1 FOR UPDATE`,
+    [runId],
+  );
+  return row;
+}
+
+/** Makes an ended run live again. */
+export async function reopenRun(tx: Tx, runId: string): Promise<void> {
+  await tx.execute(
+    `UPDATE signalbox.run SET state = 'active', finished_at = NULL, error = NULL, result = NULL, tasks = NULL
+     WHERE id = $1`,
+    [runId],
+  );
+}
+
+/** The last attempt of each task that had one, by run and task. */
+export async function readLastAttempts(
+  tx: Tx,
+  runIds: readonly string[],
+): Promise<ReadonlyMap<string, ReadonlyMap<number, number>>> {
+  const rows = await tx.rows<readonly [string, number, number]>(
+    `SELECT run_id, task, max(attempt)::int FROM signalbox.task_log
+     WHERE run_id = ANY($1::uuid[]) GROUP BY run_id, task`,
+    [plainArray(runIds)],
+  );
+  const byRun = new Map<string, Map<number, number>>();
+  for (const [runId, task, attempt] of rows) {
+    const tasks = byRun.get(runId) ?? new Map<number, number>();
+    byRun.set(runId, tasks.set(task, attempt));
+  }
+  return byRun;
+}
+
+export interface ScheduledRun {
+  readonly runId: string;
+  readonly tasks: Buffer;
+}
+
+/** Locks the next runs that wait for room. */
+export function lockScheduled(tx: Tx, workflow: string, limit: number): Promise<ScheduledRun[]> {
+  return tx.query<ScheduledRun>(
+    `SELECT run_id AS "runId", tasks FROM signalbox.run_live
+     WHERE workflow = $1 AND state = 'scheduled' AND cancel_reason IS NULL
+     ORDER BY priority DESC, run_id LIMIT $2 FOR UPDATE SKIP LOCKED`,
+    [workflow, limit],
+  );
+}
+
+/** Lets scheduled runs begin, with these vectors. */
+export async function queueRuns(
+  tx: Tx,
+  runs: readonly { runId: string; tasks: Uint8Array }[],
+): Promise<void> {
+  await tx.execute(
+    `UPDATE signalbox.run_live r SET state = 'queued', tasks = c.tasks
+     FROM unnest($1::uuid[], $2::bytea[]) AS c (run_id, tasks) WHERE r.run_id = c.run_id`,
+    [
+      plainArray(runs.map(({ runId }) => runId)),
+      textArray(runs.map(({ tasks }) => byteaText(tasks))),
+    ],
+  );
+}
