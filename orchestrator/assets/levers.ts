@@ -15,6 +15,9 @@ import { inDependencyOrder } from './order.ts';
 import { effectivePolicy, freshnessAt } from './policy.ts';
 import { toMaterialization } from './shown.ts';
 
+/** Levels that are followed; more would be a circle. */
+const MAX_DEPTH = 200;
+
 export interface AssetLeverDeps extends MaterializeDeps {
   readonly assets: AssetService;
   newId(): string;
@@ -26,7 +29,9 @@ export function createAssetLevers(deps: AssetLeverDeps): AssetLevers {
   return {
     get: async (key) => ((await findAsset(db, key)) ? deps.assets.get(key) : null),
     async downstream(key, depth) {
-      const keys = (await readBelow(db, [key], depth)).filter((below) => below !== key);
+      const keys = (await readBelow(db, [key], Math.min(depth, MAX_DEPTH))).filter(
+        (below) => below !== key,
+      );
       return inDependencyOrder(keys, await readEdgesAmong(db, keys));
     },
     async lastGood(key) {
@@ -42,7 +47,13 @@ export function createAssetLevers(deps: AssetLeverDeps): AssetLevers {
       return result;
     },
     materialize: (keys, idempotencyKey) =>
-      materialize(deps, { keys, downstream: false, idempotencyKey, trigger: 'runbook' }),
+      materialize(deps, {
+        keys,
+        downstream: false,
+        skipForeign: true,
+        idempotencyKey,
+        trigger: 'runbook',
+      }),
   };
 }
 

@@ -18,8 +18,6 @@ import { dependenciesAmong, type Edge, inDependencyOrder } from './order.ts';
 /** Levels that are followed downstream; more would be a circle. */
 const MAX_DEPTH = 100;
 const MAX_ASSETS = 10_000;
-/** Assets that a run's parameters name; beyond that they say how many, and which set. */
-const MAX_NAMED = 200;
 
 export interface MaterializeDeps {
   readonly db: Db;
@@ -32,6 +30,8 @@ export interface MaterializeRequest {
   readonly keys: readonly string[];
   /** With all that lies downstream and is made here. */
   readonly downstream: boolean;
+  /** Leaves out keys that are made elsewhere, as long as one is made here. */
+  readonly skipForeign: boolean;
   readonly idempotencyKey: string | null;
   readonly trigger: RunTrigger;
 }
@@ -47,11 +47,13 @@ export async function materialize(
   const keys = [...new Set(request.keys)];
   if (keys.length === 0) throw new SignalboxError('invalid-request', 'no asset is named');
   const created = await deps.db.transaction(async (tx) => {
-    const work = await planWork(tx, keys, request.downstream, new Date(deps.clock.now()));
+    const work = await planWork(tx, keys, request, new Date(deps.clock.now()));
     return deps.createRuns(tx, [
       {
         ...work,
         maxActiveRuns: null,
+        // None that name the assets: to make the same ones again is no duplicate.
+        parameters: {},
         trigger: request.trigger,
         idempotencyKey: request.idempotencyKey,
       },
@@ -63,33 +65,27 @@ export async function materialize(
   return first.run;
 }
 
-interface Work {
-  readonly workflow: string;
-  readonly versionId: string;
-  readonly parameters: Readonly<Record<string, unknown>>;
-}
-
 async function planWork(
   tx: Tx,
   keys: readonly string[],
-  downstream: boolean,
+  { downstream, skipForeign }: MaterializeRequest,
   now: Date,
-): Promise<Work> {
+): Promise<{ workflow: string; versionId: string }> {
   const below = await readBelow(tx, keys, MAX_DEPTH);
   const tasks = await readAssetTasks(tx, below);
   const made = new Map(tasks.flatMap(({ key, task }) => (task ? [[key, task] as const] : [])));
   const known = new Set(tasks.map(({ key }) => key));
-  for (const key of keys) {
-    if (!known.has(key)) throw new SignalboxError('not-found', `asset ${key}`);
-    if (!made.has(key)) {
-      throw new SignalboxError('conflict', `${key} is made elsewhere; no code here makes it`);
-    }
+  const unknown = keys.find((key) => !known.has(key));
+  if (unknown !== undefined) throw new SignalboxError('not-found', `asset ${unknown}`);
+  const foreign = keys.filter((key) => !made.has(key));
+  if (foreign.length > 0 && (!skipForeign || foreign.length === keys.length)) {
+    throw new SignalboxError('conflict', `${foreign[0]} is made elsewhere; no code here makes it`);
   }
-  const chosen = downstream ? below.filter((key) => made.has(key)) : keys;
+  const chosen = (downstream ? below : keys).filter((key) => made.has(key));
   const [only] = chosen;
   if (chosen.length === 1 && only !== undefined) {
     const version = await findVersion(tx, only);
-    if (version !== undefined) return { workflow: only, versionId: version, parameters: {} };
+    if (version !== undefined) return { workflow: only, versionId: version };
   }
   if (chosen.length > MAX_ASSETS) {
     throw new SignalboxError('invalid-request', `more than ${MAX_ASSETS} assets at once`);
@@ -99,12 +95,7 @@ async function planWork(
   const versionId = await ensureVersion(tx, version, now);
   const description = 'Materializes several assets in dependency order';
   await ensureSystemWorkflow(tx, { name: ASSETS_WORKFLOW, description, versionId }, now);
-  return { workflow: ASSETS_WORKFLOW, versionId, parameters: describeSet(chosen, version.version) };
-}
-
-/** Runs of different sets are different work: parameters tell them apart. */
-function describeSet(chosen: readonly string[], set: string): Readonly<Record<string, unknown>> {
-  return chosen.length <= MAX_NAMED ? { assets: chosen } : { assets: chosen.length, set };
+  return { workflow: ASSETS_WORKFLOW, versionId };
 }
 
 /** Where lineage from outside makes a circle of what code orders well, code is right. */

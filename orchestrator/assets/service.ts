@@ -59,8 +59,9 @@ export function createAssets(deps: AssetDeps): AssetService {
       materialize(deps, {
         keys,
         downstream: request.downstream ?? false,
+        skipForeign: false,
         idempotencyKey: request.idempotencyKey ?? null,
-        trigger: 'manual',
+        trigger: 'asset',
       }),
     lineage: (key, depth) => lineageOf(db, key, depth, clock.now()),
     async forDetectors() {

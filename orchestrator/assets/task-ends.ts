@@ -58,6 +58,10 @@ function eventTime(end: AssetTaskEnd, now: EpochMs): EpochMs {
 function toFailure(end: AssetTaskEnd, blocked: string | null, at: EpochMs): SeenFailure | null {
   const { assetKey, runId, state } = end;
   if (state === 'cancelled' || state === 'skipped') return null;
+  if (state === 'upstream-failed') {
+    const waited = { name: 'UpstreamFailed', message: 'something that it depends on failed' };
+    return { assetKey, runId, at, state, error: end.error ?? waited };
+  }
   if (state !== 'succeeded') return { assetKey, runId, at, state, error: end.error };
   if (blocked === null) return null;
   const error = { name: 'CheckFailed', message: `the blocking check ${blocked} did not pass` };

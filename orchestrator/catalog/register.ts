@@ -22,6 +22,8 @@ import { compileGraph } from './graph.ts';
 
 /** Workflow of runs that materialize several assets. */
 export const ASSETS_WORKFLOW = 'assets';
+/** Queue of the agents in the servers themselves. */
+const SYSTEM_QUEUE = 'signalbox-system';
 const BATCH = 500;
 /** Definitions hashed before others have their turn; about ten milliseconds. */
 const HASHED_AT_ONCE = 200;
@@ -87,7 +89,11 @@ async function changedOnes(
     const before = known.get(definition.name);
     if (before?.version === version && before.file === definition.file) continue;
     try {
-      assertName(definition.name, before?.kind);
+      if (before?.kind === 'system' || definition.name === ASSETS_WORKFLOW) {
+        if (!isSystem(definition))
+          throw new Error(`the name ${definition.name} is Signalbox's own`);
+      }
+      assertName(definition.name);
       changed.push({ definition, record: recordOf(definition, version, next) });
     } catch (error) {
       tell(definition.file, error instanceof Error ? error.message : String(error));
@@ -96,13 +102,15 @@ async function changedOnes(
   return changed.sort((a, b) => (a.record.name < b.record.name ? -1 : 1));
 }
 
-function assertName(name: string, kindBefore: string | undefined): void {
-  if (name === ASSETS_WORKFLOW || kindBefore === 'system') {
-    throw new Error(`the name ${name} is Signalbox's own`);
-  }
+function assertName(name: string): void {
   if (name.length === 0 || name.length > MAX_NAME_LENGTH) {
     throw new Error(`a name has 1 to ${MAX_NAME_LENGTH} characters`);
   }
+}
+
+/** What the servers' own agents bring: it comes out of no file, and for their queue. */
+function isSystem(definition: WorkflowDefinition): boolean {
+  return definition.queue === SYSTEM_QUEUE && definition.file === '';
 }
 
 /** Version of a definition: a hash of all it says, but of the file it stands in. */
@@ -127,7 +135,7 @@ function recordOf(
   if (deadline) parseCron({ cron: deadline, timezone: 'UTC' });
   return {
     name: definition.name,
-    kind: definition.kind,
+    kind: isSystem(definition) ? 'system' : definition.kind,
     file: definition.file,
     description: definition.description ?? definition.asset?.description ?? null,
     tags: definition.tags,

@@ -75,7 +75,6 @@ describe('lineage', () => {
       expect(graph.nodes.length).toBeGreaterThan(1_000);
     }
     times.sort((a, b) => a - b);
-    console.log('lineage', times[0], times[7]);
     expect(times[0]).toBeLessThan(100);
   });
 

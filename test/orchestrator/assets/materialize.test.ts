@@ -187,4 +187,13 @@ describe('levers', () => {
     expect((await levers().materialize(['m/mart', 'm/raw'], 'runbook-1')).id).toBe(run.id);
     expect(await graphOf(run.id)).toEqual({ 'm/raw': [], 'm/mart': ['m/raw'] });
   });
+
+  test('materialize leaves out what is made elsewhere, unless nothing is left', async () => {
+    await stand.catalog.assets.setPolicy('m/foreign', {}, ACTOR);
+    const run = await levers().materialize(['m/raw', 'm/foreign', 'm/left'], 'runbook-2');
+    expect(await graphOf(run.id)).toEqual({ 'm/raw': [], 'm/left': ['m/raw'] });
+    await expect(levers().materialize(['m/foreign'], 'runbook-3')).rejects.toMatchObject({
+      code: 'conflict',
+    });
+  });
 });

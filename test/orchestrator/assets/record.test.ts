@@ -11,7 +11,9 @@ afterAll(async () => {
 });
 
 const HOUR_MS = 3_600_000;
-const events = async (key: string): Promise<(Record<string, unknown> & { detail: Record<string, unknown> })[]> =>
+const events = async (
+  key: string,
+): Promise<(Record<string, unknown> & { detail: Record<string, unknown> })[]> =>
   (await stand.events('asset'))
     .filter((event) => event['assetKey'] === key)
     .map((event) => ({

@@ -88,6 +88,21 @@ describe('registration', () => {
     });
   });
 
+  test('what the servers run themselves is not listed, and no file takes its name', async () => {
+    const own = workflowOf('runbook', { kind: 'flow', file: '', queue: 'signalbox-system' });
+    await stand.catalog.workflows.register([own], []);
+    await stand.other.workflows.register([{ ...own, tags: ['newer'] }], []);
+    await stand.catalog.workflows.register([workflowOf('runbook')], []);
+    expect(await stand.catalog.workflows.get('runbook')).toMatchObject({
+      kind: 'system',
+      tags: ['newer'],
+    });
+    const { items } = await stand.catalog.workflows.list({});
+    expect(items.map((item) => item.name)).not.toContain('runbook');
+    const files = (await stand.catalog.workflows.fileErrors()).map((fault) => fault.file);
+    expect(files).toContain('runbook.ts');
+  });
+
   test('a file that is right again is no longer told', async () => {
     await stand.catalog.workflows.register([], [{ file: 'mended.ts', message: 'broken' }]);
     await stand.catalog.workflows.register([workflowOf('mended')], []);
@@ -179,6 +194,5 @@ describe('registration', () => {
     const secondMs = performance.now() - startMs - firstMs;
     expect(firstMs).toBeLessThan(10_000);
     expect(secondMs).toBeLessThan(2_500);
-    console.log({ firstMs, secondMs });
   });
 });
