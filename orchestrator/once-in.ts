@@ -57,6 +57,22 @@ async function onceOn<T>(
   key: string,
   work: (client: ClientBase) => T | Promise<T>,
 ): Promise<Awaited<T>> {
+  // A connection that breaks between two statements fails the next one; as an event it would end the process.
+  client.on('error', ignore);
+  try {
+    return await inOneTransaction(client, key, work);
+  } finally {
+    client.off('error', ignore);
+  }
+}
+
+function ignore(): void {}
+
+async function inOneTransaction<T>(
+  client: ClientBase,
+  key: string,
+  work: (client: ClientBase) => T | Promise<T>,
+): Promise<Awaited<T>> {
   const joins = inTransaction(client);
   if (!prepared.has(client)) await prepare(client);
   // A table that was made in somebody's transaction goes with it when that one is undone.

@@ -28,6 +28,7 @@ export interface RunAgentOptions {
 export async function runAgent(options: RunAgentOptions): Promise<void> {
   const { log } = options;
   const stopSignal = options.signal ?? processSignal();
+  surviveStrayErrors(log);
   const loaded = await loadWorkflows(options.workflows);
   tellErrors(loaded.errors, log);
   log(`${loaded.definitions.length} workflows read from ${options.workflows.join(', ')}`);
@@ -63,6 +64,14 @@ export async function runAgent(options: RunAgentOptions): Promise<void> {
 
 function tellErrors(errors: readonly WorkflowFileError[], log: (message: string) => void): void {
   for (const { file, message } of errors) log(`${file}: ${message}`);
+}
+
+/** What the code of one task leaves behind (a promise, a broken connection) must not end the others. */
+function surviveStrayErrors(log: (message: string) => void): void {
+  const tell = (error: unknown) =>
+    log(`stray error of a task: ${error instanceof Error ? error.stack : String(error)}`);
+  process.on('unhandledRejection', tell);
+  process.on('uncaughtException', tell);
 }
 
 function processSignal(): AbortSignal {

@@ -18,7 +18,8 @@ const GRACE_MS = { cancelled: 5_000, timeout: 1_000, lost: 0, stopping: 0 } as c
 export interface TaskHost {
   readonly clock: Clock;
   readonly agentName: string;
-  readonly tracer: Tracer | null;
+  /** Null where nobody collects spans. */
+  tracer(): Tracer | null;
   /** Code that gets what the kind of the assignment asks for. */
   invoke(task: RunningTask, definition: Definition, handler: Handler): unknown;
   /** Takes the end of an attempt; null where it is not to be told. */
@@ -88,12 +89,12 @@ export class RunningTask {
         timeoutMs,
       );
     }
-    const { tracer, agentName } = this.#host;
+    const tracer = this.#host.tracer();
     if (tracer === null) {
       this.#invoke(definition, handler);
       return;
     }
-    this.#span = startSpan(tracer, this.assignment, agentName);
+    this.#span = startSpan(tracer, this.assignment, this.#host.agentName);
     within(this.#span, () => this.#invoke(definition, handler));
   }
 

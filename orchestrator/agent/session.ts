@@ -6,6 +6,7 @@
  * is cut nothing is given up: tasks go on, completions are sent again, until the server itself says that the
  * session is lost. Then all of it is somebody else's, and is stopped.
  */
+import type { Tracer } from '@opentelemetry/api';
 import type {
   Assignment,
   HeartbeatReply,
@@ -62,6 +63,8 @@ export class Session {
   #executing = 0;
   #draining = false;
   #slotFreed: (() => void) | undefined;
+  /** Looked up with each answer: the process's SDK may be set up later. */
+  #tracer: Tracer | null = null;
 
   constructor(deps: SessionDeps, registered: RegisterReply) {
     this.#deps = deps;
@@ -77,7 +80,7 @@ export class Session {
     this.#host = {
       clock: deps.clock,
       agentName: deps.name,
-      tracer: activeTracer(),
+      tracer: () => this.#tracer,
       invoke: (task, definition, handler) => invoke(task, this.#calls, definition, handler),
       ended: (task, end) => this.#ended(task, end),
     };
@@ -161,6 +164,7 @@ export class Session {
       );
       this.#reserved = 0;
       this.#cancel(reply.cancel ?? []);
+      this.#tracer = activeTracer();
       for (const assignment of reply.assignments) this.#start(assignment);
     } finally {
       this.#reserved = 0;
@@ -226,6 +230,7 @@ export class Session {
       for (const { assignment } of batch) {
         if (this.#held.delete(assignment.token)) this.#taken -= 1;
       }
+      this.#tracer = activeTracer();
       for (const assignment of reply.assignments) this.#start(assignment);
     } catch (error) {
       this.#completeFailed(batch, error);

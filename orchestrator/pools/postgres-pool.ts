@@ -14,7 +14,7 @@ import {
   text,
 } from '../define/options.ts';
 import { keepPool } from './registered.ts';
-import { recordPool } from './telemetry.ts';
+import { PoolTelemetry } from './telemetry.ts';
 
 export interface PostgresPoolOptions {
   /** `postgres://user:password@host:port/database` */
@@ -45,22 +45,24 @@ export class PostgresPool extends pg.Pool {
   readonly declaredMax: number;
   /** Times that somebody waited for a connection longer than the limit. */
   timeouts = 0;
-  readonly #waited: (ms: number) => void;
+  /** Its OpenTelemetry instruments. */
+  readonly telemetry: PoolTelemetry;
 
   constructor(name: string, server: string | null, config: pg.PoolConfig & { max: number }) {
     super(config);
     this.name = name;
     this.server = server;
     this.declaredMax = config.max;
-    const telemetry = recordPool(this);
-    this.#waited = telemetry.waited;
+    this.telemetry = new PoolTelemetry(this);
     const takenAt = new WeakMap<object, number>();
     this.on('acquire', (client) => takenAt.set(client, performance.now()));
     this.on('release', (_error, client) => {
       const at = takenAt.get(client);
-      if (at !== undefined) telemetry.used(performance.now() - at);
+      if (at !== undefined) this.telemetry.used(performance.now() - at);
       this.#shrink();
     });
+    // A connection that breaks in the hands of a task fails the task's next query; that says enough.
+    this.on('connect', (client) => client.on('error', () => undefined));
     // An idle connection that breaks is replaced when one is needed; without a listener it ends the process.
     this.on('error', () => undefined);
   }
@@ -88,7 +90,7 @@ export class PostgresPool extends pg.Pool {
   override connect(callback?: ConnectCallback): Promise<pg.PoolClient> | undefined {
     const startedAt = performance.now();
     const ended = (error: unknown) => {
-      this.#waited(performance.now() - startedAt);
+      this.telemetry.waited(performance.now() - startedAt);
       if (error instanceof Error && error.message === ACQUIRE_TIMED_OUT) this.timeouts += 1;
     };
     if (callback) {

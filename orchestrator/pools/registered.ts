@@ -49,6 +49,7 @@ export function applyCeilings(ceilings: Readonly<Record<string, number>>): void 
 
 /** How full the pools are, for a heartbeat. */
 export function reportPools(): AgentPoolReport[] {
+  for (const { pool } of registered().pools.values()) pool.telemetry.register();
   return [...registered().pools].map(([name, { pool }]) => ({
     name,
     kind: 'postgres-client',
