@@ -57,10 +57,12 @@ export function addAudit(app: FastifyInstance, writer: AuditWriter, clock: Clock
   app.addHook('onSend', async (request: FastifyRequest, reply: FastifyReply) => {
     const { config, url } = request.routeOptions;
     if (!CHANGING.has(request.method) || config.audit === false || url === undefined) return;
+    // Whoever has no token must not be able to fill the trail.
+    if (request.caller === null) return;
     await writer.record({
       at: clock.now(),
-      actor: request.caller?.actor ?? 'unknown',
-      role: request.caller?.role ?? 'none',
+      actor: request.caller.actor,
+      role: request.caller.role,
       action: `${request.method} ${url}`,
       subject: (request.url.split('?', 1)[0] ?? '').slice(0, MAX_SUBJECT),
       outcome: reply.statusCode < 400 ? 'ok' : (codes.get(request) ?? 'refused'),

@@ -47,6 +47,7 @@ export function addAuthentication(app: FastifyInstance, credentials: Credentials
       reply.header('www-authenticate', 'Bearer realm="signalbox"');
       throw new SignalboxError('unauthenticated');
     }
+    request.caller = caller;
     if (!satisfies(caller.role, need)) {
       throw new SignalboxError(
         'forbidden',
@@ -54,7 +55,6 @@ export function addAuthentication(app: FastifyInstance, credentials: Credentials
       );
     }
     if (caller.via === 'cookie' && !SAFE_METHODS.has(request.method)) refuseOtherOrigin(request);
-    request.caller = caller;
   });
 }
 

@@ -42,4 +42,8 @@ function allCommands(command: Command): Command[] {
   return command.commands.flatMap((one) => [one, ...allCommands(one)]);
 }
 
-if (import.meta.main) process.exitCode = await main(process.argv.slice(2));
+if (import.meta.main) {
+  process.exitCode = await main(process.argv.slice(2));
+  // An open channel to a supervisor would keep the process alive.
+  if (process.connected) process.disconnect();
+}

@@ -27,7 +27,7 @@ const SETTINGS = [
   'shared_buffers=256MB',
   'max_wal_size=4GB',
   'checkpoint_timeout=15min',
-  'wal_compression=lz4',
+  'wal_compression=on',
   'jit=off',
   'autovacuum_naptime=15s',
 ];

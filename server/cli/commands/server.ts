@@ -29,9 +29,9 @@ async function runServer(options: Options): Promise<void> {
     SIGNALBOX_OTLP_PORT: options.otlpPort,
   });
   const end = endSignal();
-  const { startServer } = await import('../../main.ts');
-  const { startTelemetry } = await import('../../telemetry/sdk.ts');
   try {
+    const { startServer } = await import('../../main.ts');
+    const { startTelemetry } = await import('../../telemetry/sdk.ts');
     const server = await startServer(config);
     const telemetry = startTelemetry({
       ...{ settings: config.telemetry, role: 'server', instance: server.name },
