@@ -56,7 +56,10 @@ async function state(): Promise<string> {
   ]);
   const files = readdirSync(clickhouse.dataDir, { recursive: true })
     .map(String)
-    .filter((name) => !/^data\/(?:store|data)\/|^data\/status$|^outgoing\/|_config|preprocessed/.test(name))
+    .filter(
+      (name) =>
+        !/^data\/(?:store|data)\/|^data\/status$|^outgoing\/|_config|preprocessed/.test(name),
+    )
     .sort();
   return [...parts, ...files].join('\n');
 }
