@@ -87,10 +87,13 @@ describe('onceIn', () => {
 
   it('lets the second wait for the first, and do the work when that one fails', async () => {
     const gate = Promise.withResolvers<void>();
+    const begun = Promise.withResolvers<void>();
     const first = onceIn(pool, 'wait', async () => {
+      begun.resolve();
       await gate.promise;
       throw new Error('gave up');
     });
+    await begun.promise;
     const second = onceIn(pool, 'wait', add('wait', 'second'));
     await waitFor(
       async () => {
