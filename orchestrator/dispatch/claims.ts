@@ -52,6 +52,10 @@ interface Waiter {
   readonly got: Assignment[];
   /** True once it was answered, or nobody waits for the answer any more. */
   ended: boolean;
+  /** Its time is over; it is answered after the claim that is under way for it. */
+  expired: boolean;
+  /** Whether a claim was made for it: also who does not want to wait gets one. */
+  tried: boolean;
   answer(reply: ClaimReply): void;
 }
 
@@ -109,7 +113,8 @@ export function createClaims(deps: ClaimDeps): Claims {
       }
     }
     for (const waiter of group) {
-      if (waiter.got.length > 0) waiter.answer({ assignments: waiter.got });
+      waiter.tried = true;
+      if (waiter.got.length > 0 || waiter.expired) waiter.answer({ assignments: waiter.got });
     }
     if (lost.length > 0) await releaseTasks(deps.db, lost);
   }
@@ -118,7 +123,10 @@ export function createClaims(deps: ClaimDeps): Claims {
     for (const queue of queues) dirty.add(queue);
     if (waiters.size === 0 || pumping) return;
     pumping = pump()
-      .catch((error: Error) => deps.log(`a claim failed: ${error.message}`))
+      .catch((error: Error) => {
+        deps.log(`a claim failed: ${error.message}`);
+        for (const waiter of waiters) if (waiter.expired) waiter.answer({ assignments: [] });
+      })
       .finally(() => {
         pumping = undefined;
         if (dirty.size > 0 && waiters.size > 0) setTimeout(() => wake([]), 100);
@@ -162,12 +170,18 @@ function openWaiter(
   resolve: (reply: ClaimReply) => void,
 ): Waiter {
   const end = () => waiter.answer({ assignments: [] });
-  const timer = setTimeout(end, Math.min(Math.max(0, waitMs), MAX_WAIT_MS));
+  const expire = () => {
+    waiter.expired = true;
+    if (waiter.tried || capacity <= 0) end();
+  };
+  const timer = setTimeout(expire, Math.min(Math.max(0, waitMs), MAX_WAIT_MS));
   const waiter: Waiter = {
     session,
     capacity,
     got: [],
     ended: false,
+    expired: false,
+    tried: false,
     answer(reply) {
       if (waiter.ended) return;
       waiter.ended = true;

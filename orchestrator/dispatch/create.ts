@@ -52,6 +52,11 @@ export async function createDispatch(deps: DispatchDeps): Promise<Dispatch> {
     started: (runIds) => tellRuns(hub, runIds),
   });
   const heartbeats = createHeartbeats({ db: hot, infos, leaseMs, ceilings: deps.ceilings });
+  const interrupt = async (sessionIds: ReadonlySet<string>) => {
+    const here = claims.waitingAmong(sessionIds);
+    const cancels = await heartbeats.cancelsOf(here).catch((error: Error) => log(error.message));
+    for (const [sessionId, cancel] of cancels ?? []) claims.interrupt(sessionId, cancel);
+  };
   const hub = await createHub(
     connection,
     {
@@ -61,11 +66,6 @@ export async function createDispatch(deps: DispatchDeps): Promise<Dispatch> {
     },
     log,
   );
-  const interrupt = async (sessionIds: ReadonlySet<string>) => {
-    const here = claims.waitingAmong(sessionIds);
-    const cancels = await heartbeats.cancelsOf(here).catch((error: Error) => log(error.message));
-    for (const [sessionId, cancel] of cancels ?? []) claims.interrupt(sessionId, cancel);
-  };
   const retries = createRetries({ db: hot, log, ready: (queues) => hub.ready(queues) });
   const promoter = createPromoter({
     ...{ db: hot, clock, infos, log },
