@@ -6,6 +6,7 @@ import type { AgentState } from '../../../domain/agent.ts';
 import type { Freshness } from '../../../domain/asset.ts';
 import type { Severity } from '../../../domain/finding.ts';
 import type { Incident } from '../../../domain/incident.ts';
+import type { Pool } from '../../../domain/pool.ts';
 import type { RunState, TaskState } from '../../../domain/run.ts';
 import type { ExecutionStatus, Verdict } from '../../../domain/runbook.ts';
 
@@ -69,6 +70,8 @@ const SEVERITY: Record<Severity, SignName> = {
   info: 'off',
 };
 
+const NEARLY_FULL = 0.9;
+
 export const signOfRun = (state: RunState | TaskState): SignName => RUN[state] ?? 'unknown';
 export const signOfFreshness = (state: Freshness): SignName => FRESHNESS[state] ?? 'unknown';
 export const signOfAgent = (state: AgentState): SignName => AGENT[state] ?? 'unknown';
@@ -83,16 +86,12 @@ export function signOfIncident(incident: Pick<Incident, 'status' | 'severity'>):
   return SEVERITY[incident.severity] ?? 'unknown';
 }
 
-/** A pool by how full it is. A pool that nobody has measured is unknown. */
-export function signOfPool(pool: {
-  readonly used: number;
-  readonly waiting: number;
-  readonly max: number | null;
-  readonly at: string | null;
-}): SignName {
-  if (pool.max === null || pool.max === 0) return pool.at === null ? 'unknown' : 'clear';
+/** A pool by how full it is. One that must be measured and was not is unknown; task slots the server counts itself. */
+export function signOfPool(pool: Pick<Pool, 'kind' | 'used' | 'waiting' | 'max' | 'at'>): SignName {
+  if (pool.at === null && pool.kind !== 'task-slots') return 'unknown';
+  if (pool.max === null || pool.max === 0) return pool.waiting > 0 ? 'caution' : 'clear';
   if (pool.waiting > 0 && pool.used >= pool.max) return 'danger';
-  if (pool.waiting > 0 || pool.used / pool.max >= 0.9) return 'caution';
+  if (pool.waiting > 0 || pool.used / pool.max >= NEARLY_FULL) return 'caution';
   return 'clear';
 }
 
