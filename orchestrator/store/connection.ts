@@ -84,6 +84,8 @@ function makePool(
     statement_timeout: STATEMENT_TIMEOUT_MS,
     idle_in_transaction_session_timeout: 2 * STATEMENT_TIMEOUT_MS,
     keepAlive: true,
+    // Statements of a transaction that do not need each other's answers go out together.
+    pipeline: true,
     ...(settings.length === 0
       ? {}
       : { options: settings.map((setting) => `-c ${setting}`).join(' ') }),
@@ -142,8 +144,10 @@ async function once<T>(pool: pg.Pool, work: (tx: Tx) => Promise<T>): Promise<T> 
   const client = await pool.connect();
   let broken: Error | undefined;
   try {
-    await client.query('BEGIN');
+    const begun = client.query('BEGIN');
+    begun.catch(() => undefined);
     const result = await work(asTx(client));
+    await begun;
     await client.query('COMMIT');
     return result;
   } catch (error) {
