@@ -195,7 +195,9 @@ export class Session {
     this.#held.set(assignment.token, task);
     this.#taken += 1;
     this.#executing += 1;
-    const found = this.#deps.definitions().find(assignment.workflow);
+    // A run that makes several assets has a workflow of its own, which no file defines.
+    const { kind, workflow, taskKey } = assignment;
+    const found = this.#deps.definitions().find(kind === 'asset' ? taskKey : workflow);
     if (found instanceof Promise) found.then((definition) => task.run(definition), task.fail);
     else task.run(found);
   }

@@ -15,7 +15,7 @@ import { createRunInfos } from '../../../orchestrator/runs/run-info.ts';
 import { createRunMaker } from '../../../orchestrator/runs/trigger.ts';
 import { createVersions } from '../../../orchestrator/runs/versions.ts';
 import { type Connection, connect, type Db } from '../../../orchestrator/store/connection.ts';
-import { startTestPostgres } from '../../support/postgres.ts';
+import { startTestPostgres, type TestPostgres } from '../../support/postgres.ts';
 
 const MIGRATIONS = `${import.meta.dirname}/../../../orchestrator/store/migrations`;
 
@@ -32,12 +32,13 @@ export interface Stand extends AsyncDisposable {
   endAssets(...ends: AssetTaskEnd[]): Promise<void>;
 }
 
-export async function startCatalog(clock: Clock = systemClock): Promise<Stand> {
+/** A database with the orchestrator's tables. */
+export async function startMigratedPostgres(): Promise<TestPostgres> {
   const sql = readdirSync(MIGRATIONS)
     .sort()
     .map((file) => readFileSync(`${MIGRATIONS}/${file}`, 'utf8'));
   const hash = createHash('sha256').update(sql.join()).digest('hex').slice(0, 12);
-  const postgres = await startTestPostgres({
+  return startTestPostgres({
     template: {
       name: `catalog_${hash}`,
       async prepare(url) {
@@ -48,6 +49,10 @@ export async function startCatalog(clock: Clock = systemClock): Promise<Stand> {
       },
     },
   });
+}
+
+export async function startCatalog(clock: Clock = systemClock): Promise<Stand> {
+  const postgres = await startMigratedPostgres();
   const log: string[] = [];
   const changes: Stand['changes'] = [];
   const connections: Connection[] = [];
