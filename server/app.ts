@@ -4,7 +4,7 @@
  */
 import swagger from '@fastify/swagger';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
-import Fastify, { type FastifyBaseLogger } from 'fastify';
+import Fastify, { type FastifyBaseLogger, LogController } from 'fastify';
 import { addAudit } from './audit.ts';
 import { addAuthentication } from './auth/authenticate.ts';
 import type { App } from './http/app-type.ts';
@@ -39,7 +39,7 @@ const KEEP_ALIVE_MS = 72_000;
 export async function buildApp(parts: Parts, log: FastifyBaseLogger): Promise<App> {
   const app: App = Fastify({
     loggerInstance: log,
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: BODY_LIMIT_BYTES,
     requestTimeout: REQUEST_TIMEOUT_MS,
     keepAliveTimeout: KEEP_ALIVE_MS,

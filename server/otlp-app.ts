@@ -2,7 +2,7 @@
  * The OTLP receiver on its own port. Bodies are handed to the collector as they came, still compressed, and
  * its answer goes back byte for byte. No span is made here: the product's own telemetry arrives here too.
  */
-import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify';
+import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
 import type { Collector, OtlpSignal } from '../collector/service.ts';
 import { addAuthentication } from './auth/authenticate.ts';
 import type { Credentials } from './auth/credentials.ts';
@@ -18,7 +18,7 @@ export function buildOtlpApp(
 ): FastifyInstance {
   const app: FastifyInstance = Fastify({
     loggerInstance: log,
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: BODY_LIMIT_BYTES,
     forceCloseConnections: 'idle',
   });
