@@ -78,8 +78,8 @@ function poolLevers(parts: LeverParts): PoolLevers {
       used: sum(instances, (one) => one.used),
       idle: sum(instances, (one) => one.idle),
       waiting: sum(instances, (one) => one.waiting),
-      // A ceiling holds for each process; what counts is what it has been told, not what it has applied.
-      max: ceiling ?? known?.max ?? Math.max(...instances.map((one) => one.max)),
+      // For each process; what counts is what it has been told, not what it has applied.
+      max: ceiling ?? Math.max(...instances.map((one) => one.max)),
       at: new Date(Math.max(...instances.map((one) => one.at))).toISOString(),
     };
   }

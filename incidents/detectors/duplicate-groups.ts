@@ -35,6 +35,8 @@ const ALIVE = new Set(['scheduled', 'queued', 'running', 'retrying']);
 const NO_PARAMETERS = new Set(['', '{}', 'null']);
 /** Started on purpose, often one after the other with the same parameters: only living at once is wrong. */
 const ON_PURPOSE = new Set(['backfill', 'asset', 'runbook']);
+/** The workflow of runs that materialize several assets at once. */
+const ASSETS_WORKFLOW = 'assets';
 
 /** Rows of the query as runs. */
 export function readRuns(rows: QueryRows): readonly SeenRun[] {
@@ -96,6 +98,10 @@ function isEffective(run: SeenRun, limits: GroupLimits, now: number): boolean {
   return run.engine === 'signalbox' || now - run.lastAt <= limits.openRunLimitMs;
 }
 
+function isOnPurpose({ trigger, engine, workflow }: SeenRun): boolean {
+  return ON_PURPOSE.has(trigger) || (engine === 'signalbox' && workflow === ASSETS_WORKFLOW);
+}
+
 function sameWork(
   first: SeenRun,
   second: SeenRun,
@@ -104,7 +110,7 @@ function sameWork(
 ): boolean {
   const overlap = ALIVE.has(first.state) || first.lastAt > second.createdAt;
   if (overlap) return true;
-  if (ON_PURPOSE.has(first.trigger) || ON_PURPOSE.has(second.trigger)) return false;
+  if (isOnPurpose(first) || isOnPurpose(second)) return false;
   const failedBetween = all.some(
     (run) =>
       (run.state === 'failed' || run.state === 'cancelled') &&
