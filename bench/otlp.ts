@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { createCollector } from '../collector/create.ts';
 import { startEmbeddedClickHouse } from '../collector/embedded/start.ts';
-import { readOtlp } from '../collector/receive/otlp/read.ts';
+import { createOtlpReader } from '../collector/receive/otlp/read.ts';
 import type { Collector } from '../collector/service.ts';
 import { systemClock } from '../domain/time.ts';
 import { encodeRequest } from '../test/collector/receive/otlp/protobuf-reference.ts';
@@ -59,6 +59,7 @@ function print(what: string, rate: number): void {
 }
 
 function decodeRate(body: Uint8Array): number {
+  const readOtlp = createOtlpReader();
   const nowhere = { point: () => undefined };
   const begin = performance.now();
   let requests = 0;

@@ -140,24 +140,6 @@ export const EMPTY_SCOPE: Scope = {
   schemaUrl: '',
 };
 
-export function emptySpan(): Span {
-  return {
-    traceId: '',
-    spanId: '',
-    parentSpanId: '',
-    traceState: '',
-    name: '',
-    kind: 0,
-    startNs: 0n,
-    endNs: 0n,
-    attributes: NONE,
-    events: [],
-    links: [],
-    statusCode: 0,
-    statusMessage: '',
-  };
-}
-
 export function emptyLog(): LogRecord {
   return {
     timeNs: 0n,

@@ -115,17 +115,34 @@ function readValue(reader: WireReader): AnyValue {
   let value: AnyValue = null;
   const outer = reader.enter();
   while (reader.next()) {
-    if (reader.field === 1) value = reader.string();
-    else if (reader.field === 2) value = reader.bool();
-    else if (reader.field === 3) value = reader.int64();
-    else if (reader.field === 4) value = reader.double();
-    else if (reader.field === 5) value = readList(reader);
-    else if (reader.field === 6) value = readMap(reader);
-    else if (reader.field === 7) value = Buffer.from(reader.base64(), 'base64');
-    else reader.skip();
+    const read = readAnyField(reader);
+    if (read !== undefined) value = read;
   }
   reader.leave(outer);
   return value;
+}
+
+/** The present field of an AnyValue; undefined where it is none that is known, which is passed over. */
+export function readAnyField(reader: WireReader): AnyValue | undefined {
+  switch (reader.field) {
+    case 1:
+      return reader.string();
+    case 2:
+      return reader.bool();
+    case 3:
+      return reader.int64();
+    case 4:
+      return reader.double();
+    case 5:
+      return readList(reader);
+    case 6:
+      return readMap(reader);
+    case 7:
+      return Buffer.from(reader.base64(), 'base64');
+    default:
+      reader.skip();
+      return undefined;
+  }
 }
 
 function readList(reader: WireReader): AnyValue[] {

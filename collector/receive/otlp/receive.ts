@@ -11,7 +11,7 @@ import type { Collector, OtlpAnswer, OtlpSignal } from '../../service.ts';
 import { accepted, failed, type OtlpEncoding } from './answer.ts';
 import { createDecompressor } from './decompress.ts';
 import { createPoolMemory } from './pool-points.ts';
-import { type ReadOtlp, readOtlp } from './read.ts';
+import { createOtlpReader, type ReadOtlp } from './read.ts';
 
 export interface OtlpReceiverOptions {
   readonly writer: Pick<Writer, 'insert'>;
@@ -31,6 +31,7 @@ export function createOtlpReceiver(options: OtlpReceiverOptions): Collector['rec
   const { writer, clock, log } = options;
   const decompress = createDecompressor();
   const pools = createPoolMemory();
+  const readOtlp = createOtlpReader();
   const limit = options.maxInFlightBytes ?? MAX_IN_FLIGHT_BYTES;
   let inFlight = 0;
 
@@ -89,9 +90,9 @@ function encodingOf(contentType: string): OtlpEncoding | undefined {
 /** All tables at once; rows that ClickHouse cannot take are counted as rejected, the others stay. */
 async function insertAll(writer: Pick<Writer, 'insert'>, { tables, refusals }: ReadOtlp) {
   await Promise.all(
-    tables.map(async ({ table, rows }) => {
+    tables.map(async ({ table, format, rows }) => {
       try {
-        await writer.insert(table, rows);
+        await writer.insert(table, rows, format);
       } catch (error) {
         if (!(error instanceof RefusedDataError)) throw error;
         refusals.add('ClickHouse cannot hold these rows', rows.count);

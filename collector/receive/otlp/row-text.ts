@@ -4,6 +4,7 @@
  * stay: that is OTLP's partial success.
  */
 
+import type { Batch } from '../../clickhouse/connection.ts';
 import type { Rows } from '../../clickhouse/lane.ts';
 import type { Resource, Scope } from './model.ts';
 import { attribute, attributesJson } from './value-text.ts';
@@ -12,6 +13,15 @@ import { attribute, attributesJson } from './value-text.ts';
 const MIN_NS = BigInt(Date.UTC(1971, 0)) * 1_000_000n;
 /** From here on ClickHouse's DateTime, which the exporter's tables use, cannot hold it. */
 const MAX_NS = BigInt(Date.UTC(2106, 0)) * 1_000_000n;
+
+const MIN_APPROXIMATE_NS = Number(MIN_NS);
+const MAX_APPROXIMATE_NS = Number(MAX_NS);
+
+/** The same of a time whose halves are known, some nanoseconds at the limits apart. */
+export function isStorableParts(low: number, high: number): boolean {
+  const ns = high * 4_294_967_296 + low;
+  return ns >= MIN_APPROXIMATE_NS && ns < MAX_APPROXIMATE_NS;
+}
 
 /** Whether a time can be stored. */
 export function isStorable(ns: bigint): boolean {
@@ -40,6 +50,13 @@ export function createRefusals() {
 
 export type Refusals = ReturnType<typeof createRefusals>;
 
+/** Rows of a table as bytes that the writer takes. */
+export interface TableRows {
+  readonly table: string;
+  readonly format: Batch['format'];
+  readonly rows: Rows;
+}
+
 /** Text of rows by table. */
 export function createRowText() {
   const tables = new Map<string, string[]>();
@@ -49,9 +66,10 @@ export function createRowText() {
       if (rows) rows.push(row);
       else tables.set(table, [row]);
     },
-    finish(): { table: string; rows: Rows }[] {
+    finish(): TableRows[] {
       return [...tables].map(([table, rows]) => ({
         table,
+        format: 'JSONEachRow',
         rows: { body: Buffer.from(rows.join('')), count: rows.length },
       }));
     },

@@ -1,4 +1,4 @@
-/** Spans as rows of `otel_traces`, field by field as the Collector's exporter writes them. */
+/** Spans that came as JSON as rows of `otel_traces`, field by field as the Collector's exporter writes them. */
 import { TABLES } from '../../clickhouse/tables.ts';
 import type { Span, SpanLink, TraceSink } from './model.ts';
 import {
@@ -11,8 +11,16 @@ import {
 } from './row-text.ts';
 import { attributesJson } from './value-text.ts';
 
-const KINDS = ['Unspecified', 'Internal', 'Server', 'Client', 'Producer', 'Consumer'];
-const STATUS_CODES = ['Unset', 'Ok', 'Error'];
+export const KINDS = ['Unspecified', 'Internal', 'Server', 'Client', 'Producer', 'Consumer'];
+export const STATUS_CODES = ['Unset', 'Ok', 'Error'];
+
+export const SPAN_FAULTS = {
+  traceId: 'a trace id has 16 bytes',
+  spanId: 'a span id has 8 bytes',
+  start: 'a start time is absent or not between 1971 and 2105',
+  end: 'an end time is absent or not between 1971 and 2105',
+  event: "an event's time is not between 1971 and 2105",
+} as const;
 
 /** A sink that turns spans into rows. */
 export function traceRows(rows: RowText, refusals: Refusals): TraceSink {
@@ -46,12 +54,12 @@ function faultOf(
   spanId: string | undefined,
   parentId: string | undefined,
 ): string | undefined {
-  if (traceId === undefined) return 'a trace id has 16 bytes';
-  if (spanId === undefined || parentId === undefined) return 'a span id has 8 bytes';
-  if (!isStorable(span.startNs)) return 'a start time is absent or not between 1971 and 2105';
-  if (!isStorable(span.endNs)) return 'an end time is absent or not between 1971 and 2105';
+  if (traceId === undefined) return SPAN_FAULTS.traceId;
+  if (spanId === undefined || parentId === undefined) return SPAN_FAULTS.spanId;
+  if (!isStorable(span.startNs)) return SPAN_FAULTS.start;
+  if (!isStorable(span.endNs)) return SPAN_FAULTS.end;
   const late = span.events.some((event) => event.timeNs !== 0n && !isStorable(event.timeNs));
-  return late ? "an event's time is not between 1971 and 2105" : undefined;
+  return late ? SPAN_FAULTS.event : undefined;
 }
 
 function eventsText(span: Span): string {

@@ -57,13 +57,18 @@ function goString(text: string): string {
 
 /** A JSON object of the attributes, keys in order, the last one where a key comes twice: as the exporter writes. */
 export function attributesJson(attributes: Attributes): string {
-  const pairs = inOrder(attributes) ? attributes : sorted(attributes);
+  const pairs = sortedPairs(attributes);
   let json = '{';
   for (let index = 0; index < pairs.length; index += 2) {
     if (index > 0) json += ',';
     json += `${JSON.stringify(pairs[index])}:${JSON.stringify(pairs[index + 1])}`;
   }
   return `${json}}`;
+}
+
+/** Keys in order, each once. */
+export function sortedPairs(attributes: Attributes): Attributes {
+  return inOrder(attributes) ? attributes : sorted(attributes);
 }
 
 function inOrder(attributes: Attributes): boolean {

@@ -19,7 +19,8 @@ const WIRE = { varint: 0, fixed64: 1, bytes: 2, fixed32: 5 } as const;
 const MAX_DEPTH = 64;
 
 export class WireReader {
-  private readonly buffer: Buffer;
+  /** The whole body; places are counted in it. */
+  readonly buffer: Buffer;
   private readonly view: DataView;
   private position = 0;
   private end: number;
@@ -27,6 +28,8 @@ export class WireReader {
   /** Number of the field that `next` has come to. */
   field = 0;
   private wireType = 0;
+  /** Where the value that `bytes` passed over ends. */
+  stop = 0;
 
   constructor(body: Uint8Array) {
     this.buffer = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
@@ -77,6 +80,24 @@ export class WireReader {
     this.leave(outer);
     this.position = position;
     this.wireType = wireType;
+  }
+
+  /** Passes over a string or bytes. @returns where it begins; `stop` tells where it ends */
+  bytes(): number {
+    const length = this.length();
+    const start = this.position;
+    this.position += length;
+    this.stop = this.position;
+    return start;
+  }
+
+  /** Passes over a fixed 64-bit value. @returns where its eight bytes begin */
+  fixed64At(): number {
+    return this.take(WIRE.fixed64, 8);
+  }
+
+  uint32LE(at: number): number {
+    return this.view.getUint32(at, true);
   }
 
   string(): string {
