@@ -65,7 +65,16 @@ export function fromEngine(error: unknown): ClickHouseException {
   const message = error instanceof Error ? error.message : String(error);
   const match = ENGINE_MESSAGE.exec(message);
   if (!match) return exception('LOGICAL_ERROR', message);
-  return new ClickHouseException(Number(match[1]), match[3] ?? '', match[2] ?? '');
+  return new ClickHouseException(Number(match[1]), match[3] ?? '', plainMessage(match[2] ?? ''));
+}
+
+/** Without the same exception told inside itself, and without the names of this server's files. */
+function plainMessage(message: string): string {
+  return message
+    .replace(/^(?:Code: \d+\. DB::Exception: )+/, '')
+    .replace(/: \(in file\/uri [^)]*\)/g, '')
+    .replace(/:? While executing File: data for INSERT was parsed from file/g, '')
+    .replace(/\. \([A-Z0-9_]+\) \(version [\d.]+[^)]*\)(?: \(official build\)\))?\.?$/, '.');
 }
 
 const STATUS_OF: readonly (readonly [status: number, codes: readonly number[]])[] = [

@@ -26,6 +26,8 @@ export function isInsert(text: string): boolean {
   return false;
 }
 
+const NAME_FOLLOWS = ['INTO', 'TABLE', 'FORMAT'];
+
 /**
  * Reads an INSERT's head.
  * @param bytes the beginning of the request, enough to hold the head
@@ -42,7 +44,7 @@ export function readInsertHead(bytes: Uint8Array): InsertHead | undefined {
     if (isMark(token, ')')) depth -= 1;
     if (depth === 0 && previous !== undefined) {
       // A table may be called `values`; after INTO, TABLE and a dot there stands a name.
-      const isName = isWord(previous, 'INTO') || isWord(previous, 'TABLE') || isMark(previous, '.');
+      const isName = NAME_FOLLOWS.some((word) => isWord(previous, word)) || isMark(previous, '.');
       if (!isName && (isWord(token, 'SELECT') || isWord(token, 'WITH'))) return undefined;
       if (isWord(token, 'INFILE') && isWord(previous, 'FROM')) {
         throw exception('NOT_IMPLEMENTED', 'INSERT … FROM INFILE is for command-line clients.');

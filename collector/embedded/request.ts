@@ -12,7 +12,9 @@ export interface ProtocolRequest {
   /** Values of `param_x`, in ClickHouse's escaped form. */
   readonly parameters: Map<string, string>;
   readonly settings: Map<string, string>;
-  readonly session: { id: string; timeoutSeconds: number; mustExist: boolean } | undefined;
+  readonly session:
+    | { id: string; timeoutSeconds: number; mustExist: boolean; closes: boolean }
+    | undefined;
   /** Reply in ClickHouse's own compressed blocks. */
   readonly blockReply: 'none' | 'lz4' | 'zstd';
   /** The body is in such blocks. */
@@ -93,7 +95,8 @@ function readSession(get: (name: string) => string | undefined): ProtocolRequest
       `Invalid session timeout: ${get('session_timeout')}; it must be from 0 to ${MAX_SESSION_TIMEOUT_S} seconds.`,
     );
   }
-  return { id, timeoutSeconds, mustExist: isOn(get('session_check')) };
+  const mustExist = isOn(get('session_check'));
+  return { id, timeoutSeconds, mustExist, closes: isOn(get('close_session')) };
 }
 
 function isOn(value: string | undefined): boolean {

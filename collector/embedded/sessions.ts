@@ -11,7 +11,8 @@ import type { ProtocolRequest } from './request.ts';
 import { setStatement } from './settings.ts';
 import { quoteName } from './sql-text.ts';
 
-const MAX_SESSIONS = 200;
+/** For each of the two users, so that neither keeps the other out. */
+const MAX_SESSIONS = 100;
 
 /** What a request works with: of its session, or of its own. */
 export interface SessionState {
@@ -59,14 +60,15 @@ export function makeSessions(engine: Engine): Sessions {
     sessions.delete(key);
   }
 
-  function find(key: string, mustExist: boolean, id: string): Session {
+  function find(user: User, key: string, mustExist: boolean, id: string): Session {
     const known = sessions.get(key);
     if (known?.isBusy) {
       throw exception('SESSION_IS_LOCKED', `Session ${id} is locked by a concurrent client.`);
     }
     if (known) return known;
     if (mustExist) throw exception('SESSION_NOT_FOUND', `Session ${id} not found.`);
-    if (sessions.size >= MAX_SESSIONS) {
+    const count = [...sessions.keys()].filter((other) => other.startsWith(user)).length;
+    if (count >= MAX_SESSIONS) {
       throw exception(
         'TOO_MANY_SIMULTANEOUS_QUERIES',
         `Too many sessions. Maximum: ${MAX_SESSIONS}.`,
@@ -81,7 +83,7 @@ export function makeSessions(engine: Engine): Sessions {
     open(user, asked) {
       if (!asked) return single(engine, user);
       const key = `${user} ${asked.id}`;
-      const session = find(key, asked.mustExist, asked.id);
+      const session = find(user, key, asked.mustExist, asked.id);
       clearTimeout(session.timer);
       session.isBusy = true;
       return {
@@ -101,6 +103,7 @@ export function makeSessions(engine: Engine): Sessions {
         done() {
           session.isBusy = false;
           if (sessions.get(key) !== session) return;
+          if (asked.closes) return end(key, session);
           session.timer = setTimeout(() => end(key, session), asked.timeoutSeconds * 1_000);
           session.timer.unref();
         },

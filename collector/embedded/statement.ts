@@ -121,7 +121,8 @@ function formatClause(all: readonly Token[]): { start: number; format: string } 
     if (isMark(token, ')')) depth += 1;
     if (isMark(token, '(')) depth -= 1;
     if (depth < 0) return undefined;
-    if (depth > 0 || !token || !isWord(token, 'FORMAT')) continue;
+    // Only the clause is written in capitals; a column `format` is not.
+    if (depth > 0 || token?.text !== 'FORMAT' || !isWord(token, 'FORMAT')) continue;
     const name = all[at + 1];
     const after = all[at + 2];
     const ends = after === undefined || isWord(after, 'SETTINGS') || isMark(after, ';');
