@@ -151,7 +151,7 @@ export class ArrayColumn<Elements extends Column> implements Column {
 }
 
 /** Keys and values of maps, one pair after the other. */
-export class Pairs implements Column {
+class Pairs implements Column {
   readonly keys = new StringColumn();
   readonly values = new StringColumn();
 
