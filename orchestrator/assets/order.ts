@@ -60,7 +60,8 @@ export function dependenciesAmong(
   return new Map(chosen.map((key) => [key, found(key)]));
 }
 
-function append(lists: Map<string, string[]>, key: string, value: string): void {
+/** Adds to the list under a key. */
+export function append(lists: Map<string, string[]>, key: string, value: string): void {
   const known = lists.get(key);
   if (known) known.push(value);
   else lists.set(key, [value]);

@@ -3,7 +3,7 @@ import type { Asset } from '../../domain/asset.ts';
 import { SignalboxError } from '../../domain/errors.ts';
 import type { DetectorAsset } from '../../domain/finding.ts';
 import { readPageQuery, toPage } from '../catalog/page.ts';
-import type { AssetService, LineageGraph } from '../service.ts';
+import type { AssetService } from '../service.ts';
 import {
   type DetectorAssetRow,
   findAsset,
@@ -13,13 +13,12 @@ import {
   setAssetPolicy,
 } from '../store/asset.ts';
 import type { Db } from '../store/connection.ts';
-import { isNamed, readLineage } from '../store/lineage.ts';
+import { createLineage } from './lineage.ts';
 import { type MaterializeDeps, materialize } from './materialize.ts';
 import { effectivePolicy, freshnessAt, readPolicyInput } from './policy.ts';
 import { toAsset, toMaterialization } from './shown.ts';
 
 const MAX_KEY_LENGTH = 1_000;
-const MAX_DEPTH = 100;
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 export interface AssetDeps extends MaterializeDeps {
@@ -63,7 +62,7 @@ export function createAssets(deps: AssetDeps): AssetService {
         idempotencyKey: request.idempotencyKey ?? null,
         trigger: 'asset',
       }),
-    lineage: (key, depth) => lineageOf(db, key, depth, clock.now()),
+    lineage: createLineage(db, clock),
     async forDetectors() {
       return (await readDetectorAssets(db)).map(toDetectorAsset);
     },
@@ -84,31 +83,6 @@ function assertKey(key: string): void {
       `an asset key has 1 to ${MAX_KEY_LENGTH} characters`,
     );
   }
-}
-
-async function lineageOf(db: Db, key: string, depth: number, now: number): Promise<LineageGraph> {
-  if (!Number.isInteger(depth) || depth < 0 || depth > MAX_DEPTH) {
-    throw new SignalboxError('invalid-request', `depth is 0 to ${MAX_DEPTH}`);
-  }
-  const { nodes, edges } = await readLineage(db, key, depth);
-  // An asset without a row exists where an edge names it.
-  if (nodes.length === 1 && nodes[0]?.[5] === null && !(await isNamed(db, key))) {
-    throw new SignalboxError('not-found', `asset ${key}`);
-  }
-  const judge = freshnessAt(now);
-  const shown = nodes.map(([node, level, declared, set, computedAt, fallback]) => ({
-    key: node,
-    depth: level,
-    freshness: judge(
-      effectivePolicy(declared ?? {}, set ?? {}),
-      computedAt === null ? null : Date.parse(computedAt),
-      fallback ?? false,
-    ),
-  }));
-  return {
-    nodes: shown.sort((a, b) => Math.abs(a.depth) - Math.abs(b.depth)),
-    edges: edges.map(([from, to]) => ({ from, to })),
-  };
 }
 
 function toDetectorAsset(row: DetectorAssetRow): DetectorAsset {

@@ -12,6 +12,7 @@ import type { AssetTaskEnd } from '../assets/outcome.ts';
 import { recordAssets } from '../assets/record.ts';
 import { createAssets } from '../assets/service.ts';
 import { OMITTED_BYTES, readTaskEnds } from '../assets/task-ends.ts';
+import { createValueRetention } from '../assets/values.ts';
 import { createExternalSink } from '../external/sink.ts';
 import { createRunIds } from '../runs/run-id.ts';
 import type { AnnounceRuns, CreateRuns } from '../runs/trigger.ts';
@@ -72,7 +73,7 @@ export function createCatalog(deps: CatalogDeps): Catalog {
     queues: createQueues(db),
     external: createExternalSink({ ...deps, newId }),
     levers: { assets: createAssetLevers({ ...deps, assets, newId }) },
-    reconcilers: [scheduler.reconciler],
+    reconcilers: [scheduler.reconciler, createValueRetention(db, clock)],
     recordAssetOutcomes: (tx, ends) => {
       const now = clock.now();
       return recordAssets(tx, readTaskEnds(ends, newId, now), now);

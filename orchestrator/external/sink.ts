@@ -17,6 +17,7 @@ import {
   updateExternalRuns,
   upsertDatasets,
 } from '../store/external.ts';
+import { growLineageEpoch } from '../store/lineage.ts';
 import { type FoldedEvents, lineageOf, seenOfAssets } from './datasets.ts';
 import { type FoldedRun, foldEvent } from './fold.ts';
 import { fromRow, toRecord, toRunEvent } from './rows.ts';
@@ -69,10 +70,11 @@ async function recordBatch(
       changed.map(({ run }) => toRecord(run)),
     );
   const lineage = lineageOf(folded);
-  if (lineage.keys.length > 0) await insertLineage(tx, lineage, new Date(now));
+  const edgesAdded = lineage.keys.length > 0 && (await insertLineage(tx, lineage, new Date(now)));
   if (lineage.owners.length > 0) await setOwners(tx, lineage.owners);
   const assets = await recordAssets(tx, seenOfAssets(folded, deps.newId), now);
   await appendRunEvents(tx, runEvents, now);
+  if (edgesAdded) await growLineageEpoch(tx);
   return { runs: changed.map(({ run }) => run.id), assets };
 }
 

@@ -3,6 +3,7 @@ import type { AssetDefinition } from '../../domain/agent-protocol.ts';
 import type { GraphTask } from '../catalog/graph.ts';
 import { jsonText } from './columns.ts';
 import type { Tx } from './connection.ts';
+import { growLineageEpoch } from './lineage.ts';
 
 export interface DeclaredAsset {
   readonly asset: AssetDefinition;
@@ -65,6 +66,7 @@ export async function upsertAssets(
   const edges = jsonText(
     declared.map(({ asset }) => ({ key: asset.key, upstream: asset.dependsOn })),
   );
-  await tx.execute(DELETE_EDGES, [edges]);
-  await tx.execute(INSERT_EDGES, [edges]);
+  const removed = await tx.execute(DELETE_EDGES, [edges]);
+  const added = await tx.execute(INSERT_EDGES, [edges]);
+  if (removed + added > 0) await growLineageEpoch(tx);
 }

@@ -173,3 +173,19 @@ export async function findMaterialization(
   );
   return row;
 }
+
+/**
+ * Takes away values that no reader gets any more: those of versions before `beforeId` that no asset serves.
+ * @returns how many there were
+ */
+export function dropOldValues(db: Tx, beforeId: string, limit: number): Promise<number> {
+  return db.execute(
+    `UPDATE signalbox.materialization SET value = NULL WHERE id IN (
+       SELECT m.id FROM signalbox.materialization m
+       WHERE m.value IS NOT NULL AND m.id < $1
+         AND NOT EXISTS (SELECT FROM signalbox.asset a
+                         WHERE a.key = m.asset_key AND m.id IN (a.computed_id, a.served_id))
+       ORDER BY m.id LIMIT $2)`,
+    [beforeId, limit],
+  );
+}

@@ -94,7 +94,10 @@ export async function updateExternalRuns(
   );
 }
 
-/** Makes datasets known as assets, with the edges between them. Edges that code declares stay code's. */
+/**
+ * Makes datasets known as assets, with the edges between them. Edges that code declares stay code's.
+ * @returns whether an edge is new
+ */
 export async function insertLineage(
   tx: Tx,
   seen: {
@@ -102,14 +105,14 @@ export async function insertLineage(
     edges: readonly { upstream: string; downstream: string }[];
   },
   now: Date,
-): Promise<void> {
+): Promise<boolean> {
   await tx.execute(
     `INSERT INTO signalbox.asset (key, updated_at)
      SELECT key, $2 FROM unnest($1::text[]) AS given (key) ORDER BY key ON CONFLICT DO NOTHING`,
     [seen.keys, now],
   );
-  if (seen.edges.length === 0) return;
-  await tx.execute(
+  if (seen.edges.length === 0) return false;
+  const added = await tx.execute(
     `INSERT INTO signalbox.asset_edge (upstream, downstream, origin)
      SELECT upstream, downstream, 'openlineage'
      FROM jsonb_to_recordset($1::jsonb) AS e (upstream text, downstream text)
@@ -117,6 +120,7 @@ export async function insertLineage(
      ON CONFLICT DO NOTHING`,
     [jsonText(seen.edges)],
   );
+  return added > 0;
 }
 
 /** Who owns what is made elsewhere; code knows better where it makes the asset. */

@@ -1,58 +1,51 @@
 /**
- * Walks along the edges between assets. Depth is limited and a step is taken once a key and depth, so that a
- * circle (which lineage from outside may have) ends at the limit.
+ * Edges between assets, whole and in part. Walks in the database have a limit of depth and take a step once a key
+ * and depth, so that a circle (which lineage from outside may have) ends at the limit.
  */
 import type { StoredPolicy } from '../assets/policy.ts';
+import { textArray } from './columns.ts';
 import type { Tx } from './connection.ts';
 
-/** A node as it comes out of the statement: in an array, since there may be thousands. */
-export type LineageNodeRow = readonly [
-  key: string,
-  /** Levels away: negative upstream, positive downstream. */
-  depth: number,
-  declaredPolicy: StoredPolicy | null,
-  setPolicy: StoredPolicy | null,
-  /** RFC 3339. */
-  computedAt: string | null,
-  /** Null where the asset is only named by an edge. */
-  fallback: boolean | null,
-];
-
-export interface LineageRows {
-  readonly nodes: readonly LineageNodeRow[];
-  readonly edges: readonly (readonly [upstream: string, downstream: string])[];
+/** Number of the state in which all edges are; it grows with each change of one. */
+export async function readLineageEpoch(db: Tx): Promise<string> {
+  const [row] = await db.query<{ epoch: string }>('SELECT epoch FROM signalbox.lineage_epoch');
+  return row?.epoch ?? '0';
 }
 
-/** One statement and one row, as JSON: reading thousands of rows would cost more than finding them. */
-const LINEAGE = `
-  WITH RECURSIVE down (key, depth) AS (
-    SELECT $1::text, 0
-    UNION
-    SELECT e.downstream, w.depth + 1
-    FROM down w JOIN signalbox.asset_edge e ON e.upstream = w.key WHERE w.depth < $2
-  ), up (key, depth) AS (
-    SELECT $1::text, 0
-    UNION
-    SELECT e.upstream, w.depth + 1
-    FROM up w JOIN signalbox.asset_edge e ON e.downstream = w.key WHERE w.depth < $2
-  ), nearest AS MATERIALIZED (
-    SELECT key, CASE WHEN min(up) < min(down) OR min(down) IS NULL THEN -min(up) ELSE min(down) END AS depth
-    FROM (SELECT key, depth AS down, NULL::int AS up FROM down
-          UNION ALL SELECT key, NULL, depth FROM up) AS both_ways
-    GROUP BY key
-  )
-  SELECT
-    (SELECT json_agg(json_build_array(
-        n.key, n.depth, a.declared_policy, a.set_policy, a.computed_at, a.fallback))
-     FROM nearest n LEFT JOIN signalbox.asset a ON a.key = n.key) AS nodes,
-    (SELECT coalesce(json_agg(json_build_array(e.upstream, e.downstream)), '[]')
-     FROM nearest n JOIN signalbox.asset_edge e ON e.downstream = n.key
-     WHERE e.upstream IN (SELECT key FROM nearest)) AS edges`;
+/** Tells all servers that edges have changed. The last statement of a transaction, since others wait for its row. */
+export async function growLineageEpoch(tx: Tx): Promise<void> {
+  await tx.execute('UPDATE signalbox.lineage_epoch SET epoch = epoch + 1');
+}
 
-/** An asset, what is within `depth` levels of it, and the edges between all of these. */
-export async function readLineage(db: Tx, key: string, depth: number): Promise<LineageRows> {
-  const [row] = await db.query<LineageRows>(LINEAGE, [key, depth]);
-  return row ?? { nodes: [], edges: [] };
+/** All edges. */
+export function readAllEdges(db: Tx): Promise<(readonly [upstream: string, downstream: string])[]> {
+  return db.rows<readonly [string, string]>(
+    'SELECT upstream, downstream FROM signalbox.asset_edge ORDER BY downstream, upstream',
+  );
+}
+
+/** What the freshness of an asset follows from, in an array, since there may be thousands. */
+export type FreshnessRow = readonly [
+  key: string,
+  declaredPolicy: StoredPolicy,
+  setPolicy: StoredPolicy,
+  /** RFC 3339. */
+  computedAt: string | null,
+  fallback: boolean,
+];
+
+/** Assets that are only named by an edge are missing. As one JSON, which is read much faster than rows. */
+export async function readFreshness(
+  db: Tx,
+  keys: readonly string[],
+): Promise<readonly FreshnessRow[]> {
+  const [row] = await db.query<{ assets: readonly FreshnessRow[] }>(
+    `SELECT coalesce(json_agg(json_build_array(
+         key, declared_policy, set_policy, computed_at, fallback)), '[]') AS assets
+     FROM signalbox.asset WHERE key = ANY($1::text[])`,
+    [textArray(keys)],
+  );
+  return row?.assets ?? [];
 }
 
 export interface EdgeRow {
@@ -88,14 +81,4 @@ export async function readBelow(
     [keys, depth],
   );
   return rows.map((row) => row.key);
-}
-
-/** Whether an edge names the asset. */
-export async function isNamed(db: Tx, key: string): Promise<boolean> {
-  const rows = await db.query(
-    `SELECT FROM signalbox.asset_edge WHERE upstream = $1
-     UNION ALL SELECT FROM signalbox.asset_edge WHERE downstream = $1 LIMIT 1`,
-    [key],
-  );
-  return rows.length > 0;
 }

@@ -12,12 +12,16 @@ export function readPools(db: Tx): Promise<PoolRow[]> {
   return db.query<PoolRow>('SELECT name, kind, max, server FROM signalbox.pool ORDER BY name');
 }
 
-/** Slots of running tasks, and tasks that are ready, by pool. */
+/** Slots of running tasks, and tasks that are ready, by pool; each half has an index of its own. */
 export function readSlotUse(db: Tx): Promise<{ pool: string; used: number; waiting: number }[]> {
   return db.query(
-    `SELECT pool, coalesce(sum(pool_slots) FILTER (WHERE state = 2), 0)::int AS used,
-            (count(*) FILTER (WHERE state = 1))::int AS waiting
-     FROM signalbox.task_live WHERE pool IS NOT NULL GROUP BY pool`,
+    `SELECT pool, sum(used)::int AS used, sum(waiting)::int AS waiting FROM (
+       SELECT pool, sum(pool_slots) AS used, 0 AS waiting FROM signalbox.task_live
+       WHERE state = 2 AND pool IS NOT NULL GROUP BY pool
+       UNION ALL
+       SELECT pool, 0, count(*) FROM signalbox.task_live
+       WHERE state = 1 AND pool IS NOT NULL GROUP BY pool) AS counted
+     GROUP BY pool`,
   );
 }
 

@@ -291,6 +291,13 @@ CREATE TABLE signalbox.asset_edge (
 );
 CREATE INDEX asset_edge_up ON signalbox.asset_edge (upstream, downstream);
 
+-- One row; its number grows with each transaction that changes an edge, so that servers may keep the edges.
+CREATE TABLE signalbox.lineage_epoch (
+    one    boolean PRIMARY KEY DEFAULT true CHECK (one),
+    epoch  bigint NOT NULL DEFAULT 1
+);
+INSERT INTO signalbox.lineage_epoch DEFAULT VALUES;
+
 CREATE TABLE signalbox.materialization (
     id           uuid PRIMARY KEY,
     asset_key    text NOT NULL,
@@ -307,6 +314,8 @@ CREATE TABLE signalbox.materialization (
     idempotency_key text
 );
 CREATE INDEX materialization_by_asset ON signalbox.materialization (asset_key, id DESC);
+-- Values that are kept; those that nobody reads any more are taken away.
+CREATE INDEX materialization_with_value ON signalbox.materialization (id) WHERE value IS NOT NULL;
 CREATE UNIQUE INDEX materialization_once ON signalbox.materialization (asset_key, idempotency_key)
     WHERE idempotency_key IS NOT NULL;
 

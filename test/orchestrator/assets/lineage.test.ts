@@ -57,6 +57,19 @@ describe('lineage', () => {
     expect(graph.edges).toHaveLength(4);
   });
 
+  test('an edge that another server adds or takes away is seen at once', async () => {
+    const before = await stand.catalog.assets.lineage('loop/a', 1);
+    expect(before.edges).not.toContainEqual({ from: 'wide/0-0', to: 'loop/a' });
+    await stand.other.workflows.register(
+      [assetOf('loop/a', { dependsOn: ['loop/c', 'wide/0-0'] })],
+      [],
+    );
+    const added = await stand.catalog.assets.lineage('loop/a', 1);
+    expect(added.edges).toContainEqual({ from: 'wide/0-0', to: 'loop/a' });
+    await stand.other.workflows.register([assetOf('loop/a', { dependsOn: ['loop/c'] })], []);
+    expect((await stand.catalog.assets.lineage('loop/a', 1)).edges).toEqual(before.edges);
+  });
+
   test('an asset that nobody knows is not found, a depth that is none is refused', async () => {
     await expect(stand.catalog.assets.lineage('no/where', 3)).rejects.toMatchObject({
       code: 'not-found',

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { manualClock } from '../../../domain/time.ts';
 import type { AssetTaskEnd } from '../../../orchestrator/assets/outcome.ts';
 import { ACTOR, assetOf, endOf, type Stand, startCatalog } from '../catalog/stand.ts';
 
@@ -168,6 +169,19 @@ describe('what becomes of an asset’s task', () => {
     await stand.catalog.workflows.register([assetOf('t/long')], []);
     await stand.endAssets(endOf('t/long', Date.now(), { result: 'x'.repeat(9_000_000) }));
     await expect(stand.catalog.assetValue('t/long')).rejects.toMatchObject({ code: 'conflict' });
+  });
+
+  test('values that nobody reads any more are taken away, those that are served stay', async () => {
+    const clock = manualClock(Date.now());
+    await using own = await startCatalog(clock);
+    await own.endAssets(endOf('v/a', clock.now(), { result: 'first' }));
+    await own.endAssets(endOf('v/a', clock.now(), { result: 'second' }));
+    clock.advance(HOUR_MS);
+    const retention = own.catalog.reconcilers.find((each) => each.name === 'asset-values');
+    await retention?.run();
+    const rows = await own.db.query('SELECT value FROM signalbox.materialization ORDER BY id');
+    expect(rows).toEqual([{ value: null }, { value: 'second' }]);
+    expect((await own.catalog.assetValue('v/a'))?.value).toBe('second');
   });
 
   test('ends of many assets at once, from two servers, cost no deadlock', async () => {

@@ -149,7 +149,11 @@ describe('assets that an agent makes', () => {
   });
 
   test('the events that ClickHouse gets tell what failed, why, and of which source', async () => {
-    const { assetEvents } = await orchestrator.events.readAfter(null, 10_000);
+    // Events are readable once no older transaction is under way.
+    const assetEvents = await waitFor(async () => {
+      const read = await orchestrator.events.readAfter(null, 10_000);
+      return read.assetEvents.some((event) => event.type === 'check-failed') && read.assetEvents;
+    });
     const failed = assetEvents.find(
       (event) => event.type === 'failed' && event.assetKey === 'shop/raw_orders',
     );
