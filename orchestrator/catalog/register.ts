@@ -28,6 +28,8 @@ const BATCH = 500;
 /** Definitions hashed before others have their turn; about ten milliseconds. */
 const HASHED_AT_ONCE = 200;
 const MAX_NAME_LENGTH = 500;
+/** Among these are what PostgreSQL keeps in no text. */
+const UNPRINTABLE = /[\p{Cc}\p{Cs}]/u;
 
 interface Registration {
   readonly definition: WorkflowDefinition;
@@ -72,10 +74,11 @@ async function changedOnes(
 ): Promise<readonly Registration[]> {
   const byName = new Map<string, WorkflowDefinition>();
   for (const definition of definitions) {
-    const first = byName.get(definition.name);
-    if (first && first.file !== definition.file) {
-      tell(definition.file, `${definition.name} is defined in ${first.file} too`);
-    } else byName.set(definition.name, definition);
+    const { name, file } = definition;
+    const first = byName.get(name);
+    if (!isName(name)) tell(file, `a name has 1 to ${MAX_NAME_LENGTH} printable characters`);
+    else if (first && first.file !== file) tell(file, `${name} is defined in ${first.file} too`);
+    else byName.set(name, definition);
   }
   const stored = await readRegistered(db, [...byName.keys()]);
   const known = new Map(stored.map((row) => [row.name, row]));
@@ -93,7 +96,6 @@ async function changedOnes(
         if (!isSystem(definition))
           throw new Error(`the name ${definition.name} is Signalbox's own`);
       }
-      assertName(definition.name);
       changed.push({ definition, record: recordOf(definition, version, next) });
     } catch (error) {
       tell(definition.file, error instanceof Error ? error.message : String(error));
@@ -102,10 +104,8 @@ async function changedOnes(
   return changed.sort((a, b) => (a.record.name < b.record.name ? -1 : 1));
 }
 
-function assertName(name: string): void {
-  if (name.length === 0 || name.length > MAX_NAME_LENGTH) {
-    throw new Error(`a name has 1 to ${MAX_NAME_LENGTH} characters`);
-  }
+function isName(name: string): boolean {
+  return name.length > 0 && name.length <= MAX_NAME_LENGTH && !UNPRINTABLE.test(name);
 }
 
 /** What the servers' own agents bring: it comes out of no file, and for their queue. */

@@ -27,6 +27,8 @@ const BATCH = 200;
 /** Intervals of one schedule that are caught up on in one transaction; the rest follows at once. */
 const CATCHUP_AT_ONCE = 50;
 const MAX_ROUNDS = 1_000;
+/** When to look again at what is due, but whose row another transaction holds. */
+const HELD_BY_OTHER_MS = 100;
 /** A step back of the clock that is more than its usual corrections. */
 const JUMP_BACK_MS = 2_000;
 
@@ -70,7 +72,7 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
     const inMs = atMs - clock.now();
     if (inMs >= EVERY_MS || closed) return;
     clearTimeout(timer);
-    timer = setTimeout(nudge, Math.max(1, inMs));
+    timer = setTimeout(nudge, inMs > 0 ? inMs : HELD_BY_OTHER_MS);
     timer.unref();
   }
 

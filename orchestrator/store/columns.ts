@@ -30,14 +30,15 @@ export function textArray(values: readonly (string | null)[]): string {
   return `${text}}`.replace(NUL, '');
 }
 
-const ESCAPED_NUL = /(?<!\\)((?:\\\\)*)\\u0000/g;
+/** NUL, and halves of surrogate pairs, which are escaped only where they stand alone. */
+const REFUSED = /(?<!\\)((?:\\\\)*)\\u(?:0000|d[89a-f][0-9a-f]{2})/g;
 
 /** JSON of a value for a jsonb column, without the escapes that jsonb refuses; null for `undefined` and `null`. */
 export function jsonText(value: unknown): string | null {
   if (value === undefined || value === null) return null;
   const text = JSON.stringify(value);
   if (text === undefined) return null;
-  return text.includes('\\u') ? text.replace(ESCAPED_NUL, '$1\\ufffd') : text;
+  return text.includes('\\u') ? text.replace(REFUSED, '$1\\ufffd') : text;
 }
 
 /** A vector of bytes as PostgreSQL reads it. */

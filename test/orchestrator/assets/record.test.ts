@@ -161,8 +161,8 @@ describe('what becomes of an asset’s task', () => {
 
   test('a value with characters that PostgreSQL refuses is kept without them', async () => {
     await stand.catalog.workflows.register([assetOf('t/nul')], []);
-    await stand.endAssets(endOf('t/nul', Date.now(), { result: 'a\u0000b' }));
-    expect((await stand.catalog.assetValue('t/nul'))?.value).toBe('a\ufffdb');
+    await stand.endAssets(endOf('t/nul', Date.now(), { result: 'a\u0000b\ud83d\\ud83d😀' }));
+    expect((await stand.catalog.assetValue('t/nul'))?.value).toBe('a\ufffdb\ufffd\\ud83d😀');
   });
 
   test('a value that is too long is refused to readers, who are told why', async () => {

@@ -67,6 +67,9 @@ describe('registration', () => {
         }),
         workflowOf('lost', { tasks: [taskOf('a', { after: ['nowhere'] })] }),
         workflowOf('assets'),
+        workflowOf('nul\0', { file: 'nul.ts' }),
+        workflowOf('half\ud83d', { file: 'half.ts', description: 'half a smile \ud83d' }),
+        workflowOf('described', { description: 'half a smile \ud83d, and \0' }),
         workflowOf('good'),
       ],
       [{ file: 'throws.ts', message: 'SyntaxError: unexpected token' }],
@@ -81,6 +84,11 @@ describe('registration', () => {
     expect(faults.get('lost.ts')).toContain('nowhere');
     expect(faults.get('assets.ts')).toContain('own');
     expect(faults.get('throws.ts')).toContain('SyntaxError');
+    expect(faults.get('nul.ts')).toContain('printable');
+    expect(faults.get('half.ts')).toContain('printable');
+    expect((await stand.catalog.workflows.get('described')).description).toBe(
+      'half a smile \ufffd, and \ufffd',
+    );
     expect(faults.has('good.ts')).toBe(false);
     await expect(stand.catalog.workflows.get('good')).resolves.toMatchObject({ name: 'good' });
     await expect(stand.catalog.workflows.get('circle')).rejects.toMatchObject({
