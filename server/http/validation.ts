@@ -63,6 +63,7 @@ export function faultsOf(
   const base = context === undefined || context === 'body' ? '' : `/${context}`;
   const faults = errors
     .filter(({ keyword }) => keyword !== 'anyOf' && keyword !== 'if')
+    .filter((error) => !isOtherChoice(error, errors))
     .slice(0, MAX_FAULTS)
     .map(({ instancePath = '', keyword, params = {}, message = 'is not valid' }) => {
       const field = params['additionalProperty'] ?? params['missingProperty'];
@@ -81,6 +82,12 @@ export function faultsOf(
       return { path, message };
     });
   return faults.length > 0 ? faults : [{ path: base, message: 'is not valid' }];
+}
+
+/** Where null is one of two choices, the fault of the other one says it all. */
+function isOtherChoice(error: Partial<ErrorObject>, all: readonly Partial<ErrorObject>[]): boolean {
+  if (error.keyword !== 'type' || error.params?.['type'] !== 'null') return false;
+  return all.some((one) => one !== error && one.instancePath === error.instancePath);
 }
 
 function escapePointer(field: unknown): string {

@@ -1,4 +1,5 @@
 /** Telemetry in and out over the API's own port: OpenLineage in, reading ClickHouse, live changes, scraping. */
+import { ClickHouseError } from '@clickhouse/client';
 import { Type } from 'typebox';
 import { SignalboxError } from '../../domain/errors.ts';
 import type { QueryRows } from '../../domain/finding.ts';
@@ -60,9 +61,14 @@ export function telemetryRoutes(app: App, { collector, live }: Parts): void {
         },
       },
     },
-    async ({ body }) => ({
-      rows: await collector.query({ sql: body.sql, parameters: body.parameters ?? {} }),
-    }),
+    async ({ body }) => {
+      const query = { sql: body.sql, parameters: body.parameters ?? {} };
+      const rows = await collector.query(query).catch((error: unknown) => {
+        if (!(error instanceof ClickHouseError)) throw error;
+        throw new SignalboxError('invalid-request', `ClickHouse says: ${error.message}`);
+      });
+      return { rows };
+    },
   );
   app.get(
     '/events',

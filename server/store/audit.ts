@@ -46,8 +46,9 @@ export async function listAudit(
   query: { limit: number; beforeId: string | null },
 ): Promise<AuditRow[]> {
   const { rows } = await db.query(
-    `SELECT id::text, at, actor, role, action, subject, outcome, status, request
-     FROM signalbox.audit WHERE $1::bigint IS NULL OR id < $1 ORDER BY id DESC LIMIT $2`,
+    `SELECT entry.id::text, at, actor, role, action, subject, outcome, status, request
+     FROM signalbox.audit AS entry WHERE $1::bigint IS NULL OR entry.id < $1
+     ORDER BY entry.id DESC LIMIT $2`,
     [query.beforeId, query.limit],
   );
   return rows.map((row) => ({ ...row, at: row.at.toISOString() }));
