@@ -2,7 +2,6 @@
  * What happens to a request: its text is read, made canonical by the engine's own parser, judged, and
  * run on a connection that has the user's rights; rows of an INSERT go to the engine by way of a file.
  */
-import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import type { User } from './access.ts';
 import { MAX_QUERY_BYTES, type OpenedBody, openBody, readBody } from './body.ts';
@@ -15,6 +14,7 @@ import type { Reply } from './reply.ts';
 import type { ProtocolRequest } from './request.ts';
 import { judgeGet } from './rules.ts';
 import { runInsert, runStatement } from './run.ts';
+import { makeRunningQueries, type RunningQueries } from './running-queries.ts';
 import { makeSessions } from './sessions.ts';
 import { makeSlots } from './slots.ts';
 
@@ -24,11 +24,12 @@ export interface Job {
   readonly protocol: ProtocolRequest;
   readonly request: IncomingMessage;
   readonly reply: Reply;
+  readonly running: RunningQueries;
 }
 
 /** Runs requests. */
 export interface Executor {
-  execute(job: Job): Promise<void>;
+  execute(request: Omit<Job, 'running'>): Promise<void>;
   close(): void;
 }
 
@@ -41,6 +42,7 @@ const MAX_HELD_BYTES = 256 * 1_048_576;
 export function makeExecutor(engine: Engine): Executor {
   const slots = makeSlots();
   const sessions = makeSessions(engine);
+  const running = makeRunningQueries();
 
   /** Runs `work` with a slot and a connection. */
   async function run(job: Job, text: string, rows?: { head: InsertHead; path: string }) {
@@ -59,7 +61,8 @@ export function makeExecutor(engine: Engine): Executor {
   }
 
   return {
-    async execute(job) {
+    async execute(request) {
+      const job = { ...request, running };
       packReply(job);
       const body = await readText(job);
       const head = insertHead(body);
@@ -80,7 +83,7 @@ export function makeExecutor(engine: Engine): Executor {
 function packReply({ protocol, request, reply }: Job): void {
   const accepted = request.headers['accept-encoding'];
   reply.pack({
-    queryId: protocol.queryId ?? randomUUID(),
+    queryId: protocol.queryId,
     blocks: protocol.blockReply === 'none' ? undefined : protocol.blockReply,
     coding: protocol.httpCompression ? chooseCoding(String(accepted ?? '')) : undefined,
     holdBytes: protocol.waitEndOfQuery ? MAX_HELD_BYTES : HOLD_BYTES,

@@ -1,4 +1,5 @@
 /** A request of ClickHouse's HTTP protocol, read from URL and headers. */
+import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { exception } from './exceptions.ts';
 
@@ -6,7 +7,8 @@ import { exception } from './exceptions.ts';
 export interface ProtocolRequest {
   /** `query` of the URL. */
   readonly query: string | undefined;
-  readonly queryId: string | undefined;
+  /** The client's, or a new one. */
+  readonly queryId: string;
   readonly database: string | undefined;
   readonly defaultFormat: string | undefined;
   /** Values of `param_x`, in ClickHouse's escaped form. */
@@ -79,8 +81,8 @@ export function readProtocolRequest(request: IncomingMessage, url: URL): Protoco
 }
 
 /** It goes into a header of the reply, so it has to be of plain signs. */
-function readQueryId(id: string | undefined): string | undefined {
-  if (id === undefined || id === '') return undefined;
+function readQueryId(id: string | undefined): string {
+  if (id === undefined || id === '') return randomUUID();
   if (/^[\x20-\x7e]{1,256}$/.test(id)) return id;
   throw exception('BAD_ARGUMENTS', 'The query id must have 1 to 256 plain signs.');
 }

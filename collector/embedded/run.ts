@@ -7,6 +7,7 @@ import { helloBlock, isHello } from './hello.ts';
 import type { InsertHead } from './insert-statement.ts';
 import { NOTHING_DONE, type ReplySummary } from './reply.ts';
 import { judge, judgeDatabase, judgeGet } from './rules.ts';
+import { killedQueryId } from './running-queries.ts';
 import type { SessionState } from './sessions.ts';
 import { setStatement, settingStatements } from './settings.ts';
 import { quote } from './sql-text.ts';
@@ -59,6 +60,8 @@ export async function runStatement(
   for (const name of usedParameters(statement)) requireParameter(parameters, name);
   judge(user, statement, parameters, engine);
   if (statement.verb === 'SET') return applySet(job, state, statement);
+  const killed = killedQueryId(statement.tokens);
+  if (killed !== undefined && (await job.running.kill(killed))) return reply.end(NOTHING_DONE);
   if (statement.verb === 'USE') return applyUse(job, state, statement);
   // The engine lets no setting through on a reader's connection: those that may be are set beforehand.
   const [sql, own] = user === 'reader' ? takeSettings(statement) : [statement.text, new Map()];
@@ -120,12 +123,14 @@ async function withConnection(
   const asked = new Map([...state.settings, ...protocol.settings, ...own]);
   const connection = await state.connect(settingStatements(user, asked), database);
   let isUnchanged = false;
+  const leave = job.running.enter(protocol.queryId, connection);
   try {
     if (reply.isClientGone) return;
     reply.onClientGone(() => void connection.cancel().catch(() => undefined));
     await setParameters(connection, protocol.parameters);
     isUnchanged = await work(connection);
   } finally {
+    leave();
     connection.giveBack({ isUnchanged });
   }
 }
