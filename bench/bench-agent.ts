@@ -1,0 +1,20 @@
+/** A real agent in a process of its own. */
+import { httpTransport } from '../orchestrator/agent/http-transport.ts';
+import { startAgent } from '../orchestrator/agent/start.ts';
+import { definitionsOf } from '../orchestrator/define/registry.ts';
+import { workflows } from './bench-workflows.ts';
+
+const [, , url = '', token = '', concurrency = '1000'] = process.argv;
+const agent = startAgent({
+  transport: httpTransport({ url, token }),
+  definitions: definitionsOf(workflows),
+  name: 'bench',
+  queues: ['default'],
+  concurrency: Number(concurrency),
+  log: (line) => console.error(line),
+});
+process.send?.({ started: true });
+process.on('disconnect', () => void agent.stop().finally(() => process.exit()));
+process.on('message', () => {
+  process.send?.({ memory: process.memoryUsage().rss, cpu: process.cpuUsage() });
+});

@@ -1,0 +1,74 @@
+/** Processes of a benchmark: they end with it, whatever happens. */
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { usablePort } from '../server/supervise/free-port.ts';
+import type { PostgresMessage, StartPostgres } from '../server/supervise/postgres-messages.ts';
+
+export interface Child<First> extends AsyncDisposable {
+  readonly first: First;
+  /** Memory and processor time that it has used. */
+  usage(): Promise<{ memory: number; cpu: NodeJS.CpuUsage }>;
+}
+
+/** Starts a module and waits for its first word. */
+export async function startChild<First>(
+  module: URL,
+  args: readonly string[],
+  message?: object,
+): Promise<Child<First>> {
+  const profile = process.env['BENCH_CPU_PROF'];
+  const child = fork(module, args, {
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    execArgv: profile ? ['--cpu-prof', `--cpu-prof-dir=${profile}`] : [],
+  });
+  if (message) child.send(message);
+  const first = (await heard(child)) as First;
+  return {
+    first,
+    async usage() {
+      child.send({});
+      return (await heard(child)) as { memory: number; cpu: NodeJS.CpuUsage };
+    },
+    async [Symbol.asyncDispose]() {
+      if (child.exitCode !== null) return;
+      child.disconnect();
+      await once(child, 'exit');
+    },
+  };
+}
+
+async function heard(child: ChildProcess): Promise<unknown> {
+  const ended = once(child, 'exit').then(() => {
+    throw new Error('a process of the benchmark ended');
+  });
+  ended.catch(() => undefined);
+  const [word] = (await Promise.race([once(child, 'message'), ended])) as [unknown];
+  return word;
+}
+
+/** A folder, and an embedded PostgreSQL in it with all that makes it durable switched on. */
+export async function startPostgres(): Promise<
+  { url: string; directory: string } & AsyncDisposable
+> {
+  const directory = await mkdtemp(join(tmpdir(), 'signalbox-bench-'));
+  await mkdir(join(directory, 'postgres'));
+  const port = await usablePort('127.0.0.1', 0, '');
+  const start: StartPostgres = {
+    directory: join(directory, 'postgres'),
+    ...{ port, user: 'bench', password: 'bench', database: 'bench' },
+  };
+  const module = new URL('../server/supervise/postgres-process.ts', import.meta.url);
+  const child = await startChild<PostgresMessage>(module, [], start);
+  if (child.first.type === 'failed') throw new Error(child.first.message);
+  return {
+    url: `postgres://bench:bench@127.0.0.1:${port}/bench`,
+    directory,
+    async [Symbol.asyncDispose]() {
+      await child[Symbol.asyncDispose]();
+      await rm(directory, { recursive: true, force: true });
+    },
+  };
+}
