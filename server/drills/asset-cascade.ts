@@ -29,6 +29,9 @@ export async function drillAssetCascade(instance: DrillInstance, tell: Tell): Pr
     );
     let source = await startSource(instance);
     started.push(source);
+    await waitFor('the assets to be known', 30_000, async () =>
+      (await drillAssets(instance)).length === DOWNSTREAM + 1 ? true : undefined,
+    );
     await materializeAll(instance);
     await allAre(instance, 'fresh', 30_000);
     tell('  all assets are fresh; the source goes down');

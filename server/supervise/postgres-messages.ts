@@ -5,6 +5,8 @@ export interface StartPostgres {
   readonly user: string;
   readonly password: string;
   readonly database: string;
+  /** Settings such as `max_connections=100`; they win over those of an instance. */
+  readonly settings?: readonly string[];
 }
 
 export type PostgresMessage =

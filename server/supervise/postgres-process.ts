@@ -89,7 +89,7 @@ function embedded(options: StartPostgres, directory: string): EmbeddedPostgres {
     persistent: true,
     createPostgresUser: IS_ROOT,
     initdbFlags: ['--encoding=UTF8', '--no-locale', '--no-sync'],
-    postgresFlags: SETTINGS.flatMap((setting) => ['-c', setting]),
+    postgresFlags: [...SETTINGS, ...(options.settings ?? [])].flatMap((one) => ['-c', one]),
     onLog: keep,
     onError: keep,
   });
