@@ -1,7 +1,7 @@
 /**
  * The collector put together: receivers and probes on one side, ClickHouse on the other. It holds nothing that
  * cannot be lost but the spool; any number of servers may hold one each, while only one of them at a time
- * should follow the event source (`follow: false` for the others).
+ * should follow the event source (`follow`).
  */
 import type { EventSource, ExternalRunSink } from '../domain/events.ts';
 import type { Clock } from '../domain/time.ts';
@@ -44,8 +44,11 @@ export interface CollectorOptions {
   readonly ownPools?: readonly OwnPool[];
   /** Name of this process in samples of its own pools. */
   readonly instance?: string;
-  /** Whether this collector copies run events; one at a time should. True unless told. */
-  readonly follow?: boolean;
+  /**
+   * Whether this collector copies run events; one at a time should. Asked before each batch where it is a function
+   * (whether this server holds the lease for it). True unless told.
+   */
+  readonly follow?: boolean | (() => boolean);
 }
 
 /** Makes a collector. Nothing runs and nothing is sent before `start()`. */
@@ -59,6 +62,7 @@ export function createCollector(options: CollectorOptions): Collector {
     send: connection.insert,
     query: connection.queryAsWriter,
     log,
+    ...(typeof options.follow === 'function' ? { isTurn: options.follow } : {}),
   });
   const samples = recordSamples(writer, clock, log);
   const probes = createServerProbes({

@@ -21,6 +21,8 @@ export interface FollowerOptions {
   send(batch: Batch): Promise<void>;
   readonly query: AskClickHouse;
   log(message: string): void;
+  /** Whether it is this one's turn, where several servers follow one source; always unless told. */
+  isTurn?(): boolean;
   /** How often to look without being nudged. */
   readonly everyMs?: number;
   readonly batchSize?: number;
@@ -28,8 +30,6 @@ export interface FollowerOptions {
 
 const EVERY_MS = 500;
 const BATCH_SIZE = 20_000;
-/** Batches that are compared are small, since each event's id goes into a query. */
-const COMPARED_BATCH_SIZE = 1_000;
 const RETRY_FIRST_MS = 100;
 const RETRY_LARGEST_MS = 2_000;
 const STOP_LIMIT_MS = 3_000;
@@ -85,6 +85,10 @@ export class Follower {
     while (!this.stopping.signal.aborted) {
       try {
         this.nudged = false;
+        if (this.options.isTurn?.() === false) {
+          await this.pause(everyMs);
+          continue;
+        }
         const more = await this.step();
         if (this.waiting) this.options.log('run events are copied again');
         this.waiting = false;
@@ -98,20 +102,26 @@ export class Follower {
     }
   }
 
+  /** Another one follows. When the turn comes, what that one did last is not known: compare anew. */
+  private async pause(ms: number): Promise<void> {
+    this.compareLeft = this.batchSize;
+    this.lastLagMs = this.behindSince = null;
+    await this.sleep(ms);
+  }
+
   /** Copies one batch. @returns whether more is there at once */
   private async step(): Promise<boolean> {
     const { source, clock, query } = this.options;
     const from = await source.loadWatermark();
     const comparing = this.compareLeft > 0;
-    const limit = comparing ? Math.min(this.batchSize, COMPARED_BATCH_SIZE) : this.batchSize;
-    const read = await source.readAfter(from, limit);
+    const read = await source.readAfter(from, this.batchSize);
     const oldest = oldestAt(read);
     if (oldest !== null) {
       this.behindSince ??= oldest;
       const fresh = comparing ? await withoutStored(read, query) : read;
       if (comparing) {
         const foundSome = sizeOf(fresh) < sizeOf(read);
-        this.compareLeft = foundSome ? this.batchSize : this.compareLeft - limit;
+        this.compareLeft = foundSome ? this.batchSize : this.compareLeft - sizeOf(read);
       }
       await this.deliver(fresh, `${from}→${read.watermark}`);
       this.lastLagMs = Math.max(0, clock.now() - oldest);

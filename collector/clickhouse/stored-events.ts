@@ -5,9 +5,6 @@ import { TABLES } from './tables.ts';
 
 export type AskClickHouse = (query: DetectorQuery) => Promise<QueryRows>;
 
-/** Ids in one query: parameters travel in the URL, which servers limit to some kilobytes. */
-const IDS_PER_QUERY = 150;
-
 /** The batch without the events that are stored. */
 export async function withoutStored(batch: EventBatch, ask: AskClickHouse): Promise<EventBatch> {
   const runEvents = await fresh(batch.runEvents, ask, TABLES.runEvents, 'at', (event) => event.at);
@@ -28,19 +25,23 @@ async function fresh<T extends RunEvent | AssetEvent>(
   column: string,
   timeOf: (event: T) => number,
 ): Promise<readonly T[]> {
-  const stored = new Set<unknown>();
-  for (let start = 0; start < events.length; start += IDS_PER_QUERY) {
-    const some = events.slice(start, start + IDS_PER_QUERY);
-    const rows = await ask({
-      sql: `SELECT event_id FROM ${table} WHERE event_id IN {ids:Array(String)}
-            AND ${column} BETWEEN fromUnixTimestamp64Milli({from:Int64}) AND fromUnixTimestamp64Milli({to:Int64})`,
-      parameters: {
-        ids: some.map((event) => event.id),
-        from: Math.min(...some.map(timeOf)),
-        to: Math.max(...some.map(timeOf)),
-      },
-    });
-    for (const row of rows) stored.add(row['event_id']);
+  const [first] = events;
+  if (!first) return events;
+  let [fromId, toId] = [first.id, first.id];
+  let [fromMs, toMs] = [timeOf(first), timeOf(first)];
+  for (const event of events) {
+    if (event.id < fromId) fromId = event.id;
+    if (event.id > toId) toId = event.id;
+    fromMs = Math.min(fromMs, timeOf(event));
+    toMs = Math.max(toMs, timeOf(event));
   }
+  // Ids increase, so that between the batch's first and last there are few others.
+  const rows = await ask({
+    sql: `SELECT DISTINCT event_id FROM ${table}
+          WHERE event_id BETWEEN {fromId:String} AND {toId:String}
+            AND ${column} BETWEEN fromUnixTimestamp64Milli({fromMs:Int64}) AND fromUnixTimestamp64Milli({toMs:Int64})`,
+    parameters: { fromId, toId, fromMs, toMs },
+  });
+  const stored = new Set(rows.map((row) => row['event_id']));
   return events.filter((event) => !stored.has(event.id));
 }

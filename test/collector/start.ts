@@ -28,6 +28,7 @@ export async function startCollector(
     spoolDir?: string;
     migrate?: boolean;
     clock?: Clock;
+    follow?: () => boolean;
     watchedPostgres?: readonly { name: string; url: string }[];
   } = {},
 ): Promise<StartedCollector> {
@@ -52,6 +53,7 @@ export async function startCollector(
     spoolDir: options.spoolDir ?? temp?.path ?? '',
     clock: options.clock ?? systemClock,
     log: (line) => lines.push(line),
+    ...(options.follow ? { follow: options.follow } : {}),
   });
   if (options.migrate !== false) await collector.migrate();
   await collector.start();
