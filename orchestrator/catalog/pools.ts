@@ -10,6 +10,7 @@ import type { PoolService } from '../service.ts';
 import type { Db } from '../store/connection.ts';
 import {
   type ClientPoolRow,
+  findClientPool,
   type PoolRow,
   readClientPools,
   readPools,
@@ -19,6 +20,8 @@ import {
 
 const MAX_SIZE = 1_000_000;
 const MAX_NAME_LENGTH = 200;
+/** A name that an agent used for a pool of its own stays one while the agent starts anew. */
+const REMEMBERED_MS = 86_400_000;
 
 export interface PoolDeps {
   readonly db: Db;
@@ -39,8 +42,11 @@ export function createPools(deps: PoolDeps): PoolService {
     get,
     async set(name, { max }, actor) {
       assertPool(name, max);
-      const [stored, clients] = await Promise.all([readPools(db), readClientPools(db)]);
-      const client = clients.find((candidate) => candidate.name === name);
+      const now = clock.now();
+      const [stored, client] = await Promise.all([
+        readPools(db),
+        findClientPool(db, name, new Date(now - REMEMBERED_MS)),
+      ]);
       const before = stored.find((candidate) => candidate.name === name);
       await upsertPool(db, {
         name,
@@ -48,7 +54,7 @@ export function createPools(deps: PoolDeps): PoolService {
         kind: client ? 'postgres-client' : (before?.kind ?? 'task-slots'),
         server: client?.server ?? null,
         updatedBy: actor.name,
-        now: new Date(clock.now()),
+        now: new Date(now),
       });
       deps.changed('pool', name);
       return get(name);

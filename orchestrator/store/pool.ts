@@ -51,6 +51,22 @@ export function readClientPools(db: Tx): Promise<ClientPoolRow[]> {
   );
 }
 
+/** Server of a client pool that some agent reported since a moment, even if it is gone; undefined where none did. */
+export async function findClientPool(
+  db: Tx,
+  name: string,
+  since: Date,
+): Promise<{ server: string | null } | undefined> {
+  const [row] = await db.query<{ server: string | null }>(
+    `SELECT p.server
+     FROM signalbox.agent_session s, jsonb_to_recordset(s.pools) AS p (name text, server text)
+     WHERE s.last_heartbeat_at > $2 AND p.name = $1
+     ORDER BY s.id DESC LIMIT 1`,
+    [name, since],
+  );
+  return row;
+}
+
 export async function upsertPool(
   tx: Tx,
   of: PoolRow & { updatedBy: string; now: Date },

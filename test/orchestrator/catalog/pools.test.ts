@@ -64,8 +64,11 @@ describe('pools', () => {
       { name: 'orders', max: 20, instances: 2 },
     ]);
     expect(await stand.catalog.pools.clientPoolsOf('elsewhere')).toEqual([]);
+    await addSession('lost', [{ ...orders, name: 'away', used: 0, idle: 0, waiting: 0, max: 5 }]);
+    const away = await stand.catalog.pools.set('away', { max: 7 }, ACTOR);
+    expect(away).toMatchObject({ kind: 'postgres-client', used: 0, max: 7 });
     const names = (await stand.catalog.pools.list()).map((pool) => pool.name);
-    expect(names).toEqual(['orders', 'slots']);
+    expect(names).toEqual(['away', 'orders', 'slots']);
   });
 });
 
