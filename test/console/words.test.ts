@@ -123,6 +123,11 @@ describe('the line over the diagram', () => {
     expect(line).toMatchObject({ sign: 'clear', text: 'All clear for 3 h 12 min' });
   });
 
+  it('does not say all clear while nothing is known', () => {
+    const line = stateLine([], [{ key: 'a/b', freshness: 'unknown' } as Asset], NOW);
+    expect(line.sign).toBe('unknown');
+  });
+
   it('does not say all clear while an asset is stale', () => {
     const line = stateLine([], [{ key: 'a/b', freshness: 'stale' } as Asset], NOW);
     expect(line).toMatchObject({

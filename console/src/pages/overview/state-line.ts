@@ -46,6 +46,15 @@ export function stateLine(
       incidentId: null,
     };
   }
+  const unknown = assets.filter(({ freshness }) => freshness === 'unknown').length;
+  if (unknown > 0 && unknown === assets.length) {
+    return {
+      sign: 'unknown',
+      text: 'No incident is open, and nothing is known yet',
+      detail: `${formatCount(unknown, 'asset has', 'assets have')} no data so far`,
+      incidentId: null,
+    };
+  }
   return clearLine(incidents, nowMs);
 }
 
