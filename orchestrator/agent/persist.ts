@@ -21,12 +21,24 @@ export async function persist<T>(
   for (let failures = 0; ; failures++) {
     until.throwIfAborted();
     try {
-      return await call();
+      return await unlessAborted(call(), until);
     } catch (error) {
       if (!(error instanceof ConnectionLost)) throw error;
       onLost?.(error);
       await pause(Math.max(error.retryAfterMs, backoffMs(failures)), until);
     }
+  }
+}
+
+/** A call on a dead line may hang for long; who has no more use for it does not wait. */
+export async function unlessAborted<T>(call: Promise<T>, signal: AbortSignal): Promise<T> {
+  const aborted = Promise.withResolvers<never>();
+  const stop = () => aborted.reject(signal.reason);
+  signal.addEventListener('abort', stop, { once: true });
+  try {
+    return await Promise.race([call, aborted.promise]);
+  } finally {
+    signal.removeEventListener('abort', stop);
   }
 }
 

@@ -38,8 +38,8 @@ export class RunningTask {
   #over = false;
   /** Set by an asset's code path before it ends. */
   asset: AssetOutcome | undefined;
-  /** Whether it waits for something else than its own work, and has lent its slot. */
-  parked = false;
+  /** Things that it waits for without work of its own; while there are any, its slot is lent. */
+  waits = 0;
 
   constructor(assignment: Assignment, host: TaskHost) {
     this.assignment = assignment;

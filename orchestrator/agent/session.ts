@@ -6,6 +6,7 @@
  * is cut nothing is given up: tasks go on, completions are sent again, until the server itself says that the
  * session is lost. Then all of it is somebody else's, and is stopped.
  */
+import { setMaxListeners } from 'node:events';
 import type { Tracer } from '@opentelemetry/api';
 import type {
   Assignment,
@@ -21,7 +22,7 @@ import { Batcher } from './batcher.ts';
 import { Aborted } from './failure.ts';
 import { type InvokeCalls, invoke } from './invoke.ts';
 import type { LogBuffer } from './log-buffer.ts';
-import { pause, persist } from './persist.ts';
+import { pause, persist, unlessAborted } from './persist.ts';
 import { RunningTask, type TaskHost } from './running-task.ts';
 import { stepStore } from './steps.ts';
 import { activeTracer } from './tracing.ts';
@@ -50,6 +51,8 @@ export class Session {
   readonly id: string;
   readonly #deps: SessionDeps;
   readonly #beatMs: number;
+  /** No longer than a lease: a server may take a dead agent's claim for one that waits. */
+  readonly #claimWaitMs: number;
   readonly #held = new Map<string, RunningTask>();
   readonly #completions: Batcher<EndedAttempt>;
   readonly #host: TaskHost;
@@ -68,8 +71,11 @@ export class Session {
 
   constructor(deps: SessionDeps, registered: RegisterReply) {
     this.#deps = deps;
+    // Every call under way listens.
+    setMaxListeners(0, this.#over.signal);
     this.id = registered.sessionId;
     this.#beatMs = registered.heartbeatEveryMs;
+    this.#claimWaitMs = Math.min(CLAIM_WAIT_MS, registered.leaseMs / 2);
     this.#completions = new Batcher((batch) => this.#complete(batch), {
       maxItems: COMPLETIONS_A_CALL,
       maxInFlight: COMPLETE_CALLS,
@@ -156,7 +162,7 @@ export class Session {
   async #claim(capacity: number): Promise<void> {
     this.#reserved = capacity;
     try {
-      const request = { capacity, waitMs: CLAIM_WAIT_MS };
+      const request = { capacity, waitMs: this.#claimWaitMs };
       const { signal } = this.#claiming;
       const reply = await persist(
         () => this.#deps.transport.claim(this.id, request, signal),
@@ -269,8 +275,9 @@ export class Session {
       await pause(this.#beatMs, over).catch(() => undefined);
       if (over.aborted) return;
       try {
-        this.#heard(await this.#beat());
+        this.#heard(await unlessAborted(this.#beat(), over));
       } catch (error) {
+        if (over.aborted) return;
         if (error instanceof SignalboxError && isSessionGone(error)) this.#lost(error);
         // The claim under way most likely hangs on the same dead line: ask anew.
         else if (error instanceof ConnectionLost) this.#claiming.abort(error);
@@ -334,19 +341,24 @@ export class Session {
     };
   }
 
+  /** A task may wait for several things at a time; its slot is its own again when all of them are over. */
   async #park<T>(task: RunningTask, wait: () => Promise<T>): Promise<T> {
-    if (task.parked || this.#parked >= this.#deps.concurrency * PARKED_A_SLOT) return wait();
-    task.parked = true;
-    this.#parked += 1;
-    this.#taken -= 1;
-    this.#wakeClaim();
+    const mayLend = this.#parked < this.#deps.concurrency * PARKED_A_SLOT;
+    if (task.waits === 0 && !mayLend) return wait();
+    task.waits += 1;
+    if (task.waits === 1) this.#lend(1);
     try {
       return await wait();
     } finally {
-      task.parked = false;
-      this.#parked -= 1;
-      this.#taken += 1;
+      task.waits -= 1;
+      if (task.waits === 0) this.#lend(-1);
     }
+  }
+
+  #lend(slots: 1 | -1): void {
+    this.#parked += slots;
+    this.#taken -= slots;
+    if (slots > 0) this.#wakeClaim();
   }
 }
 
