@@ -64,8 +64,9 @@ export function telemetryRoutes(app: App, { collector, live }: Parts): void {
     async ({ body }) => {
       const query = { sql: body.sql, parameters: body.parameters ?? {} };
       const rows = await collector.query(query).catch((error: unknown) => {
-        if (!(error instanceof ClickHouseError)) throw error;
-        throw new SignalboxError('invalid-request', `ClickHouse says: ${error.message}`);
+        const { cause } = error as Error;
+        if (!(cause instanceof ClickHouseError)) throw error;
+        throw new SignalboxError('invalid-request', `ClickHouse says: ${cause.message}`);
       });
       return { rows };
     },
