@@ -61,6 +61,8 @@ export function writeEngineConfig(directory: string, roles: Roles): string {
 
 function engineConfig(directory: string, file: string, roles: Roles): string {
   const readerGrants = [
+    // Clients name this database when they connect; reader sees it, and nothing in it.
+    'GRANT SHOW DATABASES ON default.*',
     ...READER_DATABASES.map((name) => `GRANT SELECT, SHOW ON ${name}.*`),
     ...READER_SYSTEM_TABLES.map((name) => `GRANT SELECT ON system.${name}`),
   ];

@@ -24,6 +24,7 @@ beforeAll(async () => {
     'CREATE TABLE signalbox.pools (name String) ENGINE = MergeTree ORDER BY name',
     'CREATE TABLE vault.secrets (value String) ENGINE = MergeTree ORDER BY value',
     `INSERT INTO vault.secrets VALUES ('${SECRET}')`,
+    `CREATE TABLE default.private ENGINE = Memory AS SELECT '${SECRET}' AS value`,
     'CREATE VIEW otel.fine AS SELECT id FROM otel.spans',
   ]) {
     await must(clickhouse, sql);
@@ -120,7 +121,7 @@ describe('what reader can do', () => {
 
   it('sees only the databases it may read', async () => {
     const names = await must(clickhouse, 'SHOW DATABASES', { as: 'reader' });
-    expect(names.trim().split('\n')).toEqual(['otel', 'signalbox', 'system']);
+    expect(names.trim().split('\n')).toEqual(['default', 'otel', 'signalbox', 'system']);
     const tables = await must(
       clickhouse,
       "SELECT count() FROM system.tables WHERE database = 'vault'",
@@ -241,6 +242,7 @@ describe('what reader cannot do', () => {
     expect(
       await succeed([
         'SELECT * FROM vault.secrets',
+        'SELECT * FROM default.private',
         'SELECT * FROM `vault`.`secrets`',
         'SELECT (SELECT value FROM vault.secrets)',
         'SELECT 1 IN (SELECT value FROM vault.secrets)',
@@ -294,6 +296,7 @@ describe('what reader cannot do', () => {
         'USE information_schema',
       ]),
     ).toEqual([]);
+    expect(await succeed(['SELECT * FROM private'], { database: 'default' })).toEqual([]);
     expect(await succeed(['SELECT * FROM processes'], { database: 'system' })).toEqual([]);
     expect(await succeed(['SELECT * FROM tables'], { database: 'INFORMATION_SCHEMA' })).toEqual([]);
   });
