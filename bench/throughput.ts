@@ -15,7 +15,7 @@ interface Server {
   readonly agentToken: string;
 }
 
-const ROUNDS = 3;
+const ROUNDS = Number(process.env['BENCH_ROUNDS'] ?? 3);
 const LOOK_EVERY_MS = 5;
 const LATENCY_RUNS = 100;
 

@@ -4,6 +4,7 @@
  */
 import type { RunError, RunState } from '../../domain/run.ts';
 import type { EpochMs } from '../../domain/time.ts';
+import { plainArray, textArray } from '../store/columns.ts';
 import type { Tx } from '../store/connection.ts';
 
 /**
@@ -53,9 +54,13 @@ export interface Changes {
   append(tx: Tx): Promise<void>;
 }
 
+/** Changes in one row: what reads rows with a limit must not get far beyond it. */
+const MAX_IN_ROW = 1_000;
+
 const APPEND = `
   INSERT INTO signalbox.event_batch (at, kind, size, events)
-  VALUES (to_timestamp($1::float8 / 1000), 'change', $2, $3)`;
+  SELECT to_timestamp($1::float8 / 1000), 'change', size, events
+  FROM unnest($2::int[], $3::text[]) AS b (size, events)`;
 
 /** @param at time of all changes of the transaction */
 export function collectChanges(at: EpochMs): Changes {
@@ -79,9 +84,34 @@ export function collectChanges(at: EpochMs): Changes {
     },
     async append(tx) {
       if (changes.length === 0) return;
-      await tx.execute(APPEND, [at, changes.length, JSON.stringify({ runs, changes })]);
+      const parts = splitChanges(runs, changes);
+      await tx.execute(APPEND, [
+        at,
+        plainArray(parts.map((part) => part.changes.length)),
+        textArray(parts.map((part) => JSON.stringify(part))),
+      ]);
     },
   };
+}
+
+/** Parts of limited size, each with the runs that it names. */
+function splitChanges(
+  runs: readonly string[],
+  changes: readonly ChangeRow[],
+): readonly StoredChanges[] {
+  if (changes.length <= MAX_IN_ROW) return [{ runs, changes }];
+  const parts: StoredChanges[] = [];
+  for (let at = 0; at < changes.length; at += MAX_IN_ROW) {
+    const places = new Map<number, number>();
+    const named: string[] = [];
+    const part = changes.slice(at, at + MAX_IN_ROW).map(([run, ...rest]): ChangeRow => {
+      const place = places.get(run) ?? named.push(runs[run] ?? '') - 1;
+      places.set(run, place);
+      return [place, ...rest];
+    });
+    parts.push({ runs: named, changes: part });
+  }
+  return parts;
 }
 
 function messageOf(error: RunError): string {

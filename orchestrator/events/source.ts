@@ -5,14 +5,14 @@
 import type { AssetEvent, EventBatch, EventSource, RunEvent } from '../../domain/events.ts';
 import type { Run } from '../../domain/run.ts';
 import { taskStateOf } from '../dispatch/task-codes.ts';
-import type { Versions } from '../runs/versions.ts';
+import type { Version, Versions } from '../runs/versions.ts';
 import type { Reconciler } from '../service.ts';
 import type { Db } from '../store/connection.ts';
 import { readRuns, toRun } from '../store/run.ts';
 import type { StoredChanges } from './changes.ts';
 
 const NAME = 'clickhouse';
-/** Rows read at once; each holds the events of a transaction. */
+/** Rows read at once; each holds up to a thousand events of a transaction. */
 const MAX_ROWS = 500;
 const WATERMARK = /^(\d{1,20}):(\d{1,19})$/;
 
@@ -28,18 +28,27 @@ const SELECT = `
   SELECT xid::text, id, kind, size, events FROM signalbox.event_batch
   WHERE (xid, id) > ($1::text::xid8, $2::bigint) AND xid < pg_snapshot_xmin(pg_current_snapshot())
   ORDER BY xid, id LIMIT $3`;
+/** Enough of a row to see how much of what follows is wanted. */
+const SELECT_SIZES = `
+  SELECT size FROM signalbox.event_batch
+  WHERE (xid, id) > ($1::text::xid8, $2::bigint) AND xid < pg_snapshot_xmin(pg_current_snapshot())
+  ORDER BY xid, id LIMIT $3`;
 
 export function createEventSource(db: Db, versions: Versions): EventSource {
   return {
     async readAfter(watermark, limit) {
       const [, xid = '0', id = '0'] = WATERMARK.exec(watermark ?? '0:0') ?? [];
-      const rows = await db.query<StoredRow>(SELECT, [xid, id, MAX_ROWS]);
-      const taken = takeUpTo(rows, limit);
+      const sizes = await db.rows<readonly [number]>(SELECT_SIZES, [xid, id, MAX_ROWS]);
+      const count = countUpTo(
+        sizes.map(([size]) => size),
+        limit,
+      );
+      const taken = await db.query<StoredRow>(SELECT, [xid, id, count]);
       const last = taken.at(-1);
       return {
         ...(await expand(db, versions, taken)),
         watermark: last ? `${last.xid}:${last.id}` : `${xid}:${id}`,
-        caughtUp: taken.length === rows.length && rows.length < MAX_ROWS,
+        caughtUp: count === sizes.length && count < MAX_ROWS,
       };
     },
     async loadWatermark() {
@@ -59,16 +68,14 @@ export function createEventSource(db: Db, versions: Versions): EventSource {
   };
 }
 
-/** Rows until the limit of events is reached; one at least. */
-function takeUpTo(rows: readonly StoredRow[], limit: number): StoredRow[] {
-  const taken: StoredRow[] = [];
-  let size = 0;
-  for (const row of rows) {
-    if (taken.length > 0 && size + row.size > limit) break;
-    taken.push(row);
-    size += row.size;
+/** Rows until the limit of events is reached; one at least, where there is one. */
+function countUpTo(sizes: readonly number[], limit: number): number {
+  let sum = 0;
+  for (const [index, size] of sizes.entries()) {
+    sum += size;
+    if (index > 0 && sum > limit) return index;
   }
-  return taken;
+  return sizes.length;
 }
 
 async function expand(
@@ -106,7 +113,7 @@ async function expand(
 
 interface KnownRun {
   readonly run: Run;
-  readonly keys: readonly string[];
+  readonly version: Version | undefined;
   readonly parameters: string;
 }
 
@@ -126,7 +133,7 @@ async function readInfos(
       row.id,
       {
         run: toRun(row),
-        keys: versions.get(row.version_id ?? '')?.tasks.map(({ key }) => key) ?? [],
+        version: versions.get(row.version_id ?? ''),
         parameters: JSON.stringify(row.parameters),
       },
     ]),
@@ -145,7 +152,7 @@ function expandChanges(
     const { run } = known;
     return {
       ...{ id: idOf(index), at, engine: run.engine, runId: run.id, workflow: run.workflow },
-      taskKey: task < 0 ? '' : (known.keys[task] ?? ''),
+      taskKey: task < 0 ? '' : (known.version?.tasks[task]?.key ?? ''),
       attempt,
       state: typeof state === 'string' ? state : taskStateOf(state),
       businessKey: run.businessKey,
