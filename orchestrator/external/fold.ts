@@ -4,7 +4,7 @@
  * what an event does not say another may have said. So any order of the same events gives the same run.
  */
 import type { ExternalRunEvent } from '../../domain/events.ts';
-import { businessKey, isTerminalRun, type RunState } from '../../domain/run.ts';
+import { businessKey, canonicalJson, isTerminalRun, type RunState } from '../../domain/run.ts';
 import type { EpochMs } from '../../domain/time.ts';
 
 export interface FoldedRun {
@@ -34,8 +34,8 @@ export function foldEvent(
   event: ExternalRunEvent,
   parentRunId: string | null,
 ): FoldedRun {
-  const parameters = Object.keys(run.parameters).length > 0 ? run.parameters : event.parameters;
-  const logicalDate = run.logicalDate ?? event.logicalDate;
+  const parameters = eitherParameters(run.parameters, event.parameters);
+  const logicalDate = earlier(run.logicalDate, event.logicalDate);
   const outputs = union(
     run.outputs,
     event.outputs.map((output) => output.assetKey),
@@ -67,16 +67,36 @@ function foldState(
 ): Pick<FoldedRun, 'state' | 'startedAt' | 'finishedAt' | 'error'> {
   const { state, startedAt, finishedAt, error } = run;
   if (event.state === 'running') {
-    return { state, startedAt: Math.min(startedAt ?? event.at, event.at), finishedAt, error };
+    return { state, startedAt: earlier(startedAt, event.at), finishedAt, error };
   }
-  const ended = isTerminalRun(state) && finishedAt !== null;
-  if (ended && finishedAt >= event.at) return { state, startedAt, finishedAt, error };
+  const stays =
+    isTerminalRun(state) &&
+    finishedAt !== null &&
+    (finishedAt > event.at || (finishedAt === event.at && graver(state, event.state) === state));
+  if (stays) return { state, startedAt, finishedAt, error };
   return {
     state: event.state,
     startedAt,
     finishedAt: event.at,
     error: event.state === 'failed' ? (event.error ?? 'the run failed') : event.error,
   };
+}
+
+/** Ends at the very same moment: the graver one counts. */
+function graver(a: RunState, b: RunState): RunState {
+  const order: readonly RunState[] = ['failed', 'cancelled', 'succeeded'];
+  return order.indexOf(a) <= order.indexOf(b) ? a : b;
+}
+
+function earlier(a: EpochMs | null, b: EpochMs | null): EpochMs | null {
+  return a === null || b === null ? (a ?? b) : Math.min(a, b);
+}
+
+/** What is said at all; where events contradict each other, the same one of them in whichever order they come. */
+function eitherParameters(a: FoldedRun['parameters'], b: FoldedRun['parameters']) {
+  if (Object.keys(b).length === 0) return a;
+  if (Object.keys(a).length === 0) return b;
+  return canonicalJson(a) <= canonicalJson(b) ? a : b;
 }
 
 function union(before: readonly string[], more: readonly string[]): readonly string[] {
