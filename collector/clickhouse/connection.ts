@@ -45,6 +45,8 @@ export class RefusedDataError extends Error {
 }
 
 const REQUEST_TIMEOUT_MS = 30_000;
+/** Who asks after health wants an answer soon, also about a server that hangs. */
+const PING_TIMEOUT_MS = 2_000;
 const MAX_QUERY_SECONDS = 10;
 const MAX_QUERY_ROWS = 100_000;
 
@@ -77,7 +79,9 @@ export function connect(access: ClickHouseAccess) {
     queryAsWriter: (query: DetectorQuery) => select(writer, query),
     /** Whether it answers at all. */
     async isReachable(): Promise<boolean> {
-      return (await reader.ping()).success;
+      return (
+        await reader.ping({ select: false, abort_signal: AbortSignal.timeout(PING_TIMEOUT_MS) })
+      ).success;
     },
     async close() {
       await Promise.all([writer.close(), reader.close()]);
