@@ -20,7 +20,7 @@ export const TABLES = {
 export function runEventRow(event: RunEvent) {
   return {
     event_id: event.id,
-    at: event.at,
+    at: Math.floor(event.at),
     engine: event.engine,
     run_id: event.runId,
     workflow: event.workflow,
@@ -28,7 +28,7 @@ export function runEventRow(event: RunEvent) {
     attempt: event.attempt,
     state: event.state,
     business_key: event.businessKey,
-    logical_date: event.logicalDate,
+    logical_date: wholeMs(event.logicalDate),
     parameters: event.parameters,
     trigger: event.trigger,
     parent_run_id: event.parentRunId,
@@ -36,16 +36,16 @@ export function runEventRow(event: RunEvent) {
     agent: event.agent,
     trace_id: event.traceId,
     error: event.error,
-    started_at: event.startedAt,
-    finished_at: event.finishedAt,
+    started_at: wholeMs(event.startedAt),
+    finished_at: wholeMs(event.finishedAt),
   };
 }
 
 export function assetEventRow(event: AssetEvent) {
   return {
     event_id: event.id,
-    at: event.at,
-    recorded_at: event.recordedAt,
+    at: Math.floor(event.at),
+    recorded_at: Math.floor(event.recordedAt),
     asset_key: event.assetKey,
     type: event.type,
     run_id: event.runId,
@@ -54,9 +54,14 @@ export function assetEventRow(event: AssetEvent) {
   };
 }
 
+/** A column has whole milliseconds; times out of PostgreSQL may have more digits. */
+function wholeMs(at: number | null): number | null {
+  return at === null ? null : Math.floor(at);
+}
+
 export function poolSampleRow(sample: PoolSample) {
   return {
-    at: sample.at,
+    at: Math.floor(sample.at),
     pool: sample.pool,
     kind: sample.kind,
     instance: sample.instance,
@@ -73,7 +78,7 @@ export function poolSampleRow(sample: PoolSample) {
 
 export function heartbeatRow(sample: HeartbeatSample) {
   return {
-    at: sample.at,
+    at: Math.floor(sample.at),
     kind: sample.kind,
     id: sample.id,
     name: sample.name,
@@ -96,7 +101,7 @@ export function lineageEventRow(event: {
   event: string;
 }) {
   return {
-    at: event.at,
+    at: Math.floor(event.at),
     received_at: event.receivedMs,
     type: event.type,
     job_namespace: event.jobNamespace,
