@@ -17,7 +17,8 @@ const DEFAULTS = {
   windowMs: 120_000,
   /** A run of another engine that never told its end counts as alive for this long. */
   openRunLimitMs: 3_600_000,
-  holdMs: 5_000,
+  /** Longer than for other troubles: whoever asks again for want of an answer does so for a while. */
+  holdMs: 20_000,
   verifyLimitMs: 60_000,
 } as const;
 
