@@ -12,6 +12,7 @@ import type { Orchestrator } from '../orchestrator/service.ts';
 import { runbooks } from '../runbooks/index.ts';
 import { createAuditWriter } from './audit.ts';
 import { createCredentials } from './auth/credentials.ts';
+import { createLeases, type Leases } from './background/leases.ts';
 import { type Executor, RUNBOOK_FLOW } from './background/system-agent.ts';
 import type { ClickHouseConfig, Config } from './config.ts';
 import { createLive } from './live.ts';
@@ -19,6 +20,8 @@ import { addStateMetrics, createMetrics } from './metrics.ts';
 import type { Parts } from './parts.ts';
 import type { Stops } from './stops.ts';
 
+/** One server at a time copies run events to ClickHouse. */
+const FOLLOW_LEASE = 'follow-events';
 const OWN_POOL_SIZE = 8;
 const MIGRATE_AGAIN_MS = 2_000;
 
@@ -36,6 +39,7 @@ export interface ComposeOptions {
 export interface Composed {
   readonly parts: Omit<Parts, 'otlpPort'>;
   readonly executor: Executor;
+  readonly leases: Leases;
 }
 
 /** Makes all parts; what has to be ended later is put on `stops`. */
@@ -49,7 +53,11 @@ export async function compose(options: ComposeOptions): Promise<Composed> {
     ...{ databaseUrl, clock, log: tell, leaseMs: config.leaseMs },
   });
   stops.push('orchestrator', () => orchestrator.close());
-  const collector = await startCollector(options, { db, orchestrator, clock });
+  const leases = createLeases({ db, holder: options.name, log: (message) => log.warn(message) });
+  leases.start();
+  stops.push('leases', () => leases.stop());
+  await leases.want(FOLLOW_LEASE);
+  const collector = await startCollector(options, { db, orchestrator, clock, leases });
   const { incidents, live } = watchIncidents(options, { db, orchestrator, collector, clock });
   const credentials = createCredentials(db, clock);
   stops.push('credentials', () => credentials.close());
@@ -59,7 +67,7 @@ export async function compose(options: ComposeOptions): Promise<Composed> {
     metrics: createMetrics(),
   };
   addStateMetrics(parts);
-  return { parts, executor: incidents };
+  return { parts, executor: incidents, leases };
 }
 
 interface Sources {
@@ -80,9 +88,12 @@ function openPool(databaseUrl: string, log: (message: string) => void): pg.Pool 
   return pool;
 }
 
-async function startCollector(options: ComposeOptions, sources: Sources): Promise<Collector> {
+async function startCollector(
+  options: ComposeOptions,
+  sources: Sources & { leases: Leases },
+): Promise<Collector> {
   const { config, clickhouse, name, log, stops } = options;
-  const { db, orchestrator, clock } = sources;
+  const { db, orchestrator, clock, leases } = sources;
   const collector = createCollector({
     clickhouse,
     externalSink: orchestrator.external,
@@ -93,6 +104,7 @@ async function startCollector(options: ComposeOptions, sources: Sources): Promis
     log: (message) => log.info(message),
     ownPools: [{ name: 'signalbox-server', server: '', pool: db }],
     instance: name,
+    follow: () => leases.isHeld(FOLLOW_LEASE),
   });
   const migrated = await collector.migrate().catch((error: unknown) => error);
   await collector.start();

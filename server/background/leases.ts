@@ -7,17 +7,19 @@ import type { Pool } from 'pg';
 import { releaseLeases, takeLeases } from '../store/leases.ts';
 
 const LEASE_MS = 6_000;
-const RENEW_EVERY_MS = 1_500;
-const MARGIN_MS = 1_500;
+/** Renewed four times a lease; the last quarter does not count as held. */
+const QUARTERS = 4;
 
 export interface LeasesOptions {
   readonly db: Pool;
   readonly holder: string;
-  readonly names: readonly string[];
   log(message: string): void;
+  readonly leaseMs?: number;
 }
 
-export function createLeases({ db, holder, names, log }: LeasesOptions) {
+export function createLeases({ db, holder, log, leaseMs = LEASE_MS }: LeasesOptions) {
+  const quarterMs = leaseMs / QUARTERS;
+  const names = new Set<string>();
   let heldUntil = new Map<string, number>();
   let failing = false;
   let timer: NodeJS.Timeout | undefined;
@@ -26,8 +28,8 @@ export function createLeases({ db, holder, names, log }: LeasesOptions) {
   async function renew(): Promise<void> {
     const askedAt = performance.now();
     try {
-      const held = await takeLeases(db, names, holder, LEASE_MS);
-      heldUntil = new Map(held.map((name) => [name, askedAt + LEASE_MS - MARGIN_MS]));
+      const held = await takeLeases(db, [...names], holder, leaseMs);
+      heldUntil = new Map(held.map((name) => [name, askedAt + leaseMs - quarterMs]));
       if (failing) log('the leases of background steps are renewed again');
       failing = false;
     } catch (error) {
@@ -38,11 +40,16 @@ export function createLeases({ db, holder, names, log }: LeasesOptions) {
 
   return {
     isHeld: (name: string) => performance.now() < (heldUntil.get(name) ?? 0),
-    async start(): Promise<void> {
-      await renew();
+    /** Tries for leases of these names from now on. */
+    async want(...wanted: readonly string[]): Promise<void> {
+      for (const name of wanted) names.add(name);
+      renewing = renewing.then(renew);
+      await renewing;
+    },
+    start(): void {
       timer = setInterval(() => {
         renewing = renewing.then(renew);
-      }, RENEW_EVERY_MS);
+      }, quarterMs);
     },
     /** Gives all leases up; call it when nothing runs under them any more. */
     async stop(): Promise<void> {

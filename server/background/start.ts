@@ -4,7 +4,6 @@ import { Counter, Histogram } from 'prom-client';
 import type { HeartbeatSample } from '../../domain/events.ts';
 import type { Composed } from '../compose.ts';
 import type { Stops } from '../stops.ts';
-import { createLeases } from './leases.ts';
 import { createReconcileLoop } from './reconcile.ts';
 import { startSystemAgent } from './system-agent.ts';
 
@@ -12,7 +11,7 @@ const HEARTBEAT_MS = 5_000;
 const ROUND_BUCKETS_SECONDS = [0.001, 0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2, 5];
 
 export async function startBackground(
-  { parts, executor }: Composed,
+  { parts, executor, leases }: Composed,
   name: string,
   log: FastifyBaseLogger,
   stops: Stops,
@@ -24,12 +23,7 @@ export async function startBackground(
   });
   stops.push('system agent', () => agent.stop());
   const reconcilers = [...orchestrator.reconcilers, ...incidents.reconcilers];
-  const leases = createLeases({
-    ...{ db: parts.db, holder: name, log: (message) => log.warn(message) },
-    names: reconcilers.map((one) => one.name),
-  });
-  await leases.start();
-  stops.push('leases', () => leases.stop());
+  await leases.want(...reconcilers.map((one) => one.name));
   const loop = createReconcileLoop({
     ...{ reconcilers, leases, log: (message) => log.warn(message) },
     observe: roundMetrics(parts.metrics),

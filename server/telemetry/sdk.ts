@@ -44,7 +44,11 @@ export function startTelemetry(options: TelemetryOptions): RunningTelemetry {
     logRecordProcessors: [],
     instrumentations: [
       new PgInstrumentation({ requireParentSpan: true }),
-      new UndiciInstrumentation({ requireParentforSpans: true }),
+      new UndiciInstrumentation({
+        requireParentforSpans: true,
+        // What an agent and its server say to each other is no part of the user's story.
+        ignoreRequestHook: ({ path }) => path.startsWith('/api/v1/agent/'),
+      }),
     ],
   });
   sdk.start();
