@@ -1,7 +1,7 @@
 /** Processes of a benchmark: they end with it, whatever happens. */
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { usablePort } from '../server/supervise/free-port.ts';
@@ -49,9 +49,25 @@ async function heard(child: ChildProcess): Promise<unknown> {
   return word;
 }
 
+const TICKS_A_SECOND = 100;
+
+/** Processor time of a process and its children, where the system tells (Linux); else 0. */
+async function cpuOfFamily(pid: number): Promise<number> {
+  const names = await readdir('/proc').catch(() => []);
+  let ticks = 0;
+  for (const name of names.filter((text) => /^\d+$/.test(text))) {
+    const text = await readFile(`/proc/${name}/stat`, 'utf8').catch(() => '');
+    // After the command in brackets: state, parent, … and from the 12th on user, system, and both of ended children.
+    const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+    if (name !== String(pid) && fields[1] !== String(pid)) continue;
+    for (const value of fields.slice(11, name === String(pid) ? 15 : 13)) ticks += Number(value);
+  }
+  return ticks / TICKS_A_SECOND;
+}
+
 /** A folder, and an embedded PostgreSQL in it with all that makes it durable switched on. */
 export async function startPostgres(): Promise<
-  { url: string; directory: string } & AsyncDisposable
+  { url: string; directory: string; cpuSeconds(): Promise<number> } & AsyncDisposable
 > {
   const directory = await mkdtemp(join(tmpdir(), 'signalbox-bench-'));
   await mkdir(join(directory, 'postgres'));
@@ -63,9 +79,11 @@ export async function startPostgres(): Promise<
   const module = new URL('../server/supervise/postgres-process.ts', import.meta.url);
   const child = await startChild<PostgresMessage>(module, [], start);
   if (child.first.type === 'failed') throw new Error(child.first.message);
+  const postmaster = child.first.pid;
   return {
     url: `postgres://bench:bench@127.0.0.1:${port}/bench`,
     directory,
+    cpuSeconds: () => cpuOfFamily(postmaster),
     async [Symbol.asyncDispose]() {
       await child[Symbol.asyncDispose]();
       await rm(directory, { recursive: true, force: true });

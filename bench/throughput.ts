@@ -33,20 +33,24 @@ export async function benchThroughput(): Promise<void> {
       ...[url, agentToken, '1000'],
     ]);
     await registered(pool);
+    const spent = async () => ({
+      server: secondsOf(await server.usage()),
+      agent: secondsOf(await agent.usage()),
+      postgres: await postgres.cpuSeconds(),
+    });
     for (const shape of SHAPES) {
       const rates: number[] = [];
+      const before = await spent();
       for (let round = 0; round < ROUNDS; round += 1) {
         rates.push(await measure(shape, server.first, pool));
       }
       print(shape.title, median(rates), rates, shape.tasks === 1 ? 'runs/s' : 'tasks/s');
+      printSpent(before, await spent(), ROUNDS * shape.runs * shape.tasks);
     }
     await printLatency(server.first, pool);
-    const usage = { server: await server.usage(), agent: await agent.usage() };
-    for (const [name, { memory, cpu }] of Object.entries(usage)) {
-      const seconds = (cpu.user + cpu.system) / 1e6;
-      console.log(
-        `throughput: ${name}: ${Math.round(memory / 2 ** 20)} MiB, ${seconds.toFixed(1)} s of processor`,
-      );
+    for (const [name, child] of Object.entries({ server, agent })) {
+      const { memory } = await child.usage();
+      console.log(`throughput: memory of the ${name}: ${Math.round(memory / 2 ** 20)} MiB`);
     }
   } finally {
     await pool.end();
@@ -111,6 +115,25 @@ async function printLatency(server: Server, pool: pg.Pool): Promise<void> {
   for (const { kind, p50, p99 } of rows) {
     console.log(`throughput: ${kind}: p50 ${p50.toFixed(1)} ms, p99 ${p99.toFixed(1)} ms`);
   }
+}
+
+interface Spent {
+  readonly server: number;
+  readonly agent: number;
+  readonly postgres: number;
+}
+
+function secondsOf({ cpu }: { cpu: NodeJS.CpuUsage }): number {
+  return (cpu.user + cpu.system) / 1e6;
+}
+
+/** Where the time goes; it holds also on a machine that does other things beside. */
+function printSpent(before: Spent, after: Spent, tasks: number): void {
+  const each = (name: keyof Spent) =>
+    `${name} ${(((after[name] - before[name]) * 1e6) / tasks).toFixed(0)}`;
+  console.log(
+    `throughput:   µs of processor a task: ${each('server')}, ${each('agent')}, ${each('postgres')}`,
+  );
 }
 
 function median(values: readonly number[]): number {
