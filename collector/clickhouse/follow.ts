@@ -29,6 +29,7 @@ export interface FollowerOptions {
 }
 
 const EVERY_MS = 500;
+const GATHER_MS = 150;
 const BATCH_SIZE = 20_000;
 const RETRY_FIRST_MS = 100;
 const RETRY_LARGEST_MS = 2_000;
@@ -92,7 +93,7 @@ export class Follower {
         const more = await this.step();
         if (this.waiting) this.options.log('run events are copied again');
         this.waiting = false;
-        if (!more && !this.nudged) await this.sleep(everyMs);
+        if (!more) await this.rest(everyMs);
       } catch (error) {
         if (this.stopping.signal.aborted) return;
         this.compareLeft = this.batchSize;
@@ -100,6 +101,12 @@ export class Follower {
         await this.sleep(RETRY_LARGEST_MS);
       }
     }
+  }
+
+  /** Until the next look: an insert of few rows costs as much as one of many, hence nudges are gathered. */
+  private async rest(everyMs: number): Promise<void> {
+    await delay(Math.min(GATHER_MS, everyMs), undefined, { signal: this.stopping.signal });
+    if (!this.nudged) await this.sleep(Math.max(0, everyMs - GATHER_MS));
   }
 
   /** Another one follows. When the turn comes, what that one did last is not known: compare anew. */

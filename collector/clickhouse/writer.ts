@@ -20,6 +20,8 @@ export interface WriterOptions {
 
 const MAX_MEMORY_BYTES = 64 * 1024 * 1024;
 const MAX_SPOOL_BYTES = 512 * 1024 * 1024;
+/** Samples come each second from many places; nobody waits for them. */
+const OWN_LINGER_MS = 250;
 const SPOOL_RETRY_MS = 1_000;
 
 export type Writer = ReturnType<typeof createWriter>;
@@ -44,7 +46,7 @@ export function createWriter(options: WriterOptions) {
       new Lane({
         table,
         format: 'JSONEachRow',
-        limits: { ...limits, retryForMs: 0 },
+        limits: { ...limits, lingerMs: OWN_LINGER_MS, retryForMs: 0 },
         memory,
         // While something is waiting on disk ClickHouse is known to be away: do not wait for it anew.
         send: (batch) => (spool.bytes > 0 ? Promise.reject(new Error('spooling')) : send(batch)),

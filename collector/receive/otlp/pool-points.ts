@@ -8,9 +8,17 @@ import type { PoolSample } from '../../../domain/events.ts';
 import type { MetricSink, Point, Resource } from './model.ts';
 import { attribute } from './value-text.ts';
 
-const PREFIX = 'db.client.connection.';
-const POOL_NAME = 'db.client.connection.pool.name';
-const STATE = 'db.client.connection.state';
+const PREFIX = 'db.client.connection';
+/** Names of the conventions, and those before version 1.26, which many senders still use. */
+const NAMES = [
+  {
+    prefix: 'db.client.connection.',
+    count: 'count',
+    pool: 'db.client.connection.pool.name',
+    state: 'db.client.connection.state',
+  },
+  { prefix: 'db.client.connections.', count: 'usage', pool: 'pool.name', state: 'state' },
+] as const;
 /** Unlike a level, a count of timeouts may be told as what was added since the last time. */
 const DELTA = 1;
 
@@ -21,9 +29,9 @@ const MAX_REPLICAS = 1_000;
 const MAX_UINT32 = 4_294_967_295;
 
 const FIELDS: Readonly<Record<string, Field>> = {
-  'db.client.connection.max': 'max',
-  'db.client.connection.pending_requests': 'waiting',
-  'db.client.connection.timeouts': 'timeouts',
+  max: 'max',
+  pending_requests: 'waiting',
+  timeouts: 'timeouts',
 };
 const STATES: Readonly<Record<string, Field>> = { used: 'used', idle: 'idle' };
 
@@ -97,9 +105,12 @@ function note(
   metric: { name: string; kind: string; temporality: number },
   point: Point,
 ): void {
-  const pool = attribute(point.attributes, POOL_NAME);
-  const state = attribute(point.attributes, STATE);
-  const field = metric.name === `${PREFIX}count` ? STATES[state] : FIELDS[metric.name];
+  const names = NAMES.find(({ prefix }) => metric.name.startsWith(prefix));
+  if (!names) return;
+  const what = metric.name.slice(names.prefix.length);
+  const pool = attribute(point.attributes, names.pool);
+  const field =
+    what === names.count ? STATES[attribute(point.attributes, names.state)] : FIELDS[what];
   if (pool === '' || !field || (metric.kind !== 'gauge' && metric.kind !== 'sum')) return;
   const at = Number(point.timeNs / 1_000_000n);
   const service = attribute(resource.attributes, 'service.name');

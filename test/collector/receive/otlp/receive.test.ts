@@ -272,6 +272,31 @@ describe('pools out of metrics', () => {
       { used: 1, max: 10, timeouts: 0 },
     ]);
   });
+
+  it('are also read by the names of older conventions', async () => {
+    const samples: PoolSample[] = [];
+    const receive = createOtlpReceiver({
+      writer: { insert: async () => undefined },
+      clock: systemClock,
+      log: () => undefined,
+      async recordPools(all) {
+        samples.push(...all);
+      },
+    });
+    const text = JSON.stringify(
+      poolMetrics('api', 'a', Date.UTC(2026, 10, 24), { used: 3, idle: 1, max: 10 }),
+    )
+      .replaceAll('db.client.connection.pool.name', 'pool.name')
+      .replaceAll('db.client.connection.state', 'state')
+      .replaceAll('db.client.connection.count', 'db.client.connections.usage')
+      .replaceAll('db.client.connection.', 'db.client.connections.');
+    await receive('metrics', {
+      contentType: JSON_TYPE,
+      contentEncoding: null,
+      body: Buffer.from(text),
+    });
+    expect(samples).toMatchObject([{ pool: 'main', instance: 'api', used: 3, idle: 1, max: 10 }]);
+  });
 });
 
 function span(fields: Record<string, unknown>) {
