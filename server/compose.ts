@@ -11,7 +11,7 @@ import { createOrchestrator } from '../orchestrator/create.ts';
 import type { Orchestrator } from '../orchestrator/service.ts';
 import { runbooks } from '../runbooks/index.ts';
 import { createAuditWriter } from './audit.ts';
-import { createCredentials } from './auth/credentials.ts';
+import { Credentials } from './auth/credentials.ts';
 import { createLeases, type Leases } from './background/leases.ts';
 import { type Executor, RUNBOOK_FLOW } from './background/system-agent.ts';
 import type { ClickHouseConfig, Config } from './config.ts';
@@ -59,7 +59,7 @@ export async function compose(options: ComposeOptions): Promise<Composed> {
   await leases.want(FOLLOW_LEASE);
   const collector = await startCollector(options, { db, orchestrator, clock, leases });
   const { incidents, live } = watchIncidents(options, { db, orchestrator, collector, clock });
-  const credentials = createCredentials(db, clock);
+  const credentials = new Credentials(db, clock);
   stops.push('credentials', () => credentials.close());
   const parts = {
     ...{ orchestrator, collector, incidents, credentials, live, db, clock, closing },

@@ -2,7 +2,7 @@ import type { FastifyInstance } from 'fastify';
 import type { App } from './http/app-type.ts';
 
 /** A port that cannot be listened on, in words that say what to do. */
-export class ListenError extends Error {
+class ListenError extends Error {
   constructor(message: string, options?: ErrorOptions) {
     super(message, options);
     this.name = 'ListenError';
@@ -56,7 +56,7 @@ export function portOf(app: Pick<FastifyInstance, 'server'>): number | null {
 }
 
 /** Another name for 'all addresses' that a client can connect to. */
-export function reachableHost(host: string): string {
+function reachableHost(host: string): string {
   if (host === '0.0.0.0') return '127.0.0.1';
   if (host === '::') return '[::1]';
   return host.includes(':') ? `[${host}]` : host;

@@ -39,111 +39,125 @@ interface Kept {
 
 type Kind = 'token' | 'session';
 
-/** Tokens, login codes and sessions. */
-export function createCredentials(db: Pool, clock: Clock) {
-  const kept = new Map<string, Kept>();
-  const own = new Map<string, Identity>();
-  const used = new Map<string, Buffer>();
+export interface CreatedToken extends TokenSummary {
+  /** Shown this once; nothing can tell it again. */
+  readonly token: string;
+}
 
-  async function identify(kind: Kind, secret: string): Promise<Identity | null> {
+/** Tokens, login codes and sessions. */
+export class Credentials {
+  readonly #db: Pool;
+  readonly #clock: Clock;
+  readonly #kept = new Map<string, Kept>();
+  readonly #own = new Map<string, Identity>();
+  readonly #used = new Map<string, Buffer>();
+  readonly #touching: NodeJS.Timeout;
+
+  constructor(db: Pool, clock: Clock) {
+    this.#db = db;
+    this.#clock = clock;
+    this.#touching = setInterval(() => this.#touch(), TOUCH_EVERY_MS).unref();
+  }
+
+  /** Whose secret it is; null where it is nobody's (any more). */
+  async identify(kind: Kind, secret: string): Promise<Identity | null> {
     const hash = hashSecret(secret);
     const key = keyOf(kind, hash);
-    const mine = own.get(key);
-    if (mine) return mine;
-    const known = kept.get(key);
-    const now = clock.now();
-    if (kind === 'token') used.set(key, hash);
+    const own = this.#own.get(key);
+    if (own) return own;
+    if (kind === 'token') this.#used.set(key, hash);
+    const known = this.#kept.get(key);
+    const now = this.#clock.now();
     if (known && known.untilMs > now) return known.identity;
-    const found = await (kind === 'token' ? findToken(db, hash) : findSession(db, hash));
+    const found = await (kind === 'token' ? findToken : findSession)(this.#db, hash);
     const identity = found && timingSafeEqual(found.hash, hash) ? found : null;
-    if (kept.size >= MAX_KEPT) kept.clear();
-    kept.set(key, { identity, untilMs: now + KEPT_MS });
+    if (this.#kept.size >= MAX_KEPT) this.#kept.clear();
+    this.#kept.set(key, { identity, untilMs: now + KEPT_MS });
     return identity;
   }
 
-  const touch = setInterval(() => {
-    const hashes = [...used.values()];
-    used.clear();
-    if (hashes.length > 0) touchTokens(db, hashes).catch(() => undefined);
-  }, TOUCH_EVERY_MS).unref();
+  /** A token that is valid in this process alone, for what the process sends to itself. */
+  ownToken(name: string, role: Role): string {
+    const token = makeToken();
+    this.#own.set(keyOf('token', hashSecret(token)), { name, role });
+    return token;
+  }
 
-  return {
-    identify,
-    /** A token that is valid in this process alone, for what the process sends to itself. */
-    ownToken(name: string, role: Role): string {
-      const token = makeToken();
-      const key = keyOf('token', hashSecret(token));
-      own.set(key, { name, role });
-      return token;
-    },
-    async createToken(name: string, role: Role, createdBy: string): Promise<CreatedToken> {
-      const token = makeToken();
-      const summary = await insertToken(db, { hash: hashSecret(token), name, role, createdBy });
-      if (!summary) throw new SignalboxError('conflict', `a token named ${name} exists already`);
-      return { ...summary, token };
-    },
-    /**
-     * Makes this token valid.
-     * @returns its name: the wanted one, or that with an addition where another token has it
-     */
-    ensureToken: (name: string, role: Role, token: string) =>
-      ensureToken(db, { name, role, hash: hashSecret(token) }),
-    listTokens: () => listTokens(db),
-    async revokeToken(name: string): Promise<void> {
-      if (!(await revokeToken(db, name))) {
-        throw new SignalboxError('not-found', `there is no token named ${name}`);
-      }
-      kept.clear();
-    },
-    async createLoginCode(identity: Identity): Promise<string> {
-      const code = makeSecret();
-      const { name, role } = identity;
-      await insertLoginCode(db, {
-        ...{ name, role },
-        hash: hashSecret(code),
-        lifeSeconds: CODE_LIFE_SECONDS,
-      });
-      return code;
-    },
-    /** Opens a session for a one-time code or a token. @throws unauthenticated */
-    async openSession(
-      by: { code: string } | { token: string },
-    ): Promise<Identity & { secret: string }> {
-      const identity =
-        'code' in by
-          ? await useLoginCode(db, hashSecret(by.code))
-          : await identify('token', by.token);
-      if (!identity) {
-        const what =
-          'code' in by ? 'the code was used before, is over or unknown' : 'no such token';
-        throw new SignalboxError('unauthenticated', what);
-      }
-      const secret = makeSecret();
-      const { name, role } = identity;
-      await insertSession(db, {
-        ...{ name, role },
-        hash: hashSecret(secret),
-        tokenHash: 'token' in by ? hashSecret(by.token) : null,
-        lifeSeconds: SESSION_LIFE_SECONDS,
-      });
-      return { name, role, secret };
-    },
-    async closeSession(secret: string): Promise<void> {
-      const hash = hashSecret(secret);
-      kept.delete(keyOf('session', hash));
-      await deleteSession(db, hash);
-    },
-    close: () => clearInterval(touch),
-  };
+  /** @throws conflict where a valid token has that name */
+  async createToken(name: string, role: Role, createdBy: string): Promise<CreatedToken> {
+    const token = makeToken();
+    const hash = hashSecret(token);
+    const summary = await insertToken(this.#db, { hash, name, role, createdBy });
+    if (!summary) throw new SignalboxError('conflict', `a token named ${name} exists already`);
+    return { ...summary, token };
+  }
+
+  /**
+   * Makes this token valid.
+   * @returns its name: the wanted one, or that with an addition where another token has it
+   */
+  ensureToken(name: string, role: Role, token: string): Promise<string> {
+    return ensureToken(this.#db, { name, role, hash: hashSecret(token) });
+  }
+
+  listTokens(): Promise<TokenSummary[]> {
+    return listTokens(this.#db);
+  }
+
+  /** @throws not-found */
+  async revokeToken(name: string): Promise<void> {
+    if (!(await revokeToken(this.#db, name))) {
+      throw new SignalboxError('not-found', `there is no token named ${name}`);
+    }
+    this.#kept.clear();
+  }
+
+  /** A code that opens one session within 15 minutes. */
+  async createLoginCode({ name, role }: Identity): Promise<string> {
+    const code = makeSecret();
+    const lifeSeconds = CODE_LIFE_SECONDS;
+    await insertLoginCode(this.#db, { name, role, hash: hashSecret(code), lifeSeconds });
+    return code;
+  }
+
+  /** Opens a session for a one-time code or a token. @throws unauthenticated */
+  async openSession(
+    by: { code: string } | { token: string },
+  ): Promise<Identity & { secret: string }> {
+    const identity =
+      'code' in by
+        ? await useLoginCode(this.#db, hashSecret(by.code))
+        : await this.identify('token', by.token);
+    if (!identity) {
+      const what = 'code' in by ? 'the code was used before, is over or unknown' : 'no such token';
+      throw new SignalboxError('unauthenticated', what);
+    }
+    const secret = makeSecret();
+    const { name, role } = identity;
+    await insertSession(this.#db, {
+      ...{ name, role, hash: hashSecret(secret), lifeSeconds: SESSION_LIFE_SECONDS },
+      tokenHash: 'token' in by ? hashSecret(by.token) : null,
+    });
+    return { name, role, secret };
+  }
+
+  async closeSession(secret: string): Promise<void> {
+    const hash = hashSecret(secret);
+    this.#kept.delete(keyOf('session', hash));
+    await deleteSession(this.#db, hash);
+  }
+
+  close(): void {
+    clearInterval(this.#touching);
+  }
+
+  #touch(): void {
+    const hashes = [...this.#used.values()];
+    this.#used.clear();
+    if (hashes.length > 0) touchTokens(this.#db, hashes).catch(() => undefined);
+  }
 }
 
 function keyOf(kind: Kind, hash: Buffer): string {
   return kind + hash.toString('base64');
-}
-
-export type Credentials = ReturnType<typeof createCredentials>;
-
-export interface CreatedToken extends TokenSummary {
-  /** Shown this once; nothing can tell it again. */
-  readonly token: string;
 }

@@ -23,7 +23,3 @@ const STANDS_FOR: Readonly<Record<Role, readonly Role[]>> = {
 export function satisfies(role: Role, need: Need): boolean {
   return need === 'open' || need === 'any' || STANDS_FOR[role].includes(need);
 }
-
-export function isRole(text: string): text is Role {
-  return (ROLES as readonly string[]).includes(text);
-}

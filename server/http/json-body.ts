@@ -64,7 +64,7 @@ function findUnstorable(value: unknown, path: string, faults: FieldFault[]): voi
 }
 
 /** Why a text cannot be stored, if it cannot. */
-export function faultOfText(text: string): string | undefined {
+function faultOfText(text: string): string | undefined {
   if (text.includes('\0')) return 'must not hold the character NUL';
   return text.isWellFormed() ? undefined : 'must not hold half a surrogate pair';
 }

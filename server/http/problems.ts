@@ -34,7 +34,7 @@ const AWAY = new Set([
 const AWAY_STATES = /^(08...|57P0[123]|53[03]00)$/;
 
 /** The error of the table that stands for whatever was thrown. */
-export function toSignalboxError(error: unknown): SignalboxError {
+function toSignalboxError(error: unknown): SignalboxError {
   if (error instanceof SignalboxError) return error;
   const { code = '', message = '', validation, validationContext } = error as Partial<FastifyError>;
   if (validation) {
@@ -59,7 +59,7 @@ export function toSignalboxError(error: unknown): SignalboxError {
 }
 
 /** Answers with the problem of an error. */
-export function sendProblem(reply: FastifyReply, error: SignalboxError): FastifyReply {
+function sendProblem(reply: FastifyReply, error: SignalboxError): FastifyReply {
   const { status } = ERRORS[error.code];
   if (status === 429 || status === 503) reply.header('retry-after', RETRY_AFTER_SECONDS);
   return reply.code(status).type(PROBLEM_TYPE).send(toProblem(error));

@@ -88,7 +88,7 @@ async function firstWord(
 }
 
 /** A part could not start; the message is the part's own. */
-export class PartError extends Error {
+class PartError extends Error {
   constructor(message: string) {
     super(message);
     this.name = 'PartError';

@@ -29,7 +29,7 @@ const LOCK_FILE = 'up.pid';
 const OWNER_ONLY = 0o600;
 
 /** Another `up` uses the directory. */
-export class DirectoryInUseError extends Error {
+class DirectoryInUseError extends Error {
   constructor(directory: string, pid: number) {
     super(
       `${directory} is in use by another signalbox (process ${pid}): end that one, or choose another with --data-dir`,

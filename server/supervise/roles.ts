@@ -1,11 +1,10 @@
 /** The product's own processes under the supervisor: the server, and an agent beside it. */
 
-import { extname } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import type { Config } from '../config.ts';
 import { startChild } from './child.ts';
 import { logPath, type Secrets } from './data-dir.ts';
 import { type Kept, keep } from './keep.ts';
+import { modulePath } from './module-path.ts';
 import type { Stores } from './stores.ts';
 
 const READY_LIMIT_MS = 60_000;
@@ -18,9 +17,7 @@ export interface ServerReady {
   readonly otlpUrl: string;
 }
 
-function commandLine(): string {
-  return fileURLToPath(new URL(`../cli/main${extname(import.meta.url)}`, import.meta.url));
-}
+const COMMAND_LINE = modulePath('../cli/main.ts', import.meta.url);
 
 export async function startServerProcess(
   config: Config,
@@ -33,7 +30,7 @@ export async function startServerProcess(
     'the server',
     (first) =>
       startChild({
-        ...{ name: 'the server', module: commandLine(), args: ['server'], logPath: path },
+        ...{ name: 'the server', module: COMMAND_LINE, args: ['server'], logPath: path },
         ...{ readyLimitMs: READY_LIMIT_MS, stopLimitMs: SERVER_STOP_LIMIT_MS },
         env: {
           ...process.env,
@@ -84,7 +81,7 @@ export async function startAgentProcess(
     'the agent',
     () =>
       startChild({
-        ...{ name: 'the agent', module: commandLine(), logPath: path },
+        ...{ name: 'the agent', module: COMMAND_LINE, logPath: path },
         args: ['agent', '--name', 'local', '--concurrency', String(AGENT_CONCURRENCY), '--watch'],
         ...{ readyLimitMs: READY_LIMIT_MS, stopLimitMs: AGENT_STOP_LIMIT_MS },
         env: {

@@ -2,15 +2,15 @@
 import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
-import { extname, join } from 'node:path';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { startEmbeddedClickHouse } from '../../collector/embedded/start.ts';
 import type { ClickHouseConfig, Config } from '../config.ts';
 import { type RunningPart, startChild } from './child.ts';
 import { logPath, type Secrets } from './data-dir.ts';
 import { usablePort } from './free-port.ts';
 import { type Kept, keep } from './keep.ts';
+import { modulePath } from './module-path.ts';
 import type { StartPostgres } from './postgres-messages.ts';
 
 const READY_LIMIT_MS = 90_000;
@@ -64,9 +64,7 @@ async function startPostgres(options: StoreOptions): Promise<string> {
     ...{ port, user: USER, password: secrets.postgresPassword, database: USER },
   };
   const path = await logPath(config.dataDir, 'postgres');
-  const module = fileURLToPath(
-    new URL(`./postgres-process${extname(import.meta.url)}`, import.meta.url),
-  );
+  const module = modulePath('./postgres-process.ts', import.meta.url);
   const kept = await keep(
     'PostgreSQL',
     () =>

@@ -5,7 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import { systemClock } from '../../domain/time.ts';
-import { createCredentials } from '../auth/credentials.ts';
+import { Credentials } from '../auth/credentials.ts';
 import type { Config } from '../config.ts';
 import { migrate } from '../migrate.ts';
 import { createStops, type Stops } from '../stops.ts';
@@ -122,7 +122,7 @@ function describe(
 async function prepareDatabase(databaseUrl: string, secrets: Secrets): Promise<string> {
   await migrate(databaseUrl);
   const db = new pg.Pool({ connectionString: databaseUrl, max: 1 });
-  const credentials = createCredentials(db, systemClock);
+  const credentials = new Credentials(db, systemClock);
   try {
     const admin = await credentials.ensureToken('admin', 'admin', secrets.adminToken);
     await credentials.ensureToken('agent', 'agent', secrets.agentToken);
