@@ -42,6 +42,7 @@ export async function readTasks(
       run.tasks?.[index] ?? (run.state === 'active' ? PENDING : SUCCEEDED),
       liveOf.get(index),
       endOf.get(index),
+      run.finishedAt,
     ),
   );
   return [...tasks, ...steps.map((step) => toStep(step, keys))];
@@ -53,6 +54,7 @@ function toTask(
   code: number,
   live: LiveTaskRow | undefined,
   end: LastAttemptRow | undefined,
+  runFinishedAt: Date | null,
 ): Task {
   const dependsOn = task.after.flatMap((index) => keys[index] ?? []);
   const common = { key: task.key, dependsOn };
@@ -76,7 +78,8 @@ function toTask(
     agent: end?.agent ?? null,
     queuedAt: toRfc3339(end?.readyAt ?? null),
     startedAt: toRfc3339(end?.startedAt ?? null),
-    finishedAt: toRfc3339(end?.finishedAt ?? null),
+    // A task that never ran (cancelled, upstream failed) ended at the latest with its run.
+    finishedAt: toRfc3339(end?.finishedAt ?? runFinishedAt),
     error: end?.error ?? null,
     result: end?.result ?? null,
   };

@@ -7,12 +7,15 @@ export interface RunVector {
   readonly state: string;
   /** Null where the run has ended and all its tasks succeeded. */
   readonly tasks: Buffer | null;
+  /** When the run ended. */
+  readonly finishedAt: Date | null;
 }
 
 /** How the tasks of a run stand; undefined where there is no such run. */
 export async function readVector(db: Tx, runId: string): Promise<RunVector | undefined> {
   const [row] = await db.query<RunVector>(
-    `SELECT r.version_id AS "versionId", r.state, coalesce(l.tasks, r.tasks) AS tasks
+    `SELECT r.version_id AS "versionId", r.state, coalesce(l.tasks, r.tasks) AS tasks,
+            r.finished_at AS "finishedAt"
      FROM signalbox.run r LEFT JOIN signalbox.run_live l ON l.run_id = r.id WHERE r.id = $1`,
     [runId],
   );
