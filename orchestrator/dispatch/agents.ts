@@ -76,7 +76,7 @@ export function createAgents(deps: AgentServiceDeps): AgentService {
       const session = await sessions.get(sessionId);
       const reply = await deps.heartbeats.beat(session, report);
       if (!reply.sessionValid) sessions.forget(sessionId);
-      else if (report.tokens) {
+      else if (report.tokens && deps.heartbeats.shouldCompare(session.id)) {
         await takeBackUndelivered(takeBackDeps, session.id, report.tokens, deps.leaseMs);
       }
       return reply;

@@ -17,11 +17,15 @@ export interface HeartbeatDeps {
 
 export interface Heartbeats {
   beat(session: KnownSession, report: HeartbeatRequest): Promise<HeartbeatReply>;
+  /** Whether it is time, once a lease, to compare what the session holds with what it knows of. */
+  shouldCompare(sessionId: string): boolean;
   /** What these sessions hold and must cancel. */
   cancelsOf(sessionIds: readonly string[]): Promise<Map<string, HeartbeatReply['cancel']>>;
 }
 
 const GATHER_MS = 10;
+/** Sessions that are kept in mind; older ones are compared once too often. */
+const MAX_COMPARED = 50_000;
 
 interface Waiting extends Beat {
   readonly answer: (reply: HeartbeatReply) => void;
@@ -31,6 +35,7 @@ interface Waiting extends Beat {
 export function createHeartbeats(deps: HeartbeatDeps): Heartbeats {
   let waiting = new Map<string, Waiting[]>();
   let flushing = false;
+  const compared = new Map<string, number>();
 
   async function flush(): Promise<void> {
     while (waiting.size > 0) {
@@ -89,6 +94,13 @@ export function createHeartbeats(deps: HeartbeatDeps): Heartbeats {
         flushing = true;
         void flush();
       }),
+    shouldCompare(sessionId) {
+      const now = performance.now();
+      if (now - (compared.get(sessionId) ?? Number.NEGATIVE_INFINITY) < deps.leaseMs) return false;
+      if (compared.size >= MAX_COMPARED) compared.clear();
+      compared.set(sessionId, now);
+      return true;
+    },
     cancelsOf,
   };
 }

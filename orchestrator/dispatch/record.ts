@@ -11,6 +11,7 @@ import type { GraphTask } from '../catalog/graph.ts';
 import { type Changes, collectChanges } from '../events/changes.ts';
 import type { RunInfo, RunInfos } from '../runs/run-info.ts';
 import { readyTask } from '../runs/trigger.ts';
+import { findHoldingLease } from '../store/agent-session.ts';
 import type { Db, Tx } from '../store/connection.ts';
 import {
   endRuns,
@@ -133,10 +134,13 @@ async function recordIn(
   reports: readonly EndReport[],
   nextToken: () => string,
 ): Promise<Draft> {
-  const [live, rows] = await Promise.all([
+  const offers = new Set(reports.flatMap(({ offer }) => offer ?? []));
+  const [live, rows, sessions] = await Promise.all([
     lockLiveRuns(tx, new Set(reports.map(({ runId }) => runId))),
     deleteHeld(tx, reports),
+    findHoldingLease(tx, [...new Set([...offers].map(({ sessionId }) => sessionId))]),
   ]);
+  for (const offer of offers) if (!sessions.has(offer.sessionId)) offer.left = 0;
   const now = deps.clock.now();
   const draft: Draft = {
     now,

@@ -60,6 +60,20 @@ export async function findLiveSession(db: Tx, publicId: string): Promise<Session
   return row && toSession(row);
 }
 
+/** Those of the sessions that may be handed tasks: live, and within their lease. */
+export async function findHoldingLease(
+  tx: Tx,
+  sessionIds: readonly string[],
+): Promise<ReadonlySet<string>> {
+  if (sessionIds.length === 0) return new Set();
+  const rows = await tx.rows<readonly [string]>(
+    `SELECT id FROM signalbox.agent_session
+     WHERE id = ANY($1::bigint[]) AND state = 'live' AND lease_expires_at > clock_timestamp()`,
+    [plainArray(sessionIds)],
+  );
+  return new Set(rows.map(([id]) => id));
+}
+
 export interface Beat {
   readonly sessionId: string;
   readonly running: number;
