@@ -48,19 +48,42 @@ it('shows so many levels up and down of an asset', () => {
 it('puts the source that an incident names before the first asset that it starves', () => {
   const incident = {
     status: 'mitigating',
+    detectedAt: '2026-01-01T03:00:00.000Z',
     subjects: [
       { type: 'source', id: 'http://127.0.0.1:9/rows' },
       { type: 'asset', id: 'b' },
     ],
     affected: [{ type: 'asset', id: 'c' }],
   } as unknown as Incident;
-  const nodes = addSources(selectForOverview(chain), [incident]);
+  const nodes = addSources(selectForOverview(chain), [incident], chain);
   const source = nodes.find(({ key }) => isSource(key));
   expect(source?.sign).toBe('danger');
   expect(sourceName(source?.key ?? '')).toBe('127.0.0.1:9/rows');
   expect(nodes.find(({ key }) => key === 'b')?.upstream).toEqual(['a', source?.key]);
   expect(nodes.find(({ key }) => key === 'c')?.upstream).toEqual(['b']);
-  expect(addSources(selectForOverview(chain), [{ ...incident, status: 'resolved' }])).toHaveLength(
-    4,
-  );
+  const resolved = { ...incident, status: 'resolved' as const };
+  expect(addSources(selectForOverview(chain), [resolved], chain)).toHaveLength(4);
+});
+
+it('believes that a source answers again once its reader was computed anew, not by a fallback', () => {
+  const incident = {
+    status: 'mitigating',
+    detectedAt: '2026-01-01T03:00:00.000Z',
+    subjects: [
+      { type: 'source', id: 'http://127.0.0.1:9/rows' },
+      { type: 'asset', id: 'a' },
+    ],
+    affected: [],
+  } as unknown as Incident;
+  const signAfter = (recordedAt: string, provenance: 'computed' | 'fallback') => {
+    const lastMaterialization = {
+      ...{ id: 'm', assetKey: 'a', at: recordedAt, recordedAt, runId: null, partition: null },
+      ...{ provenance, metadata: {} },
+    };
+    const assets = [{ ...asset('a'), lastMaterialization }];
+    return addSources(selectForOverview(assets), [incident], assets)[0]?.sign;
+  };
+  expect(signAfter('2026-01-01T02:59:00.000Z', 'computed')).toBe('danger');
+  expect(signAfter('2026-01-01T03:01:00.000Z', 'fallback')).toBe('danger');
+  expect(signAfter('2026-01-01T03:01:00.000Z', 'computed')).toBe('clear');
 });

@@ -6,7 +6,7 @@ import {
   formatAge,
   formatCount,
   formatNumber,
-  formatSetting,
+  formatSettings,
   formatSpan,
   formatStopwatch,
   formatTime,
@@ -52,7 +52,10 @@ describe('times and numbers', () => {
   it('keeps numbers readable and settings in their units', () => {
     expect(formatNumber(1_234_567.25)).toBe('1\u202f234\u202f567.25');
     expect([formatCount(1, 'asset'), formatCount(61, 'asset')]).toEqual(['1 asset', '61 assets']);
-    expect(formatSetting('failAfterMs', HOUR)).toEqual({ name: 'failAfter', value: '1 h 00 min' });
+    expect(formatSettings({ max: 4, policy: { failAfterMs: HOUR, cron: null } })).toEqual([
+      { name: 'max', value: '4' },
+      { name: 'policy.failAfter', value: '1h' },
+    ]);
     expect(shortId('0197c3a4-1b2c-7d3e-8f4a-5b6c7d8e9f00')).toBe('0197…8e9f00');
   });
 });

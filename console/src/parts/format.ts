@@ -1,4 +1,5 @@
 /** Times, durations and numbers as the console writes them. All times are UTC. */
+import { formatDuration } from '../../../domain/time.ts';
 
 const SECOND = 1_000;
 const MINUTE = 60 * SECOND;
@@ -67,12 +68,39 @@ export function shortId(id: string): string {
   return id.length <= 13 ? id : `${id.slice(0, 4)}…${id.slice(-6)}`;
 }
 
-/** A setting for a person: `failAfterMs` 3600000 is `failAfter` `1 h 00 min`. */
-export function formatSetting(name: string, value: unknown): { name: string; value: string } {
-  const isDuration = typeof value === 'number' && /[a-z]Ms$/.test(name);
-  return isDuration
-    ? { name: name.slice(0, -2), value: formatSpan(value) }
-    : { name, value: formatValue(value) };
+/**
+ * Settings for a person, one a value: `failAfterMs` 3600000 is `failAfter` `1h`; what is nested stands under
+ * its path, and what is not set is left out.
+ */
+export function formatSettings(
+  settings: Readonly<Record<string, unknown>>,
+  path = '',
+): { name: string; value: string }[] {
+  return Object.entries(settings).flatMap(([key, value]) => {
+    const name = path + key;
+    if (value === null || value === undefined) return [];
+    if (typeof value === 'number' && /[a-z]Ms$/.test(name)) {
+      return [{ name: name.slice(0, -2), value: formatDuration(value) }];
+    }
+    if (typeof value === 'object' && !Array.isArray(value)) {
+      return formatSettings(value as Record<string, unknown>, `${name}.`);
+    }
+    return [{ name, value: formatValue(value) }];
+  });
+}
+
+const EPOCH_MS_FROM = 946_684_800_000;
+const EPOCH_MS_TO = 7_258_118_400_000;
+
+/** A value of a query's row: moments in Unix milliseconds (by the column's name) as times. */
+export function formatCell(column: string, value: unknown): string {
+  const number = typeof value === 'string' && /^\d{13}$/.test(value) ? Number(value) : value;
+  const isMoment =
+    typeof number === 'number' &&
+    /(^|_)(ms|at)$|[a-z](Ms|At)$/.test(column) &&
+    number > EPOCH_MS_FROM &&
+    number < EPOCH_MS_TO;
+  return isMoment ? formatExact(number) : formatValue(value);
 }
 
 /** A value on one line: texts bare, everything else as JSON. */

@@ -5,12 +5,13 @@ import { signOfFreshness } from '../parts/sign-of.ts';
 import type { TrackNode } from './layout.ts';
 
 /**
- * The critical assets with all that they rest on and `depth` levels of what rests on them. Where none is
+ * The critical assets with all that they rest on and all that rests on them. Where none is
  * critical: all that are connected; where nothing is connected: all.
  */
-export function selectForOverview(assets: readonly Asset[], depth = 3): TrackNode[] {
+export function selectForOverview(assets: readonly Asset[]): TrackNode[] {
   const critical = assets.filter((asset) => asset.policy.critical).map(({ key }) => key);
-  if (critical.length > 0) return toNodes(assets, neighbourhood(assets, critical, Infinity, depth));
+  if (critical.length > 0)
+    return toNodes(assets, neighbourhood(assets, critical, Infinity, Infinity));
   const connected = new Set(
     assets.flatMap(({ key, dependsOn }) => (dependsOn.length > 0 ? [key, ...dependsOn] : [])),
   );
@@ -44,41 +45,40 @@ export function sourceName(key: string): string {
   return key.slice(SOURCE.length).replace(/^[a-z]+:\/\//, '');
 }
 
-/** Outside sources that unresolved incidents are about, as failed stations before the assets that read them. */
+/**
+ * Outside sources that unresolved incidents are about, as stations before the assets that read them. A source
+ * has failed until one of these was computed anew after the incident was detected.
+ */
 export function addSources(
   nodes: readonly TrackNode[],
   incidents: readonly Incident[],
+  assets: readonly Asset[],
 ): TrackNode[] {
-  const feeds = new Map<string, string[]>();
-  for (const { status, subjects, affected } of incidents) {
+  const last = new Map(assets.map(({ key, lastMaterialization }) => [key, lastMaterialization]));
+  const sources: TrackNode[] = [];
+  const feeds = new Map<string, readonly string[]>();
+  for (const { status, subjects, affected, detectedAt } of incidents) {
     if (status === 'resolved') continue;
     const inside = new Set([...subjects, ...affected].map(({ id }) => id));
-    const first = nodes.filter(
-      ({ key, upstream }) => inside.has(key) && !upstream.some((up) => inside.has(up)),
-    );
+    const readers = nodes
+      .filter(({ key, upstream }) => inside.has(key) && !upstream.some((up) => inside.has(up)))
+      .map(({ key }) => key);
+    const answers = readers.some((key) => {
+      const version = last.get(key);
+      return version?.provenance === 'computed' && version.recordedAt > detectedAt;
+    });
     for (const { type, id } of subjects) {
-      if (type === 'source')
-        feeds.set(
-          SOURCE + id,
-          first.map(({ key }) => key),
-        );
+      const key = SOURCE + id;
+      if (type !== 'source' || readers.length === 0 || feeds.has(key)) continue;
+      feeds.set(key, readers);
+      sources.push({ key, upstream: [], sign: answers ? 'clear' : 'danger', critical: true });
     }
   }
-  const sources = [...feeds.keys()].map((key) => ({
-    key,
-    upstream: [],
-    sign: 'danger' as const,
-    critical: true,
-  }));
+  const readFrom = (reader: string) =>
+    [...feeds].filter(([, readers]) => readers.includes(reader)).map(([source]) => source);
   return [
     ...sources,
-    ...nodes.map((node) => ({
-      ...node,
-      upstream: [
-        ...node.upstream,
-        ...[...feeds].filter(([, keys]) => keys.includes(node.key)).map(([source]) => source),
-      ],
-    })),
+    ...nodes.map((node) => ({ ...node, upstream: [...node.upstream, ...readFrom(node.key)] })),
   ];
 }
 
