@@ -2,7 +2,15 @@
 import { randomUUID } from 'node:crypto';
 import { SignalboxError } from '../domain/errors.ts';
 import type { Execution, Plan, Runbook } from '../domain/runbook.ts';
-import { announce, findingOf, guard, launch, makePlan, type RespondParts } from './respond.ts';
+import {
+  announce,
+  findingOf,
+  guard,
+  launch,
+  makePlan,
+  type RespondParts,
+  targetOf,
+} from './respond.ts';
 import {
   insertExecution,
   loadExecution,
@@ -86,7 +94,7 @@ export async function executeByHand(
   await supersede(parts, incident.id);
   const mode = modes.get(runbook.id) ?? runbook.defaultMode;
   const execution = await insertExecution(db, {
-    ...{ id: randomUUID(), incidentId: incident.id, target: incident.fingerprint },
+    ...{ id: randomUUID(), incidentId: incident.id, target: targetOf(incident) },
     status: mode === 'approve' ? 'awaiting-approval' : 'approved',
     ...{ runbook: runbook.id, mode: mode === 'approve' ? 'approve' : 'suggest' },
     ...{ plan, parameters: request.parameters ?? {}, findings: [findingOf(incident)] },

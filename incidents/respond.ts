@@ -73,7 +73,7 @@ export async function respond(
   }
   const status = statusFor(mode);
   const execution = await insertExecution(parts.db, {
-    ...{ id: randomUUID(), incidentId: incident.id, target: incident.fingerprint },
+    ...{ id: randomUUID(), incidentId: incident.id, target: targetOf(incident) },
     ...{ runbook: runbook.id, status, mode, parameters: {}, plan, requestedBy: SELF },
     ...{ findings: [findingOf(incident)], guardrails: after.all, at: parts.clock.now() },
   });
@@ -133,6 +133,14 @@ export function publicView({
   return { ...incident, timeline: [], executions: [] };
 }
 
+/**
+ * What a pause between two responses goes by: the same remedy for the same trouble. A server that leaked a
+ * minute ago may well be short of room now, which needs another remedy.
+ */
+export function targetOf({ fingerprint, diagnosis }: StoredIncident): string {
+  return diagnosis === null ? fingerprint : `${fingerprint}:${diagnosis}`;
+}
+
 /** All guardrails, and the one that forbids. */
 export async function guard(
   { db, clock }: Pick<RespondParts, 'db' | 'clock'>,
@@ -143,7 +151,7 @@ export async function guard(
 ) {
   const now = clock.now();
   const usage = await readUsage(db, {
-    ...{ runbook: runbook.id, target: incident.fingerprint, incidentId: incident.id, now },
+    ...{ runbook: runbook.id, target: targetOf(incident), incidentId: incident.id, now },
   });
   const all = judgeGuardrails(runbook, usage, { killSwitch, calls, now });
   return { all, forbidden: forbidding(all) };

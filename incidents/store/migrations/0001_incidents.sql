@@ -47,7 +47,7 @@ CREATE INDEX incident_event_by_incident ON signalbox.incident_event (incident_id
 CREATE TABLE signalbox.execution (
     id            uuid PRIMARY KEY,
     incident_id   uuid NOT NULL REFERENCES signalbox.incident (id),
-    -- What cooldowns go by: the fingerprint of the incident.
+    -- What cooldowns go by: the incident's fingerprint and diagnosis.
     target        text NOT NULL,
     runbook       text NOT NULL,
     status        text NOT NULL,
