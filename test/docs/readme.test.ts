@@ -13,9 +13,11 @@ function errorTable(): string {
     ([code, { status, title, advice }]) =>
       `| \`${code}\` | ${status} | ${title} | ${advice.replaceAll('|', '\\|')} |`,
   );
-  return ['| code | status | what happened | what to do |', '| --- | --- | --- | --- |', ...rows].join(
-    '\n',
-  );
+  return [
+    '| code | status | what happened | what to do |',
+    '| --- | --- | --- | --- |',
+    ...rows,
+  ].join('\n');
 }
 
 describe('the README', () => {
@@ -30,7 +32,9 @@ describe('the README', () => {
   });
 
   test('links and shows only files that exist', () => {
-    const targets = [...readme.matchAll(/\]\((?!https?:|#)([^)#]+)/g)].map((match) => match[1] ?? '');
+    const targets = [...readme.matchAll(/\]\((?!https?:|#)([^)#]+)/g)].map(
+      (match) => match[1] ?? '',
+    );
     expect(targets.length).toBeGreaterThan(0);
     expect(targets.filter((path) => !existsSync(join(ROOT, path)))).toEqual([]);
   });

@@ -11,6 +11,8 @@ const PRODUCT_ENTRIES = [
   /^bin\//,
   /^server\/(main|dev)\.ts$/,
   /^server\/cli\/main\.ts$/,
+  // Processes of the drills, started by the names of their modules.
+  /^server\/drills\/faults\/[a-z]+(-client)?\.ts$/,
   /^orchestrator\/index\.ts$/,
   /^orchestrator\/agent\/main\.ts$/,
   /^collector\/embedded\/main\.ts$/,
