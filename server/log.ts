@@ -1,11 +1,15 @@
-/** The server's log: JSON lines on standard error, without secrets. */
-import { type DestinationStream, type Logger, pino } from 'pino';
+/** The server's log: JSON lines on standard error, and to OpenTelemetry; without secrets. */
+import { type Logger, multistream, pino } from 'pino';
+import { logBridge } from './telemetry/log-bridge.ts';
 
 const REDACTED = ['req.headers.authorization', 'req.headers.cookie', '*.token', '*.password'];
 
-export function createLog(level: string, role: string, destination?: DestinationStream): Logger {
+export function createLog(level: string, role: string): Logger {
   return pino(
     { level, base: { role, pid: process.pid }, redact: REDACTED },
-    destination ?? pino.destination({ dest: 2, sync: false }),
+    multistream([
+      { level: 'trace', stream: pino.destination({ dest: 2, sync: false }) },
+      { level: 'trace', stream: logBridge() },
+    ]),
   );
 }

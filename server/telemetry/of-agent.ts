@@ -8,7 +8,6 @@ export interface AgentTelemetryOptions {
   /** Server that the agent works for. */
   readonly url: string;
   readonly token: string;
-  readonly name: string;
 }
 
 const ASK_EVERY_MS = 2_000;
@@ -16,7 +15,7 @@ const ASK_LIMIT_MS = 2_000;
 
 /** Starts as soon as the server has said where its receiver is; asks until then. */
 export function startAgentTelemetry(options: AgentTelemetryOptions): RunningTelemetry {
-  const { config, url, token, name } = options;
+  const { config, url, token } = options;
   const abort = new AbortController();
   const { signal } = abort;
 
@@ -28,7 +27,7 @@ export function startAgentTelemetry(options: AgentTelemetryOptions): RunningTele
         return startTelemetry({
           settings,
           role: 'agent',
-          instance: name,
+
           own: { url: own, token },
         });
       }

@@ -1,18 +1,22 @@
 /**
  * The product's own telemetry: traces of API calls, of what they ask of PostgreSQL and of calls to elsewhere,
- * sent to the product's own OTLP receiver unless the configuration names another. Exporting happens in the
- * background, in batches with bounded queues, and is not traced itself.
+ * what the process costs, and its log; sent to the product's own OTLP receiver unless the configuration names
+ * another. Exporting happens in the background, in batches with bounded queues, and is not traced itself.
  */
+import { OTLPLogExporter } from '@opentelemetry/exporter-logs-otlp-proto';
+import { OTLPMetricExporter } from '@opentelemetry/exporter-metrics-otlp-proto';
 import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-proto';
 import { PgInstrumentation } from '@opentelemetry/instrumentation-pg';
 import { UndiciInstrumentation } from '@opentelemetry/instrumentation-undici';
+import { BatchLogRecordProcessor } from '@opentelemetry/sdk-logs';
+import { AggregationType, PeriodicExportingMetricReader } from '@opentelemetry/sdk-metrics';
 import { NodeSDK } from '@opentelemetry/sdk-node';
 import type { Config } from '../config.ts';
+import { observeProcess } from './process-metrics.ts';
 
 export interface TelemetryOptions {
   readonly settings: Config['telemetry'];
   readonly role: 'server' | 'agent';
-  readonly instance: string;
   /** The product's own receiver. */
   readonly own: { readonly url: string; readonly token: string };
 }
@@ -23,25 +27,27 @@ export interface RunningTelemetry {
 }
 
 const EXPORT_TIMEOUT_MS = 2_000;
+const METRICS_EVERY_MS = 15_000;
 
 export function startTelemetry(options: TelemetryOptions): RunningTelemetry {
-  const { settings, own } = options;
+  const { settings, role } = options;
   if (settings.disabled) return { stop: async () => undefined };
-  const endpoint = settings.endpoint ?? own.url;
-  // The product's token goes to the product's own receiver and nowhere else.
-  const headers =
-    settings.endpoint === null
-      ? { ...settings.headers, authorization: `Bearer ${own.token}` }
-      : { ...settings.headers };
+  const to = destination(options);
   const sdk = new NodeSDK({
-    serviceName: `signalbox-${options.role}`,
-    traceExporter: new OTLPTraceExporter({
-      url: `${endpoint}/v1/traces`,
-      headers,
-      timeoutMillis: EXPORT_TIMEOUT_MS,
-    }),
-    metricReaders: [],
-    logRecordProcessors: [],
+    serviceName: `signalbox-${role}`,
+    traceExporter: new OTLPTraceExporter(to('traces')),
+    metricReaders: [
+      new PeriodicExportingMetricReader({
+        exporter: new OTLPMetricExporter(to('metrics')),
+        exportIntervalMillis: METRICS_EVERY_MS,
+        exportTimeoutMillis: EXPORT_TIMEOUT_MS,
+      }),
+    ],
+    // The server's own pools are sampled each second; twice the same pool would be two pools.
+    views: [{ instrumentName: 'db.client.*', aggregation: { type: AggregationType.DROP } }],
+    logRecordProcessors: [
+      new BatchLogRecordProcessor({ exporter: new OTLPLogExporter(to('logs')) }),
+    ],
     instrumentations: [
       new PgInstrumentation({ requireParentSpan: true }),
       new UndiciInstrumentation({
@@ -52,9 +58,20 @@ export function startTelemetry(options: TelemetryOptions): RunningTelemetry {
     ],
   });
   sdk.start();
+  observeProcess();
   return {
     async stop() {
       await sdk.shutdown().catch(() => undefined);
     },
   };
+}
+
+/** Where each signal goes. The product's token goes to the product's own receiver and nowhere else. */
+function destination({ settings, own }: TelemetryOptions) {
+  const endpoint = settings.endpoint ?? own.url;
+  const headers: Record<string, string> = { ...settings.headers };
+  if (settings.endpoint === null) headers['authorization'] = `Bearer ${own.token}`;
+  return (signal: 'traces' | 'metrics' | 'logs') => ({
+    ...{ url: `${endpoint}/v1/${signal}`, headers, timeoutMillis: EXPORT_TIMEOUT_MS },
+  });
 }

@@ -57,7 +57,7 @@ async function runAgentRole(options: Options): Promise<void> {
   const workflows = config.workflows.length > 0 ? config.workflows : [usual].filter(existsSync);
   const { runAgent } = await import('../../../orchestrator/agent/main.ts');
   const { startAgentTelemetry } = await import('../../telemetry/of-agent.ts');
-  const telemetry = startAgentTelemetry({ config, url, token, name: options.name });
+  const telemetry = startAgentTelemetry({ config, url, token });
   tellSupervisor({ type: 'ready' });
   const log = (message: string) => {
     console.error(options.json ? JSON.stringify({ at: new Date(), message }) : message);

@@ -34,7 +34,7 @@ async function runServer(options: Options): Promise<void> {
     const { startTelemetry } = await import('../../telemetry/sdk.ts');
     const server = await startServer(config);
     const telemetry = startTelemetry({
-      ...{ settings: config.telemetry, role: 'server', instance: server.name },
+      ...{ settings: config.telemetry, role: 'server' },
       own: { url: server.otlpUrl, token: server.parts.credentials.ownToken('self', 'ingest') },
     });
     tellSupervisor({ type: 'ready', url: server.url, otlpUrl: server.otlpUrl });
