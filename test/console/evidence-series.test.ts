@@ -41,3 +41,18 @@ it.each([
 ])('draws no chart of %s', (_what, rows) => {
   expect(seriesOf({ rows, threshold: {} })).toBeNull();
 });
+
+it('draws the ceiling that the rows carry and the level at which it counts as full, and no flat line', () => {
+  const rows = [1, 2, 3].map((step) => ({
+    at: `2026-01-01T03:00:0${step}Z`,
+    used: step,
+    max: 20,
+    timeouts: 0,
+  }));
+  const series = seriesOf({ rows, threshold: { levelRatio: 0.9, leakLeastSessions: 8 } });
+  expect(series?.thresholds).toEqual([
+    { name: 'max', value: 20 },
+    { name: 'level 0.9', value: 18 },
+  ]);
+  expect(series?.lines.map(({ name }) => name)).toEqual(['used']);
+});

@@ -21,6 +21,7 @@ export interface Series {
 
 const TIME_NAMES =
   /^(at|t|ts|time|timestamp|bucket|minute|second|moment)$|(_at|At|_time|Time|bucket)$/;
+const LIMIT_NAMES = /^(max|min|limit|threshold)$/;
 const MOST_LINES = 5;
 
 /** Null where the rows are not a course over time. */
@@ -53,10 +54,11 @@ export function seriesOf(evidence: Pick<Evidence, 'rows' | 'threshold'>): Series
     numbers.map((name) => toLine(groups.size > 1 ? `${groupName} ${name}` : name, rows, name)),
   );
   if (lines.length === 0) return null;
+  const moving = lines.filter(({ values }) => new Set(values).size > 1);
   return {
     seconds,
-    lines: lines.slice(0, MOST_LINES),
-    thresholds: thresholdsOf(evidence.threshold),
+    lines: (moving.length > 0 ? moving : lines).slice(0, MOST_LINES),
+    thresholds: thresholdsOf(evidence, numbers),
   };
 
   function toLine(name: string, rows: readonly Row[], column: string): Line {
@@ -65,12 +67,27 @@ export function seriesOf(evidence: Pick<Evidence, 'rows' | 'threshold'>): Series
   }
 }
 
-/** Limits that can stand beside the values: numbers, but not durations. */
-function thresholdsOf(threshold: Row): Series['thresholds'] {
-  return Object.entries(threshold)
+/**
+ * Limits that can stand beside the values: a ceiling that each row carries, the share of it that counts as
+ * full, and settings that are named as a column is.
+ */
+function thresholdsOf(
+  { rows, threshold }: Pick<Evidence, 'rows' | 'threshold'>,
+  columns: readonly string[],
+): Series['thresholds'] {
+  const named = Object.entries(threshold)
     .filter((entry): entry is [string, number] => typeof entry[1] === 'number')
-    .filter(([name]) => !/(Ms|Seconds|_ms|_seconds)$/.test(name))
+    .filter(([name]) => columns.includes(name) || LIMIT_NAMES.test(name))
     .map(([name, value]) => ({ name, value }));
+  const ceilings = new Set(rows.map((row) => Number(row['max'])));
+  const [max] = ceilings;
+  if (!columns.includes('max') || max === undefined || ceilings.size > 1) return named;
+  const ratio = threshold['levelRatio'];
+  return [
+    { name: 'max', value: max },
+    ...(typeof ratio === 'number' ? [{ name: `level ${ratio}`, value: max * ratio }] : []),
+    ...named.filter(({ name }) => name !== 'max'),
+  ];
 }
 
 function isNumeric(value: unknown): boolean {
