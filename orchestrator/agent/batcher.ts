@@ -54,21 +54,24 @@ export class Batcher<T> {
   };
 
   #next(): readonly T[] {
+    const count = this.#countOfNext();
+    if (count < this.#items.length) return this.#items.splice(0, count);
+    const all = this.#items;
+    this.#items = [];
+    return all;
+  }
+
+  /** As many as fit into a call; one at least. */
+  #countOfNext(): number {
     const { maxItems, size, maxSize = 0 } = this.#limits;
-    let count = Math.min(this.#items.length, maxItems);
-    if (size) {
-      let total = 0;
-      const full = this.#items.findIndex((item) => {
-        total += size(item);
-        return total > maxSize;
-      });
-      if (full >= 0) count = Math.max(1, Math.min(count, full));
+    const most = Math.min(this.#items.length, maxItems);
+    if (!size) return most;
+    let total = 0;
+    for (let index = 0; index < most; index++) {
+      const item = this.#items[index];
+      if (item !== undefined) total += size(item);
+      if (total > maxSize) return Math.max(1, index);
     }
-    if (count === this.#items.length) {
-      const all = this.#items;
-      this.#items = [];
-      return all;
-    }
-    return this.#items.splice(0, count);
+    return most;
   }
 }

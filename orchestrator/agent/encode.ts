@@ -2,12 +2,12 @@
 import type { Completion } from '../../domain/agent-protocol.ts';
 
 /** Longest JSON text of one result, in bytes. */
-export const MAX_RESULT_BYTES = 1_048_576;
+const MAX_RESULT_BYTES = 1_048_576;
 
 const MAX_BYTES_A_CHARACTER = 3;
 
 /** A result that cannot be recorded. */
-export class ResultError extends Error {
+class ResultError extends Error {
   override readonly name = 'ResultError';
 }
 

@@ -45,86 +45,102 @@ const REFUSED_PAUSE_MS = 1_000;
 
 /** Starts an agent; it registers, and goes on trying, in the background. */
 export function startAgent(options: AgentOptions): RunningAgent {
-  const { transport, log, clock = systemClock, drainMs = DRAIN_MS } = options;
-  const stopping = new AbortController();
-  let definitions = options.definitions;
-  let session: Session | undefined;
-  let stopped: Promise<void> | undefined;
+  return new Agent(options);
+}
 
-  const logs = new LogBuffer(clock, async (request) => {
-    if (session) await transport.logs(session.id, request);
-  });
+class Agent implements RunningAgent {
+  readonly ended: Promise<void>;
+  readonly #options: AgentOptions;
+  readonly #clock: Clock;
+  readonly #logs: LogBuffer;
+  readonly #stopping = new AbortController();
+  #definitions: AgentDefinitions;
+  #session: Session | undefined;
+  #stopped: Promise<void> | undefined;
 
-  async function register(): Promise<RegisterReply> {
-    let told = false;
-    return persist(
-      () =>
-        transport.register({
-          name: options.name,
-          queues: options.queues,
-          concurrency: options.concurrency,
-          version: versionOf(definitions),
-          definitions: definitions.definitions,
-          fileErrors: definitions.fileErrors,
-        }),
-      stopping.signal,
-      (error) => {
-        if (!told) log(`cannot reach the server, and goes on trying: ${error.message}`);
-        told = true;
-      },
-    );
+  constructor(options: AgentOptions) {
+    this.#options = options;
+    this.#clock = options.clock ?? systemClock;
+    this.#definitions = options.definitions;
+    this.#logs = new LogBuffer(this.#clock, async (request) => {
+      if (this.#session) await options.transport.logs(this.#session.id, request);
+    });
+    this.ended = this.#work();
+    // Who is interested asks for it; for the others it stands in the log.
+    this.ended.catch((error: unknown) => options.log(`gives up: ${messageOf(error)}`));
   }
 
-  async function work(): Promise<void> {
-    while (!stopping.signal.aborted) {
+  stop(): Promise<void> {
+    this.#stopped ??= this.#stop();
+    return this.#stopped;
+  }
+
+  running(): number {
+    return this.#session?.executing ?? 0;
+  }
+
+  sessionId(): string | null {
+    return this.#session?.id ?? null;
+  }
+
+  async redefine(definitions: AgentDefinitions): Promise<void> {
+    this.#definitions = definitions;
+    if (this.#session === undefined) return;
+    // A session is registered with its definitions; one that only brings them is ended at once.
+    const { sessionId } = await this.#register();
+    await persist(() => this.#options.transport.stop(sessionId), this.#stopping.signal);
+  }
+
+  async #register(): Promise<RegisterReply> {
+    const { transport, name, queues, concurrency, log } = this.#options;
+    let told = false;
+    const call = () => {
+      const { definitions, fileErrors } = this.#definitions;
+      const version = versionOf(definitions);
+      return transport.register({ name, queues, concurrency, version, definitions, fileErrors });
+    };
+    return persist(call, this.#stopping.signal, (error) => {
+      if (!told) log(`cannot reach the server, and goes on trying: ${error.message}`);
+      told = true;
+    });
+  }
+
+  async #work(): Promise<void> {
+    const { signal } = this.#stopping;
+    while (!signal.aborted) {
       try {
-        const registered = await register();
-        session = new Session(
-          { ...options, clock, logs, definitions: () => definitions },
-          registered,
-        );
-        log(`registered as session ${session.id}`);
-        await session.run();
+        await this.#workInSession(await this.#register());
       } catch (error) {
-        if (stopping.signal.aborted) return;
+        if (signal.aborted) return;
         if (isHopeless(error)) throw error;
-        log(`could not register: ${error instanceof Error ? error.message : error}`);
-        await pause(REFUSED_PAUSE_MS, stopping.signal).catch(() => undefined);
-      } finally {
-        if (!stopping.signal.aborted) session = undefined;
+        this.#options.log(`could not register: ${messageOf(error)}`);
+        await pause(REFUSED_PAUSE_MS, signal).catch(() => undefined);
       }
     }
   }
 
-  async function stop(): Promise<void> {
-    stopping.abort(new Aborted('stopping', 'the agent stops'));
-    await session?.drain(drainMs, ABORT_MS, STOP_MS);
-    await ended.catch(() => undefined);
-    session = undefined;
-    await transport.close();
+  async #workInSession(registered: RegisterReply): Promise<void> {
+    const { transport, name, concurrency, log } = this.#options;
+    const deps = { transport, name, concurrency, log, clock: this.#clock, logs: this.#logs };
+    const session = new Session({ ...deps, definitions: () => this.#definitions }, registered);
+    this.#session = session;
+    log(`registered as session ${session.id}`);
+    await session.run();
+    // One that is stopped still hands back what it holds.
+    if (!this.#stopping.signal.aborted) this.#session = undefined;
   }
 
-  const ended = work();
-  // Who is interested asks for it; for the others it stands in the log.
-  ended.catch((error: unknown) =>
-    log(`gives up: ${error instanceof Error ? error.message : error}`),
-  );
-  return {
-    stop() {
-      stopped ??= stop();
-      return stopped;
-    },
-    ended,
-    running: () => session?.executing ?? 0,
-    sessionId: () => session?.id ?? null,
-    async redefine(next) {
-      definitions = next;
-      if (session === undefined) return;
-      // A session is registered with its definitions; one that only brings them is ended at once.
-      const { sessionId } = await register();
-      await persist(() => transport.stop(sessionId), stopping.signal);
-    },
-  };
+  async #stop(): Promise<void> {
+    this.#stopping.abort(new Aborted('stopping', 'the agent stops'));
+    await this.#session?.drain(this.#options.drainMs ?? DRAIN_MS, ABORT_MS, STOP_MS);
+    await this.ended.catch(() => undefined);
+    this.#session = undefined;
+    await this.#options.transport.close();
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 function isHopeless(error: unknown): boolean {
@@ -134,7 +150,7 @@ function isHopeless(error: unknown): boolean {
 const VERSION_LENGTH = 12;
 
 /** Tells agents apart that read different code. */
-function versionOf({ definitions }: AgentDefinitions): string {
+function versionOf(definitions: AgentDefinitions['definitions']): string {
   const hash = createHash('sha256').update(JSON.stringify(definitions));
   return hash.digest('hex').slice(0, VERSION_LENGTH);
 }

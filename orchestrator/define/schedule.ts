@@ -18,7 +18,7 @@ export const cron: Read<string> = (value) => {
   }
 };
 
-export const timezone: Read<string> = (value = 'UTC') => {
+const timezone: Read<string> = (value = 'UTC') => {
   if (typeof value === 'string' && isZone(value)) return value;
   throw new DefinitionError(
     `${JSON.stringify(value)} is not a timezone such as "UTC" or "Europe/Berlin"`,
