@@ -32,7 +32,7 @@ export interface LaneLimits {
 export const LANE_LIMITS: LaneLimits = {
   lingerMs: 100,
   maxRows: 50_000,
-  maxBytes: 8 * 1024 * 1024,
+  maxBytes: 16 * 1024 * 1024,
   maxInFlight: 2,
   retryForMs: 8_000,
 };
