@@ -52,6 +52,7 @@ export function createWorkflows(deps: WorkflowDeps): WorkflowService {
       if (changed.length === 0) return;
       const told = changed.length > MAX_TOLD ? [''] : changed;
       for (const name of told) deps.changed('workflow', name);
+      if (definitions.some((definition) => definition.asset)) deps.changed('asset', '');
       deps.nudgeScheduler();
     },
     fileErrors: () => readFileErrors(db),

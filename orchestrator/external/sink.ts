@@ -10,6 +10,7 @@ import { recordAssets } from '../assets/record.ts';
 import { appendRunEvents } from '../events/append.ts';
 import type { Db, Tx } from '../store/connection.ts';
 import {
+  findOwnRuns,
   insertLineage,
   lockExternalRuns,
   type NamedRun,
@@ -31,6 +32,7 @@ export interface ExternalDeps {
 
 /** Events in one transaction. */
 const BATCH = 1_000;
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 export function createExternalSink(deps: ExternalDeps): ExternalRunSink {
   const { db, clock } = deps;
@@ -60,9 +62,10 @@ async function recordBatch(
   events: readonly ExternalRunEvent[],
 ): Promise<{ runs: readonly string[]; assets: readonly string[] }> {
   const now = deps.clock.now();
-  const rows = await lockExternalRuns(tx, nameAll(events, deps));
+  const own = await findOwnRuns(tx, parentIds(events));
+  const rows = await lockExternalRuns(tx, nameAll(events, own, deps));
   const runs = new Map(rows.map((row) => [nameOf(row.engine, row.external_id), fromRow(row)]));
-  const { folded, runEvents } = foldAll(events, runs);
+  const { folded, runEvents } = foldAll(events, runs, own);
   const changed = folded.filter(({ run }) => run !== runs.get(nameOf(run.engine, run.externalId)));
   if (changed.length > 0)
     await updateExternalRuns(
@@ -78,8 +81,20 @@ async function recordBatch(
   return { runs: changed.map(({ run }) => run.id), assets };
 }
 
-/** Every run that the events name, those of parents and roots included; once each. */
-function nameAll(events: readonly ExternalRunEvent[], deps: ExternalDeps): readonly NamedRun[] {
+function parentIds(events: readonly ExternalRunEvent[]): readonly string[] {
+  const ids = events.flatMap(({ parent, root }) => [
+    parent?.externalId ?? '',
+    root?.externalId ?? '',
+  ]);
+  return [...new Set(ids)].filter((id) => UUID.test(id));
+}
+
+/** Every run elsewhere that the events name, those of parents and roots included; once each. */
+function nameAll(
+  events: readonly ExternalRunEvent[],
+  own: ReadonlySet<string>,
+  deps: ExternalDeps,
+): readonly NamedRun[] {
   const named = new Map<string, NamedRun>();
   const add = (engine: string, externalId: string, job: string, at: number) => {
     const key = nameOf(engine, externalId);
@@ -95,19 +110,27 @@ function nameAll(events: readonly ExternalRunEvent[], deps: ExternalDeps): reado
   };
   for (const event of events) add(event.engine, event.externalId, event.job, event.at);
   for (const { parent, root, at } of events) {
-    if (parent) add(parent.engine, parent.externalId, parent.job, at);
-    if (root) add(root.engine, root.externalId, root.job, at);
+    if (parent && !own.has(parent.externalId))
+      add(parent.engine, parent.externalId, parent.job, at);
+    if (root && !own.has(root.externalId)) add(root.engine, root.externalId, root.job, at);
   }
   return [...named.values()];
 }
 
 /** Folds the events, earliest first, into the runs; an event that says nothing new gives no run event. */
-function foldAll(events: readonly ExternalRunEvent[], runs: ReadonlyMap<string, FoldedRun>) {
+function foldAll(
+  events: readonly ExternalRunEvent[],
+  runs: ReadonlyMap<string, FoldedRun>,
+  own: ReadonlySet<string>,
+) {
   const after = new Map(runs);
   const byRun = new Map<string, ExternalRunEvent[]>();
   const runEvents: Parameters<typeof appendRunEvents>[1][number][] = [];
-  const idOf = (of: ExternalRunEvent['parent']) =>
-    of ? (runs.get(nameOf(of.engine, of.externalId))?.id ?? null) : null;
+  const idOf = (of: ExternalRunEvent['parent']) => {
+    if (!of) return null;
+    if (own.has(of.externalId)) return of.externalId;
+    return runs.get(nameOf(of.engine, of.externalId))?.id ?? null;
+  };
   for (const event of [...events].sort((a, b) => a.at - b.at)) {
     const key = nameOf(event.engine, event.externalId);
     const before = after.get(key);

@@ -57,6 +57,16 @@ export async function lockExternalRuns(
   );
 }
 
+/** Those of the ids that are runs of this orchestrator: work that a task of ours started and that tells of itself. */
+export async function findOwnRuns(tx: Tx, ids: readonly string[]): Promise<ReadonlySet<string>> {
+  if (ids.length === 0) return new Set();
+  const rows = await tx.query<{ id: string }>(
+    `SELECT id FROM signalbox.run WHERE id = ANY($1::uuid[]) AND engine = 'signalbox'`,
+    [ids],
+  );
+  return new Set(rows.map((row) => row.id));
+}
+
 /** What the run has become. */
 export interface ExternalRunRecord {
   readonly id: string;

@@ -148,6 +148,17 @@ describe('runs of other engines', () => {
     });
   });
 
+  test('work that a task of ours started is a child of our own run', async () => {
+    await using stand = await startCatalog();
+    await stand.catalog.workflows.register([assetOf('our/asset')], []);
+    const ours = await stand.catalog.assets.materialize(['our/asset'], {}, ACTOR);
+    const parent = { engine: 'openlineage:signalbox', externalId: ours.id, job: 'our/asset' };
+    await stand.catalog.external.record([eventOf('dbt', 'running', 0, { parent })]);
+    expect(await runOf(stand, 'dbt')).toMatchObject({ parent_run_id: ours.id });
+    const rows = await stand.db.query('SELECT id FROM signalbox.run');
+    expect(rows).toHaveLength(2);
+  });
+
   test('two deliveries of the same thousand runs at once make each of them once', async () => {
     await using stand = await startCatalog();
     const events = Array.from({ length: 1_500 }, (_, index) => [
