@@ -134,15 +134,16 @@ describe('registration', () => {
     const schedule = { cron: '0 4 1 1 *', timezone: 'UTC', catchup: false };
     await stand.catalog.workflows.register([workflowOf('edited', { schedule })], []);
     await stand.db.execute(
-      `UPDATE signalbox.workflow SET next_run_at = '2020-01-01' WHERE name = 'edited'`,
+      `UPDATE signalbox.workflow SET next_run_at = '2190-01-01' WHERE name = 'edited'`,
     );
     await stand.catalog.workflows.register([workflowOf('edited', { schedule, tags: ['new'] })], []);
     expect((await stand.catalog.workflows.get('edited')).nextRunAt).toBe(
-      '2020-01-01T00:00:00.000Z',
+      '2190-01-01T00:00:00.000Z',
     );
     const other = { ...schedule, cron: '0 5 1 1 *' };
     await stand.catalog.workflows.register([workflowOf('edited', { schedule: other })], []);
     const { nextRunAt } = await stand.catalog.workflows.get('edited');
+    expect(Date.parse(nextRunAt ?? '')).toBeLessThan(Date.parse('2190-01-01'));
     expect(Date.parse(nextRunAt ?? '')).toBeGreaterThan(Date.now());
     await stand.catalog.workflows.register([workflowOf('edited')], []);
     expect((await stand.catalog.workflows.get('edited')).nextRunAt).toBeNull();
