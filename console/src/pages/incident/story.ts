@@ -5,7 +5,7 @@
 import type { Incident, IncidentEventType } from '../../../../domain/incident.ts';
 import type { Execution } from '../../../../domain/runbook.ts';
 
-export const STAGES = [
+const STAGES = [
   'evidence begins',
   'detected',
   'planned',
