@@ -3,6 +3,7 @@
  * what the process costs, and its log; sent to the product's own OTLP receiver unless the configuration names
  * another. Exporting happens in the background, in batches with bounded queues, and is not traced itself.
  */
+import { createRequire } from 'node:module';
 import { OTLPLogExporter } from '@opentelemetry/exporter-logs-otlp-proto';
 import { OTLPMetricExporter } from '@opentelemetry/exporter-metrics-otlp-proto';
 import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-proto';
@@ -58,6 +59,9 @@ export function startTelemetry(options: TelemetryOptions): RunningTelemetry {
     ],
   });
   sdk.start();
+  // The instrumentation sees only what is required. PostgreSQL's client was imported before: required once
+  // more, the very same classes are instrumented in place.
+  createRequire(import.meta.url)('pg');
   observeProcess();
   return {
     async stop() {
