@@ -11,7 +11,7 @@ import { join } from 'node:path';
 export type User = 'reader' | 'writer';
 
 /** Databases that `reader` may read in full. */
-export const READER_DATABASES = ['otel', 'signalbox'] as const;
+const READER_DATABASES = ['otel', 'signalbox'] as const;
 
 /** System tables that `reader` may read: what clients ask for to describe data to their users. */
 export const READER_SYSTEM_TABLES = [
@@ -39,8 +39,11 @@ export const READER_SYSTEM_TABLES = [
 /** The engine's names of the two roles. */
 export type Roles = Readonly<Record<User, string>>;
 
-const WRITER_RIGHTS =
-  'SELECT, INSERT, ALTER, CREATE, DROP, UNDROP TABLE, TRUNCATE, OPTIMIZE, SHOW, CHECK, KILL QUERY, SYSTEM, dictGet, INTROSPECTION';
+/** All on data. Nothing that runs programs or reads elsewhere: no dictionaries, functions, sources, users. */
+const WRITER_RIGHTS = [
+  'SELECT, INSERT, ALTER, TRUNCATE, OPTIMIZE, SHOW, CHECK, KILL QUERY, SYSTEM',
+  'CREATE DATABASE, CREATE TABLE, CREATE VIEW, DROP DATABASE, DROP TABLE, DROP VIEW, UNDROP TABLE',
+].join(', ');
 
 /** Makes the role names of this start. */
 export function makeRoles(): Roles {
@@ -74,6 +77,7 @@ function engineConfig(directory: string, file: string, roles: Roles): string {
   const filesPath = join(directory, 'no-files');
   return `<clickhouse>
   <display_name>signalbox</display_name>
+  <max_server_memory_usage_to_ram_ratio>0.5</max_server_memory_usage_to_ram_ratio>
   <users_config>${xml(file)}</users_config>
   <user_files_path>${xml(filesPath)}/</user_files_path>
   <user_scripts_path>${xml(filesPath)}/</user_scripts_path>

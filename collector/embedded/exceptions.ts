@@ -4,7 +4,7 @@
  */
 
 /** Codes that this server raises itself; the names are ClickHouse's. */
-export const ERROR_CODES = {
+const ERROR_CODES = {
   BAD_ARGUMENTS: 36,
   NOT_IMPLEMENTED: 48,
   SYNTAX_ERROR: 62,

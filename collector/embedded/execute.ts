@@ -12,7 +12,7 @@ import { keepRows } from './incoming.ts';
 import { type InsertHead, isInsert, readInsertHead } from './insert-statement.ts';
 import type { Reply } from './reply.ts';
 import type { ProtocolRequest } from './request.ts';
-import { judgeGet } from './rules.ts';
+import { judgeReadOnly } from './rules.ts';
 import { runInsert, runStatement } from './run.ts';
 import { makeRunningQueries, type RunningQueries } from './running-queries.ts';
 import { makeSessions } from './sessions.ts';
@@ -67,7 +67,7 @@ export function makeExecutor(engine: Engine): Executor {
       const body = await readText(job);
       const head = insertHead(body);
       if (!head) return run(job, statementText(body));
-      if (job.request.method === 'GET' || job.request.method === 'HEAD') judgeGet('INSERT');
+      if (job.protocol.readOnly) judgeReadOnly('INSERT');
       if (job.user === 'reader') throw exception('ACCESS_DENIED', 'reader can only read.');
       const rows = await keepRows(rowsOf(body, head));
       try {

@@ -12,7 +12,7 @@ import { exception } from './exceptions.ts';
 const DIRECTORY = 'incoming';
 
 /** Bytes that one INSERT may carry, after decompression. */
-export const MAX_INSERT_BYTES = 2 * 1024 ** 3;
+const MAX_INSERT_BYTES = 2 * 1024 ** 3;
 
 /** Removes what a killed process left behind. */
 export function emptyIncoming(): void {

@@ -46,6 +46,12 @@ export function readInsertHead(bytes: Uint8Array): InsertHead | undefined {
       // A table may be called `values`; after INTO, TABLE and a dot there stands a name.
       const isName = NAME_FOLLOWS.some((word) => isWord(previous, word)) || isMark(previous, '.');
       if (!isName && (isWord(token, 'SELECT') || isWord(token, 'WITH'))) return undefined;
+      if (isMark(token, ';')) {
+        throw exception('SYNTAX_ERROR', 'The INSERT ends before its rows.');
+      }
+      if (isWord(token, 'FUNCTION') && isWord(previous, 'INTO')) {
+        throw exception('ACCESS_DENIED', 'INSERT INTO FUNCTION is not for clients.');
+      }
       if (isWord(token, 'INFILE') && isWord(previous, 'FROM')) {
         throw exception('NOT_IMPLEMENTED', 'INSERT … FROM INFILE is for command-line clients.');
       }

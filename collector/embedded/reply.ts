@@ -45,8 +45,11 @@ export const NOTHING_DONE: ReplySummary = {
   elapsedSeconds: 0,
 };
 
-/** The client has gone. */
-export class ClientGoneError extends Error {}
+/** How long a client may take nothing while a query waits for it. */
+const MAX_STALL_MS = 60_000;
+
+/** The client has gone, or takes nothing any more. */
+class ClientGoneError extends Error {}
 
 /** Sends one reply. */
 export class Reply {
@@ -200,12 +203,14 @@ export class Reply {
     const abort = new AbortController();
     const gone = () => abort.abort();
     this.response.once('close', gone);
+    const stalled = setTimeout(gone, MAX_STALL_MS);
     try {
       if (this.response.destroyed) gone();
       await once(sink, 'drain', { signal: abort.signal });
     } catch {
       throw new ClientGoneError('the client has gone');
     } finally {
+      clearTimeout(stalled);
       this.response.off('close', gone);
     }
   }

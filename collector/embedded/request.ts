@@ -24,6 +24,8 @@ export interface ProtocolRequest {
   /** The reply begins only when the query has ended. */
   readonly waitEndOfQuery: boolean;
   readonly httpCompression: boolean;
+  /** Nothing may change: a GET, or the setting `readonly`. */
+  readonly readOnly: boolean;
 }
 
 /** URL parameters that are not settings. */
@@ -63,7 +65,6 @@ export function readProtocolRequest(request: IncomingMessage, url: URL): Protoco
     if (name.startsWith('param_')) parameters.set(name.slice('param_'.length), value);
     else if (!OWN.has(name)) settings.set(name, value);
   }
-  if (request.method === 'GET') settings.delete('readonly');
   const zstd = get('network_compression_method')?.toUpperCase() === 'ZSTD';
   return {
     query: get('query'),
@@ -76,6 +77,7 @@ export function readProtocolRequest(request: IncomingMessage, url: URL): Protoco
     blockReply: isOn(get('compress')) ? (zstd ? 'zstd' : 'lz4') : 'none',
     blockBody: isOn(get('decompress')),
     waitEndOfQuery: isOn(get('wait_end_of_query')),
+    readOnly: request.method === 'GET' || request.method === 'HEAD' || isOn(get('readonly')),
     httpCompression: !['0', 'false'].includes(get('enable_http_compression') ?? '1'),
   };
 }

@@ -68,11 +68,28 @@ const READER_TABLE_FUNCTIONS = new Set([
   'zeros_mt',
 ]);
 
+/** Table functions of `writer`: the same, and those that read its own tables. */
+const WRITER_TABLE_FUNCTIONS = new Set([
+  ...READER_TABLE_FUNCTIONS,
+  'input',
+  'loop',
+  'merge',
+  'mergetreeindex',
+  'mergetreeprojection',
+  'view',
+]);
+
+/** Engines of tables and databases that keep their data here and run nothing. */
+const ENGINES =
+  /^(?:\w*MergeTree|Memory|Null|Log|TinyLog|StripeLog|Set|Join|Buffer|Merge|View|MaterializedView|Atomic|Ordinary)$/;
+
+const MAKING_VERBS = ['CREATE', 'ATTACH', 'REPLACE'];
+
 /** Scalar functions that reach files, addresses or the server's own secrets. */
 const FORBIDDEN_FUNCTIONS =
   /^(?:file|filesystem.*|catboostevaluate|ai[a-z]+|hascolumnintable|getmacro|getserversetting|getserverport|getclienthttpheader|globalvariable|showcertificate|(?:current|enabled|default)(?:roles|profiles)|__.*|addressto.*|zookeeper.*|generateserialid|naivebayes.*|evalmlmethod|regionto.*|regionin|regionhierarchy)$/;
 
-/** Verbs that only read; all that a GET may do. */
+/** Verbs that only read; all that a GET, or a request with `readonly`, may do. */
 const READING_VERBS = new Set([...READER_VERBS, 'CHECK']);
 
 /** What the engine knows. */
@@ -105,11 +122,34 @@ export function judge(
   for (const name of calledNames(tokens)) {
     if (FORBIDDEN_FUNCTIONS.test(name)) throw denied(`The function ${name} cannot be used here.`);
   }
-  if (user === 'reader') judgeReader(statement, parameters, known);
+  const allowed = user === 'reader' ? READER_TABLE_FUNCTIONS : WRITER_TABLE_FUNCTIONS;
+  for (const name of calledNames(tokens)) {
+    if (known.tableFunctions.has(name) && !allowed.has(name)) {
+      throw denied(`The table function ${name} is not for ${user}.`);
+    }
+  }
+  judgeMaking(tokens);
+  if (user === 'reader') judgeReader(statement, parameters);
 }
 
-/** @throws ClickHouseException READONLY when a GET would change something */
-export function judgeGet(verb: string): void {
+/** Engines such as URL or MySQL would reach elsewhere; sources of dictionaries would run programs. */
+function judgeMaking(tokens: readonly Token[]): void {
+  const [first, second, third, fourth] = tokens;
+  if (!MAKING_VERBS.some((verb) => isWord(first, verb))) return;
+  const what = isWord(second, 'OR') ? fourth : second;
+  if ([what, third].some((token) => isWord(token, 'DICTIONARY') || isWord(token, 'FUNCTION'))) {
+    throw denied('Dictionaries and functions are not made by clients.');
+  }
+  for (const [at, token] of tokens.entries()) {
+    const engine = tokens[at + 2];
+    if (!isWord(token, 'ENGINE') || !isMark(tokens[at + 1], '=')) continue;
+    if (engine?.kind !== 'name' || ENGINES.test(engine.text)) continue;
+    throw denied(`The engine ${engine.text} is not for clients.`);
+  }
+}
+
+/** @throws ClickHouseException READONLY when a request that may only read would change something */
+export function judgeReadOnly(verb: string): void {
   if (READING_VERBS.has(verb)) return;
   throw exception(
     'READONLY',
@@ -124,22 +164,13 @@ export function judgeDatabase(user: User, database: string): void {
   }
 }
 
-function judgeReader(
-  statement: Statement,
-  parameters: ReadonlyMap<string, string>,
-  known: KnownNames,
-): void {
+function judgeReader(statement: Statement, parameters: ReadonlyMap<string, string>): void {
   const { tokens, verb } = statement;
   if (!READER_VERBS.has(verb))
     throw denied(`reader can only read: ${verb || 'this'} is not allowed.`);
   if (verb === 'SHOW') judgeShow(tokens);
   if (verb === 'EXPLAIN' && !tokens.some((token) => isWord(token, 'SELECT'))) {
     throw denied('reader can only explain a SELECT.');
-  }
-  for (const name of calledNames(tokens)) {
-    if (known.tableFunctions.has(name) && !READER_TABLE_FUNCTIONS.has(name)) {
-      throw denied(`The table function ${name} is not for reader.`);
-    }
   }
   judgeSystemTables(tokens);
   judgeIdentifiers(tokens, parameters);

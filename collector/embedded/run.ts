@@ -6,7 +6,7 @@ import type { Job } from './execute.ts';
 import { helloBlock, isHello } from './hello.ts';
 import type { InsertHead } from './insert-statement.ts';
 import { NOTHING_DONE, type ReplySummary } from './reply.ts';
-import { judge, judgeDatabase, judgeGet } from './rules.ts';
+import { judge, judgeDatabase, judgeReadOnly } from './rules.ts';
 import { killedQueryId } from './running-queries.ts';
 import type { SessionState } from './sessions.ts';
 import { setStatement, settingStatements } from './settings.ts';
@@ -48,14 +48,14 @@ export async function runStatement(
   state: SessionState,
   text: string,
 ): Promise<void> {
-  const { protocol, reply, user, request } = job;
+  const { protocol, reply, user } = job;
   if (isHello(text, protocol.settings.get('client_protocol_version'))) {
     reply.format('Native');
     await reply.write(helloBlock(engine));
     return reply.end({ ...NOTHING_DONE, resultRows: 1 });
   }
   const statement = describeStatement(await engine.parse(text), text);
-  if (request.method === 'GET' || request.method === 'HEAD') judgeGet(statement.verb);
+  if (protocol.readOnly) judgeReadOnly(statement.verb);
   const parameters = parametersOf(job, state);
   for (const name of usedParameters(statement)) requireParameter(parameters, name);
   judge(user, statement, parameters, engine);

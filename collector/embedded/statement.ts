@@ -100,6 +100,11 @@ export function takeSettings(statement: Statement): [string, Map<string, string>
     if (after !== undefined && !isWord(after, 'FORMAT')) {
       throw exception('ACCESS_DENIED', 'SETTINGS may stand only at the end of the query.');
     }
+    for (const name of values.keys()) {
+      // It would stand for another name than the one that has been judged.
+      if (!name.startsWith('param_')) continue;
+      throw exception('ACCESS_DENIED', 'Parameters cannot be given in SETTINGS.');
+    }
     return [`${text.slice(0, token.start)}${after ? text.slice(after.start) : ''}`, values];
   }
   return [text, new Map()];

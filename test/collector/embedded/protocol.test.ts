@@ -113,7 +113,7 @@ describe('statements', () => {
     expect(await must(clickhouse, '\n\t SELECT 1;\n\n')).toBe('1\n');
   });
 
-  it('only read when they come by GET', async () => {
+  it('only read when they come by GET or with readonly', async () => {
     const refused = await ask(clickhouse, '', {
       method: 'GET',
       query: { query: "INSERT INTO otel.t VALUES (3, 'x')" },
@@ -124,6 +124,10 @@ describe('statements', () => {
       query: { query: 'DROP TABLE otel.t' },
     });
     expect(drop.headers['x-clickhouse-exception-code']).toBe('164');
+    for (const sql of ['DROP TABLE otel.t', "INSERT INTO otel.t VALUES (3, 'x')"]) {
+      const asked = await ask(clickhouse, sql, { query: { readonly: 1 } });
+      expect(asked.headers['x-clickhouse-exception-code']).toBe('164');
+    }
     expect(await must(clickhouse, 'SELECT count() FROM otel.t')).toBe('2\n');
   });
 
