@@ -13,13 +13,30 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const LEAST_NODE = 24;
+const WATCH_PARENT_EVERY_MS = 250;
 
+endWithNpm();
 if (Number.parseInt(process.versions.node, 10) >= LEAST_NODE) {
   const { main } = await import(commandLine());
   const code = await main(process.argv.slice(2));
   if (typeof code === 'number') process.exitCode = code;
 } else {
   runUnder(packagedNode());
+}
+
+/**
+ * npm and npx run this command in a shell. A signal to npm ends npm and the shell, but the shell hands it on
+ * to nobody: what shows it here is that the parent is another process.
+ */
+function endWithNpm() {
+  if (process.env.npm_execpath === undefined && process.env.npm_command === undefined) return;
+  const parent = process.ppid;
+  const timer = setInterval(() => {
+    if (process.ppid === parent) return;
+    clearInterval(timer);
+    process.kill(process.pid, 'SIGTERM');
+  }, WATCH_PARENT_EVERY_MS);
+  timer.unref();
 }
 
 /** The module of the command line: sources in the repository, built code in a package. */
