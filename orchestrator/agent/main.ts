@@ -19,6 +19,8 @@ export interface RunAgentOptions {
   readonly watch?: boolean;
   /** Ends the agent; without it SIGTERM and SIGINT do. */
   readonly signal?: AbortSignal;
+  /** How long running tasks may go on after it; 5 s unless told. */
+  readonly drainMs?: number;
 }
 
 /**

@@ -9,7 +9,9 @@ import type { Stores } from './stores.ts';
 
 const READY_LIMIT_MS = 60_000;
 const SERVER_STOP_LIMIT_MS = 6_000;
-const AGENT_STOP_LIMIT_MS = 4_000;
+const AGENT_STOP_LIMIT_MS = 5_000;
+/** Shorter than an agent's own, so that everything ends within ten seconds. */
+const AGENT_DRAIN = '2s';
 const AGENT_CONCURRENCY = 32;
 
 export interface ServerReady {
@@ -82,7 +84,10 @@ export async function startAgentProcess(
     () =>
       startChild({
         ...{ name: 'the agent', module: COMMAND_LINE, logPath: path },
-        args: ['agent', '--name', 'local', '--concurrency', String(AGENT_CONCURRENCY), '--watch'],
+        args: [
+          ...['agent', '--name', 'local', '--watch', '--drain', AGENT_DRAIN],
+          ...['--concurrency', String(AGENT_CONCURRENCY)],
+        ],
         ...{ readyLimitMs: READY_LIMIT_MS, stopLimitMs: AGENT_STOP_LIMIT_MS },
         env: {
           ...process.env,

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { resolve } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
+import { parseDuration } from '../../../domain/time.ts';
 import { readConfig } from '../../config.ts';
 import { endSignal, tellSupervisor } from '../end-signal.ts';
 import { UsageError } from '../exit.ts';
@@ -14,6 +15,7 @@ interface Options {
   readonly concurrency: number;
   readonly workflows?: string[];
   readonly watch?: boolean;
+  readonly drain: number;
   readonly json?: boolean;
 }
 
@@ -30,6 +32,7 @@ export function agentCommand(): Command {
     .option('--concurrency <tasks>', 'tasks at a time', readConcurrency, 16)
     .option('--workflows <directories...>', 'folders with workflow files (workflows)')
     .option('--watch', 'read files again when they change')
+    .option('--drain <duration>', 'how long running tasks may go on at the end', readDrain, 5_000)
     .option('--json', 'log lines of JSON')
     .action(runAgentRole);
 }
@@ -38,6 +41,14 @@ function readConcurrency(text: string): number {
   const value = Number(text);
   if (Number.isInteger(value) && value >= 1 && value <= MAX_CONCURRENCY) return value;
   throw new InvalidArgumentError(`Give a whole number from 1 to ${MAX_CONCURRENCY}.`);
+}
+
+function readDrain(text: string): number {
+  try {
+    return parseDuration(text);
+  } catch (error) {
+    throw new InvalidArgumentError((error as Error).message);
+  }
 }
 
 async function runAgentRole(options: Options): Promise<void> {
@@ -65,7 +76,7 @@ async function runAgentRole(options: Options): Promise<void> {
   await runAgent({
     ...{ url, token, workflows, signal, log },
     ...{ name: options.name, queues: options.queue, concurrency: options.concurrency },
-    watch: options.watch === true,
+    ...{ watch: options.watch === true, drainMs: options.drain },
   });
   await telemetry.stop();
   if (process.connected) process.disconnect();

@@ -1,0 +1,65 @@
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { startProcess } from '../support/child-process.ts';
+import { startTestPostgres } from '../support/postgres.ts';
+import { makeTempDir } from '../support/temp-dir.ts';
+
+const MAIN = join(import.meta.dirname, '..', '..', 'server', 'cli', 'main.ts');
+
+async function run(args: readonly string[], env: Record<string, string> = {}) {
+  await using temp = await makeTempDir('cli');
+  await using program = startProcess(process.execPath, [MAIN, ...args], {
+    cwd: temp.path,
+    env: { NO_COLOR: '1', ...env },
+  });
+  const code = await program.waitForExit();
+  return { code, stdout: program.stdout(), stderr: program.stderr() };
+}
+
+describe('the command line', () => {
+  it('ends with 2 and a suggestion where a command or an option does not exist', async () => {
+    const command = await run(['upp']);
+    expect(command).toMatchObject({ code: 2, stderr: expect.stringContaining('Did you mean up?') });
+    const option = await run(['db', 'status', '--jsn']);
+    expect(option).toMatchObject({ code: 2, stderr: expect.stringContaining('--json?') });
+    expect(await run(['agent', '--concurrency', '0'])).toMatchObject({ code: 2 });
+  });
+
+  it('ends with 0 where help or the version is asked for', async () => {
+    expect(await run(['--help'])).toMatchObject({ code: 0, stdout: expect.stringContaining('up') });
+    expect((await run(['--version'])).stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
+  });
+
+  it('ends with 2 and all faults where settings are wrong', async () => {
+    const { code, stderr } = await run(['up', '--port', 'x'], { SIGNALBOX_LEASE: 'soon' });
+    expect(code).toBe(2);
+    expect(stderr).toContain('SIGNALBOX_PORT: "x" is not valid');
+    expect(stderr).toContain('SIGNALBOX_LEASE: "soon" is not valid');
+  });
+
+  it('says what is missing where no server, token or database is known', async () => {
+    expect(await run(['runs', 'list'])).toMatchObject({
+      stderr: expect.stringContaining('signalbox up'),
+    });
+    expect(await run(['agent'])).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('--url'),
+    });
+    expect(await run(['server'])).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/DATABASE_URL is missing.*CLICKHOUSE_URL is missing/s),
+    });
+  });
+
+  it('migrates a database, and says with its exit code whether that is done', async () => {
+    await using database = await startTestPostgres();
+    const env = { DATABASE_URL: database.url };
+    expect(await run(['db', 'status'], env)).toMatchObject({ code: 1 });
+    const migrated = await run(['db', 'migrate', '--json'], env);
+    expect(migrated.code).toBe(0);
+    expect(JSON.parse(migrated.stdout).applied).toContain('server/0001_access.sql');
+    expect(await run(['db', 'status'], env)).toMatchObject({ code: 0 });
+    const away = await run(['db', 'migrate'], { DATABASE_URL: 'postgres://127.0.0.1:1/none' });
+    expect(away).toMatchObject({ code: 1, stderr: expect.stringContaining('refuses connections') });
+  });
+});
