@@ -8,6 +8,7 @@ import { isBlind, type Round } from './detect.ts';
 import type { Db, IncidentPatch, StoredIncident } from './store/incidents.ts';
 import { loadUnresolved, patchIncident } from './store/incidents.ts';
 import type { Timeline } from './timeline.ts';
+import { withoutZeroBytes } from './zero-bytes.ts';
 
 interface Parts {
   readonly db: Db;
@@ -19,9 +20,10 @@ interface Parts {
 export async function correlate(parts: Parts, rounds: readonly Round[]): Promise<void> {
   const unresolved = await loadUnresolved(parts.db);
   for (const round of rounds) {
-    if (round.state === 'failed' || round.state === 'off') continue;
     const known = unresolved.filter(({ kind }) => kind === round.kind);
-    await correlateRound(parts, round.findings, known);
+    if (round.state === 'off') continue;
+    if (round.state === 'failed') await startHoldsAnew(parts, known);
+    else await correlateRound(parts, withoutZeroBytes(round.findings), known);
   }
 }
 
@@ -50,9 +52,19 @@ async function correlateRound(
     }
   }
   for (const incident of known) {
-    if (seen.has(incident.id) || incident.clearSince !== null) continue;
-    if (unknown.some((finding) => leavesOpen(finding, incident))) continue;
-    await patchIncident(parts.db, incident.id, { clearSince: parts.now });
+    if (seen.has(incident.id)) continue;
+    if (unknown.some((finding) => leavesOpen(finding, incident))) {
+      await startHoldsAnew(parts, [incident]);
+    } else if (incident.clearSince === null) {
+      await patchIncident(parts.db, incident.id, { clearSince: parts.now });
+    }
+  }
+}
+
+/** Nobody can tell now: what was clear so far must be clear for the whole hold again. */
+async function startHoldsAnew({ db }: Parts, incidents: readonly StoredIncident[]): Promise<void> {
+  for (const { id, clearSince } of incidents) {
+    if (clearSince !== null) await patchIncident(db, id, { clearSince: null });
   }
 }
 

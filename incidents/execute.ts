@@ -15,6 +15,7 @@ import {
 } from './store/executions.ts';
 import { loadIncident, patchIncident, type StoredIncident } from './store/incidents.ts';
 import { loadKillSwitch } from './store/settings.ts';
+import { withoutZeroBytes } from './zero-bytes.ts';
 
 const AGAIN_AFTER_MS = 5_000;
 
@@ -132,7 +133,7 @@ function actContext({ parts, incident, execution, steps }: Job, scope = ''): Act
     },
     async report(result) {
       const at = new Date(clock.now()).toISOString();
-      if (!(await addResult(db, execution.id, { ...result, at }))) return;
+      if (!(await addResult(db, execution.id, withoutZeroBytes({ ...result, at })))) return;
       const { key, ok, outcome, detail } = result;
       const call = execution.plan.calls.find((planned) => planned.key === key);
       const told = { executionId: execution.id, call: key, ok, ...detail, summary: call?.summary };

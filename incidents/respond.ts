@@ -17,6 +17,7 @@ import {
 } from './store/executions.ts';
 import { patchIncident, type StoredIncident } from './store/incidents.ts';
 import { SELF, type Timeline } from './timeline.ts';
+import { withoutZeroBytes } from './zero-bytes.ts';
 
 const PLAN_LIMIT_MS = 15_000;
 const RETRY_MS = 3_000;
@@ -107,7 +108,7 @@ export async function makePlan(
     now: parts.clock.now(),
     signal,
   });
-  return Promise.race([planned, late]);
+  return withoutZeroBytes(await Promise.race([planned, late]));
 }
 
 /** What the evidence says of the incident, as its detector put it. */

@@ -13,6 +13,7 @@ import {
   recordEvent,
   type StoredIncident,
 } from './store/incidents.ts';
+import { withoutZeroBytes } from './zero-bytes.ts';
 
 /** What the product does by itself is done by this actor. */
 export const SELF = 'signalbox';
@@ -64,7 +65,7 @@ export function createTimeline(
       type: said.type,
       reason: said.reason,
       actor: said.actor ?? SELF,
-      detail: said.detail ?? {},
+      detail: withoutZeroBytes(said.detail ?? {}),
     };
   }
 

@@ -13,6 +13,7 @@ import type { ActContext, Plan, Runbook } from '../../domain/runbook.ts';
 import { manualClock } from '../../domain/time.ts';
 import { createIncidents } from '../../incidents/create.ts';
 import { startTestPostgres } from '../support/postgres.ts';
+import { waitFor } from '../support/wait-for.ts';
 
 const MIGRATIONS = join(import.meta.dirname, '../../incidents/store/migrations');
 const T0 = Date.UTC(2026, 0, 5, 12);
@@ -40,7 +41,7 @@ export interface Script {
   confirms: boolean;
 }
 
-export function planFor(script: Script): Plan {
+function planFor(script: Script): Plan {
   return {
     ...{ runbook: 'watched', version: '1', diagnosis: 'held-work', reasons: ['test'] },
     calls: script.calls.map((key) => ({
@@ -51,11 +52,28 @@ export function planFor(script: Script): Plan {
   };
 }
 
+function watchedRunbook(script: Script, made: string[]): Runbook {
+  return {
+    ...{ id: 'watched', version: '1', title: 'Watched', summary: 'Does what the test says' },
+    ...{ kinds: ['agent-lost'], defaultMode: 'auto', parameters: {} },
+    guardrails: { cooldownMs: 0, budgetPerHour: 100, maxCalls: 10, stopAfterFailures: 3 },
+    handles: () => true,
+    plan: async () => planFor(script),
+    act: (context) => script.act(context),
+    confirm: async () => ({ ok: script.confirms, detail: '' }),
+    async undo(context, plan) {
+      for (const { key } of plan.calls) {
+        await context.step(key, async () => made.push(`undo ${key}`));
+      }
+    },
+  };
+}
+
 export async function startWorld(patch: Partial<Runbook> = {}) {
   const postgres = await startTestPostgres({ template });
   const db = new pg.Pool({ connectionString: postgres.url, max: 5 });
-  // A connection that is being closed when its database is dropped says so with an error.
-  db.on('connect', (client) => client.on('error', () => {}));
+  let connections = 0;
+  db.on('connect', () => connections++).on('remove', () => connections--);
   const clock = manualClock(T0);
   const lost = new Set<string>();
   const made: string[] = [];
@@ -73,21 +91,7 @@ export async function startWorld(patch: Partial<Runbook> = {}) {
       }
     },
   };
-  const runbook: Runbook = {
-    ...{ id: 'watched', version: '1', title: 'Watched', summary: 'Does what the test says' },
-    ...{ kinds: ['agent-lost'], defaultMode: 'auto', parameters: {} },
-    guardrails: { cooldownMs: 0, budgetPerHour: 100, maxCalls: 10, stopAfterFailures: 3 },
-    handles: () => true,
-    plan: async () => planFor(script),
-    act: (context) => script.act(context),
-    confirm: async () => ({ ok: script.confirms, detail: '' }),
-    async undo(context, plan) {
-      for (const { key } of plan.calls) {
-        await context.step(key, async () => made.push(`undo ${key}`));
-      }
-    },
-    ...patch,
-  };
+  const runbook = { ...watchedRunbook(script, made), ...patch };
   const open = () =>
     createIncidents({
       ...{ db, clock, runbooks: [runbook], ...DETECT_ANEW },
@@ -130,6 +134,8 @@ export async function startWorld(patch: Partial<Runbook> = {}) {
     },
     async [Symbol.asyncDispose]() {
       await db.end();
+      // A connection that is still closing when its database is dropped would say so with an error.
+      await waitFor(() => connections === 0);
       await postgres.stop();
     },
   };
