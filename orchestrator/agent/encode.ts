@@ -1,10 +1,12 @@
 /** Results are JSON of limited size; what is not is refused with words that help. */
 import type { Completion } from '../../domain/agent-protocol.ts';
+import type { EndedAttempt } from './transport.ts';
 
 /** Longest JSON text of one result, in bytes. */
 const MAX_RESULT_BYTES = 1_048_576;
 
 const MAX_BYTES_A_CHARACTER = 3;
+const REFUSED = 'CompletionRefused';
 
 /** A result that cannot be recorded. */
 class ResultError extends Error {
@@ -19,6 +21,24 @@ export function encodeCompletion(completion: Completion): string {
   const json = encode(completion, completion.result);
   if (json.length * MAX_BYTES_A_CHARACTER > MAX_RESULT_BYTES) checkSize(completion.result);
   return json;
+}
+
+/**
+ * What is told instead of a success that the server refuses: a failure that says so. Without it the task would be
+ * handed out again and again.
+ * @returns null where it was told already
+ */
+export function refusedEnd(end: EndedAttempt, refusal: unknown): EndedAttempt | null {
+  const { completion, assignment } = end;
+  if (completion.error?.name === REFUSED) return null;
+  const message = refusal instanceof Error ? refusal.message : String(refusal);
+  const { runId, taskKey, token, startedAt, finishedAt } = completion;
+  const failed: Completion = {
+    ...{ runId, taskKey, token, startedAt, finishedAt },
+    ...{ state: 'failed', final: true },
+    error: { name: REFUSED, message: `the server refused the end of the task: ${message}` },
+  };
+  return { assignment, completion: failed, json: JSON.stringify(failed) };
 }
 
 /**

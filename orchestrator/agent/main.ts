@@ -38,6 +38,7 @@ export async function runAgent(options: RunAgentOptions): Promise<void> {
     ...options,
     transport: httpTransport(options),
     definitions: registryOf(loaded),
+    captureConsole: true,
   });
   let generation = 0;
   const watching = options.watch

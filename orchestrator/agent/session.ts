@@ -16,9 +16,12 @@ import type {
 } from '../../domain/agent-protocol.ts';
 import { SignalboxError } from '../../domain/errors.ts';
 import type { Clock } from '../../domain/time.ts';
+import type { Definition, Handler } from '../define/definition.ts';
 import type { AgentDefinitions } from '../define/registry.ts';
 import { applyCeilings, reportPools } from '../pools/registered.ts';
 import { Batcher } from './batcher.ts';
+import type { ConsoleCapture } from './console-capture.ts';
+import { refusedEnd } from './encode.ts';
 import { Aborted } from './failure.ts';
 import { type InvokeCalls, invoke } from './invoke.ts';
 import type { LogBuffer } from './log-buffer.ts';
@@ -34,6 +37,7 @@ export interface SessionDeps {
   readonly name: string;
   readonly concurrency: number;
   readonly logs: LogBuffer;
+  readonly console: ConsoleCapture | null;
   definitions(): AgentDefinitions;
   log(message: string): void;
 }
@@ -87,7 +91,7 @@ export class Session {
       clock: deps.clock,
       agentName: deps.name,
       tracer: () => this.#tracer,
-      invoke: (task, definition, handler) => invoke(task, this.#calls, definition, handler),
+      invoke: (task, definition, handler) => this.#invoke(task, definition, handler),
       ended: (task, end) => this.#ended(task, end),
     };
   }
@@ -208,6 +212,15 @@ export class Session {
     else task.run(found);
   }
 
+  #invoke(task: RunningTask, definition: Definition, handler: Handler): unknown {
+    const { console: capture, logs } = this.#deps;
+    if (capture === null) return invoke(task, this.#calls, definition, handler);
+    return capture.within(
+      () => logs.of(task.assignment),
+      () => invoke(task, this.#calls, definition, handler),
+    );
+  }
+
   // Completing ----------------------------------------------------------------------------------------------
 
   #ended(task: RunningTask, end: EndedAttempt | null): void {
@@ -260,9 +273,14 @@ export class Session {
       for (const one of batch) void this.#complete([one]);
       return;
     }
+    const [only] = batch;
+    const instead = gone || only === undefined ? null : refusedEnd(only, error);
+    if (instead !== null) {
+      this.#completions.add(instead);
+      return;
+    }
     for (const { assignment } of batch) this.#release(assignment.token);
-    const dropped =
-      batch.length === 1 ? batch[0]?.assignment.taskKey : `${batch.length} completions`;
+    const dropped = batch.length === 1 ? only?.assignment.taskKey : `${batch.length} completions`;
     this.#deps.log(`dropped ${dropped}: ${error instanceof Error ? error.message : error}`);
     if (gone) this.#lost(error);
   }

@@ -4,6 +4,7 @@ import type { RegisterReply } from '../../domain/agent-protocol.ts';
 import { SignalboxError } from '../../domain/errors.ts';
 import { type Clock, systemClock } from '../../domain/time.ts';
 import type { AgentDefinitions } from '../define/registry.ts';
+import { ConsoleCapture } from './console-capture.ts';
 import { Aborted } from './failure.ts';
 import { LogBuffer } from './log-buffer.ts';
 import { pause, persist } from './persist.ts';
@@ -23,6 +24,8 @@ export interface AgentOptions {
   readonly clock?: Clock;
   /** How long `stop` lets running tasks go on before it aborts them; 5 s unless told. */
   readonly drainMs?: number;
+  /** Whether what tasks print goes to the logs of their runs; it changes the process's `console`. */
+  readonly captureConsole?: boolean;
 }
 
 export interface RunningAgent {
@@ -53,6 +56,7 @@ class Agent implements RunningAgent {
   readonly #options: AgentOptions;
   readonly #clock: Clock;
   readonly #logs: LogBuffer;
+  readonly #console: ConsoleCapture | null;
   readonly #stopping = new AbortController();
   #definitions: AgentDefinitions;
   #session: Session | undefined;
@@ -62,6 +66,7 @@ class Agent implements RunningAgent {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
     this.#definitions = options.definitions;
+    this.#console = options.captureConsole === true ? new ConsoleCapture() : null;
     this.#logs = new LogBuffer(this.#clock, async (request) => {
       if (this.#session) await options.transport.logs(this.#session.id, request);
     });
@@ -121,7 +126,10 @@ class Agent implements RunningAgent {
 
   async #workInSession(registered: RegisterReply): Promise<void> {
     const { transport, name, concurrency, log } = this.#options;
-    const deps = { transport, name, concurrency, log, clock: this.#clock, logs: this.#logs };
+    const deps = {
+      ...{ transport, name, concurrency, log },
+      ...{ clock: this.#clock, logs: this.#logs, console: this.#console },
+    };
     const session = new Session({ ...deps, definitions: () => this.#definitions }, registered);
     this.#session = session;
     log(`registered as session ${session.id}`);

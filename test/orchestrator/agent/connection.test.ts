@@ -149,6 +149,24 @@ describe('an agent over HTTP', () => {
     },
   );
 
+  it('tells a failure where the server refuses a success', async () => {
+    const agent = await agents.start(all, { transport: over(door.url) });
+    let refusals = 0;
+    door.fault = (call) => {
+      if (call !== 'complete' || refusals > 0) return 'none';
+      refusals += 1;
+      return 422;
+    };
+    const run = await agents.run('chain');
+    const [task] = await agents.stand.orchestrator.runs.tasks(run.id);
+    expect(task).toMatchObject({
+      key: 't0',
+      state: 'failed',
+      error: { name: 'CompletionRefused' },
+    });
+    await agent.stop();
+  });
+
   it('gets again the work that a lost answer handed out', async () => {
     const agent = await agents.start(all, { transport: over(door.url) });
     let lost = false;

@@ -3,10 +3,14 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { json } from 'node:stream/consumers';
+import type { LogLine } from '../../../domain/agent-protocol.ts';
 import { SignalboxError, toProblem } from '../../../domain/errors.ts';
 import type { AgentService } from '../../../orchestrator/service.ts';
 
 export const TOKEN = 'agent-token';
+
+/** Lines that agents sent. */
+export const logged: LogLine[] = [];
 
 /** What happens to a call: answered, answered into the void after it took effect, or refused with a status. */
 export type Fault = 'none' | 'answer-lost' | number;
@@ -26,6 +30,7 @@ type Body = Parameters<AgentService['register']>[0] &
   Parameters<AgentService['once']>[1] &
   Parameters<AgentService['startSubflow']>[1] & {
     steps: Parameters<AgentService['recordSteps']>[1];
+    lines: LogLine[];
   };
 
 export async function openHttpDoor(service: AgentService, port = 0): Promise<HttpDoor> {
@@ -95,6 +100,9 @@ async function route(
   if (what === 'runs' && a === '') return service.startSubflow(id, body);
   if (what === 'runs') return service.waitRun(id, a, Number(query.get('waitMs')), signal);
   if (what === 'stop') return service.stop(id);
-  if (what === 'logs') return undefined;
+  if (what === 'logs') {
+    logged.push(...body.lines);
+    return undefined;
+  }
   throw new SignalboxError('not-found', what);
 }

@@ -5,7 +5,7 @@ import { startProcess, type TestProcess } from '../../support/child-process.ts';
 import { makeTempDir, type TempDir } from '../../support/temp-dir.ts';
 import { waitFor } from '../../support/wait-for.ts';
 import { trigger } from '../dispatch/stand.ts';
-import { type HttpDoor, openHttpDoor, TOKEN } from './http-door.ts';
+import { type HttpDoor, logged, openHttpDoor, TOKEN } from './http-door.ts';
 import { type AgentStand, startAgentStand } from './stand.ts';
 
 const MAIN = import.meta.resolve('../../../orchestrator/agent/main.ts');
@@ -29,7 +29,7 @@ const FILES = {
   'flows/stray.ts': `
     import { workflow } from 'signalbox';
     export const stray = workflow('stray', {}, (w) => {
-      w.task('leaves', {}, () => { setTimeout(() => { throw new Error('left behind'); }, 1); Promise.reject(new Error('too')); return 1; });
+      w.task('leaves', {}, () => { console.warn('printed', { n: 1 }); setTimeout(() => { throw new Error('left behind'); }, 1); Promise.reject(new Error('too')); return 1; });
     });`,
   'flows/broken.ts': `throw new Error('broken file');`,
 };
@@ -74,10 +74,13 @@ async function startAgentProcess(name: string, watch = false): Promise<TestProce
 const notes = () => readFile(join(dir.path, 'notes'), 'utf8').catch(() => '');
 
 describe('an agent’s process', () => {
-  it('reads workflow files, tells those that are broken, and survives what tasks leave behind', async () => {
+  it('reads workflow files, logs what tasks print, and survives what they leave behind', async () => {
     await using agent = await startAgentProcess('reads');
     expect(agent.stdout()).toMatch(/flows\/broken\.ts: Error: broken file/);
-    expect((await agents.run('stray')).state).toBe('succeeded');
+    const run = await agents.run('stray');
+    expect(run.state).toBe('succeeded');
+    const line = await waitFor(() => logged.find(({ runId }) => runId === run.id));
+    expect(line).toMatchObject({ level: 'warn', taskKey: 'leaves', message: 'printed { n: 1 }' });
     await waitFor(() => /stray error of a task: Error: left behind/.test(agent.stdout()));
     expect((await agents.run('stray')).state).toBe('succeeded');
     const errors = await agents.stand.orchestrator.workflows.fileErrors();
