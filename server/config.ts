@@ -6,7 +6,6 @@
 
 import { resolve } from 'node:path';
 import { Ajv, type ErrorObject } from 'ajv';
-import { type Static, Type } from 'typebox';
 import { parseDuration } from '../domain/time.ts';
 import { SETTINGS, type Setting, type SettingName } from './settings.ts';
 
@@ -53,9 +52,12 @@ export class ConfigError extends Error {
 
 type Texts = Readonly<Record<SettingName, string>>;
 
-const textSchema = Type.Unsafe<Texts>(
-  Type.Object(Object.fromEntries(SETTINGS.map(({ name, form }) => [name, Type.String(form)]))),
-);
+const TEXTS = {
+  type: 'object',
+  properties: Object.fromEntries(
+    SETTINGS.map(({ name, form }) => [name, { type: 'string', ...form }]),
+  ),
+};
 
 const ajv = new Ajv({ allErrors: true, strict: false });
 ajv.addFormat('duration', (text: string) => {
@@ -66,7 +68,7 @@ ajv.addFormat('duration', (text: string) => {
   }
 });
 ajv.addFormat('port', (text: string) => /^\d{1,5}$/.test(text) && Number(text) <= 65_535);
-const validate = ajv.compile<Static<typeof textSchema>>(textSchema);
+const validate = ajv.compile<Texts>(TEXTS);
 
 /**
  * Reads and validates all settings.
