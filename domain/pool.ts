@@ -1,6 +1,6 @@
 /** Pools of anything that is limited: task slots of the orchestrator, connections of a client, a server, a bouncer. */
 
-export const POOL_KINDS = [
+const POOL_KINDS = [
   'task-slots',
   'postgres-client',
   'postgres-server',

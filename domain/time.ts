@@ -37,7 +37,7 @@ const ISO =
   /^P(?:(\d+(?:\.\d+)?)W)?(?:(\d+(?:\.\d+)?)D)?(?:T(?=\d)(?:(\d+(?:\.\d+)?)H)?(?:(\d+(?:\.\d+)?)M)?(?:(\d+(?:\.\d+)?)S)?)?$/;
 
 /** Longest duration that is accepted anywhere: ten years. Longer ones are mistakes of a unit. */
-export const MAX_DURATION_MS = 3_650 * 86_400_000;
+const MAX_DURATION_MS = 3_650 * 86_400_000;
 
 /**
  * Reads a duration: `"500ms"`, `"90s"`, `"60m"`, `"36h"`, `"7d"`, ISO 8601 (`"PT1H"`), or a number of

@@ -1,5 +1,6 @@
 /** Changes of a run that somebody asks for: cancel, retry; and the begin of one that waited for room. */
 import { SignalboxError } from '../../domain/errors.ts';
+import { canRunBecome } from '../../domain/run.ts';
 import type { Clock } from '../../domain/time.ts';
 import { endOf } from '../dispatch/plan.ts';
 import { cancelledError } from '../dispatch/record.ts';
@@ -82,7 +83,7 @@ export async function retryRun(deps: ChangeDeps, runId: string): Promise<Readonl
     if (run.engine !== 'signalbox' || !info || run.versionId === null) {
       throw new SignalboxError('conflict', `the run belongs to ${run.engine}`);
     }
-    if (run.state !== 'failed' && run.state !== 'cancelled') {
+    if (run.state === 'active' || !canRunBecome(run.state, 'queued')) {
       const state = run.state === 'active' ? 'not over' : run.state;
       throw new SignalboxError(
         'conflict',

@@ -5,8 +5,3 @@ const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
 export function serverModule(path: string): URL {
   return new URL(`../${path}.${extension}`, import.meta.url);
 }
-
-/** @param path relative to the package's root, without its extension: `orchestrator/agent/main` */
-export function packageModule(path: string): URL {
-  return new URL(`../../${path}.${extension}`, import.meta.url);
-}

@@ -7,7 +7,7 @@ import type { Evidence } from '../../domain/finding.ts';
 import type { Incident } from '../../domain/incident.ts';
 import type { Execution } from '../../domain/runbook.ts';
 
-export const BOUNDS = { detectMs: 5_000, mitigateMs: 30_000, verifyMs: 60_000 } as const;
+const BOUNDS = { detectMs: 5_000, mitigateMs: 30_000, verifyMs: 60_000 } as const;
 
 export interface Check {
   readonly name: string;

@@ -23,7 +23,12 @@ const PRODUCT_ENTRIES = [
   /(^|\/)[a-z-]+\.config\.(ts|js)$/,
   /\.d\.ts$/,
 ];
-const TEST_ENTRIES = [/\.test\.ts$/, /^test\/run\.ts$/, /^bench\/main\.ts$/];
+const TEST_ENTRIES = [
+  /\.test\.ts$/,
+  /^test\/run\.ts$/,
+  /^test\/support\/global-setup\.ts$/,
+  /^bench\/main\.ts$/,
+];
 const TEST_CODE = /^(test|bench)\//;
 
 /** Code files that no entry point reaches. */

@@ -10,9 +10,9 @@ import {
   walk,
 } from './project.ts';
 
-export const MAX_FILE_LINES = 400;
-export const MAX_SVELTE_LINES = 250;
-export const MAX_FUNCTION_LINES = 70;
+const MAX_FILE_LINES = 400;
+const MAX_SVELTE_LINES = 250;
+const MAX_FUNCTION_LINES = 70;
 export const MAX_MEDIAN_FILE_LINES = 120;
 
 /** Lines of a text; a final newline does not start another one. */
