@@ -64,7 +64,7 @@ function incidentLine(worst: Incident, count: number, nowMs: number): StateLine 
     sign: signOfIncident(worst),
     text: `${formatCount(count, 'incident')}: ${worst.title}`,
     detail: [
-      behind > 0 ? `${formatNumberOf(worst)} affected` : null,
+      behind > 0 ? `${countAffected(worst)} affected` : null,
       STATUS_WORDS[worst.status],
       `detected ${formatStopwatch(nowMs - Date.parse(worst.detectedAt))} ago`,
       worst.needsHuman ? 'needs a hand' : null,
@@ -75,11 +75,11 @@ function incidentLine(worst: Incident, count: number, nowMs: number): StateLine 
   };
 }
 
-function formatNumberOf(incident: Incident): string {
-  const assets = incident.affected.filter(({ type }) => type === 'asset').length;
-  return assets === incident.affected.length
-    ? formatCount(assets, 'asset')
-    : formatCount(incident.affected.length, 'thing');
+/** `61 assets`, `1 workflow`; `4 things` where they are of several kinds. */
+function countAffected({ affected }: Incident): string {
+  const [first] = affected;
+  const isOneKind = affected.every(({ type }) => type === first?.type);
+  return formatCount(affected.length, isOneKind && first ? first.type : 'thing');
 }
 
 function clearLine(incidents: readonly Incident[], nowMs: number): StateLine {
