@@ -34,7 +34,7 @@ WITH suspects AS (
     AND (logical_date IS NOT NULL OR parameters NOT IN ('', '{}', 'null'))
     AND trigger NOT IN ('retry', 'subflow') AND retry_of = ''
   GROUP BY business_key
-  HAVING uniq(run_id) > 1
+  HAVING min(run_id) != max(run_id)
   LIMIT 2000
 )
 SELECT business_key, run_id, any(engine) AS run_engine, any(workflow) AS run_workflow,
@@ -50,8 +50,9 @@ ORDER BY business_key, created_ms, run_id
 LIMIT 20000`;
 
 const SEEN_SQL = `
-SELECT count() AS events FROM signalbox.run_events
-WHERE at > fromUnixTimestamp64Milli({from:Int64}) AND at <= fromUnixTimestamp64Milli({to:Int64})`;
+SELECT 1 AS seen FROM signalbox.run_events
+WHERE at > fromUnixTimestamp64Milli({from:Int64}) AND at <= fromUnixTimestamp64Milli({to:Int64})
+LIMIT 1`;
 
 /** Detector of runs that do the same work. */
 export const duplicateRuns: Detector = {
@@ -61,7 +62,7 @@ export const duplicateRuns: Detector = {
   defaults: DEFAULTS,
   queries: queriesAt,
   evaluate(answers, context) {
-    if (Number(answers['seen']?.[0]?.['events'] ?? 0) === 0) return [nothingSeen()];
+    if ((answers['seen'] ?? []).length === 0) return [nothingSeen()];
     const byKey = new Map<string, SeenRun[]>();
     for (const run of readRuns(answers['runs'] ?? [])) {
       const list = byKey.get(run.businessKey) ?? [];

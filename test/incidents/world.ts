@@ -52,6 +52,21 @@ function planFor(script: Script): Plan {
   };
 }
 
+function usualScript(made: string[]): Script {
+  const script: Script = {
+    calls: ['one'],
+    refusal: null,
+    confirms: true,
+    async act(context) {
+      for (const key of script.calls) {
+        await context.step(key, async () => made.push(key));
+        await context.report({ key, ok: true, outcome: 'done', detail: {} });
+      }
+    },
+  };
+  return script;
+}
+
 function watchedRunbook(script: Script, made: string[]): Runbook {
   return {
     ...{ id: 'watched', version: '1', title: 'Watched', summary: 'Does what the test says' },
@@ -80,17 +95,7 @@ export async function startWorld(patch: Partial<Runbook> = {}) {
   const events: Readonly<Record<string, unknown>>[] = [];
   const started = new Map<string, { executionId: string; steps: Map<string, unknown> }>();
   const state = { clickhouse: 'up' as 'up' | 'down' | 'silent' };
-  const script: Script = {
-    calls: ['one'],
-    refusal: null,
-    confirms: true,
-    async act(context) {
-      for (const key of script.calls) {
-        await context.step(key, async () => made.push(key));
-        await context.report({ key, ok: true, outcome: 'done', detail: {} });
-      }
-    },
-  };
+  const script = usualScript(made);
   const runbook = { ...watchedRunbook(script, made), ...patch };
   const open = () =>
     createIncidents({
@@ -116,7 +121,7 @@ export async function startWorld(patch: Partial<Runbook> = {}) {
       for (const reconciler of server.reconcilers) await reconciler.run();
     },
     async rounds(count: number, advanceMs = 1_000) {
-      for (let index = 0; index < count; index++) await this.round(incidents, advanceMs);
+      for (let made = 0; made < count; made++) await this.round(incidents, advanceMs);
     },
     /** Runs all flows that were started and have not ended, with the steps they recorded. */
     async flows(crashAt?: string) {

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Detector, DetectorAsset, Finding } from '../../../domain/finding.ts';
 import { businessKey } from '../../../domain/run.ts';
+import { backtest } from '../../../incidents/backtest.ts';
 import { findingsAt } from '../../../incidents/detect.ts';
 import { detectors } from '../../../incidents/detectors/index.ts';
 import { startTelemetry, type Telemetry } from '../telemetry.ts';
@@ -94,6 +95,19 @@ describe('pool-exhaustion on ClickHouse', () => {
     expect(firing(await findings('pool-exhaustion', late))).toMatchObject([
       { reason: 'trend-to-full', fingerprint: 'pool-exhaustion:pool:scheduler/airflow' },
     ]);
+  });
+
+  it('fires in a back-test at the moment at which it would have fired live', async () => {
+    const rows = Array.from({ length: 12 }, (_, second) => serverSample(second, second * 4));
+    await telemetry.insert('pool_samples', rows);
+    const detector = detectors.find((one) => one.id === 'pool-exhaustion') as Detector;
+    const range = { fromMs: T0 - 60_000, toMs: T0 + 60_000, stepMs: 1_000 };
+    const over = { detector, settings: detector.defaults, assets: [], ...range };
+    const found = await backtest({ ...over, query: telemetry.query });
+    expect(found).toMatchObject([{ fingerprint: 'pool-exhaustion:server:db', diagnosis: 'leak' }]);
+    expect(found[0]?.at).toBe(new Date(T0 + 3_000).toISOString());
+    const tooMany = backtest({ ...over, stepMs: 1, toMs: T0 + 86_400_000, query: telemetry.query });
+    await expect(tooMany).rejects.toMatchObject({ code: 'invalid-request' });
   });
 
   it('says unknown of a pool that fell silent', async () => {
