@@ -1,6 +1,6 @@
 /**
- * The child process that reads workflow files for `load.ts`. It says which file it starts before it imports it,
- * in a write that is done when it returns: where the process dies or hangs, its parent knows which file did it.
+ * The child process that reads workflow files for `load.ts`, one after the other. It tells of each in a write that is
+ * done when it returns: where the process dies or hangs, its parent knows which file did it.
  */
 import { writeSync } from 'node:fs';
 import { text } from 'node:stream/consumers';
@@ -19,7 +19,6 @@ export interface LoadOrder {
 
 /** What the child answers, one JSON text a line. */
 export type LoadLine =
-  | { readonly begin: number }
   | { readonly end: number; readonly definitions: readonly WorkflowDefinition[] }
   | { readonly end: number; readonly error: string };
 
@@ -38,7 +37,6 @@ async function main(): Promise<void> {
   const order = JSON.parse(await text(process.stdin)) as LoadOrder;
   const all = new Set(order.all.map((path) => pathToFileURL(path).href));
   for (const [index, file] of order.files.entries()) {
-    tell({ begin: index });
     try {
       tell({ end: index, definitions: await read(file, all) });
     } catch (error) {

@@ -70,10 +70,6 @@ function runChild(order: LoadOrder, limitMs: number): Promise<ChildEnd> {
   answers.on('line', (text) => {
     timer.refresh();
     const line = JSON.parse(text) as LoadLine;
-    if ('begin' in line) {
-      stuckAt = line.begin;
-      return;
-    }
     const file = order.files[line.end];
     if (file === undefined) return;
     const error = 'error' in line ? line.error : null;

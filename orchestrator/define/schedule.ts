@@ -4,11 +4,15 @@ import type { WorkflowDefinition } from '../../domain/agent-protocol.ts';
 import { DefinitionError, flag, type Read } from './options.ts';
 
 const zones = new Map<string, boolean>();
+const crons = new Set<string>();
 
 export const cron: Read<string> = (value) => {
   if (typeof value !== 'string') throw new DefinitionError('must be a cron expression');
+  // Thousands of workflows share few schedules.
+  if (crons.has(value)) return value;
   try {
     new Cron(value, { paused: true });
+    crons.add(value);
     return value;
   } catch (error) {
     const detail = error instanceof Error ? error.message : String(error);

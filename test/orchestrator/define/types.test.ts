@@ -84,4 +84,30 @@ describe('types', () => {
       async (_ctx, { raw: rows }) => (rows as { id: number }[]).length,
     );
   });
+
+  it('let checks and inputs be used without annotations', () => {
+    const score = (rows: readonly { id: number }[]) => rows.length;
+    const dedupe = (rows: { id: number }[]) => rows;
+    const raw = asset(
+      'warehouse/raw_customers',
+      { freshness: { warnAfter: '50m', failAfter: '60m' }, critical: true, fallback: 'last-good' },
+      async () => [{ id: 1 }],
+    );
+    asset(
+      'warehouse/clean_customers',
+      {
+        dependsOn: [raw],
+        checks: {
+          quality: {
+            blocking: true,
+            run: async (rows) => ({
+              passed: score(rows) >= 0.95,
+              metadata: { score: score(rows) },
+            }),
+          },
+        },
+      },
+      async (_ctx, { raw: rows }) => dedupe(rows),
+    );
+  });
 });
