@@ -11,6 +11,7 @@ import {
   type RespondParts,
   targetOf,
 } from './respond.ts';
+import { checkParameters } from './runbook-parameters.ts';
 import {
   insertExecution,
   loadExecution,
@@ -67,6 +68,7 @@ export async function planByHand(
   if (!runbook.kinds.includes(incident.kind)) {
     throw new SignalboxError('conflict', `${runbook.id} has no remedy for ${incident.kind}`);
   }
+  checkParameters(runbook, parameters);
   return makePlan(parts, runbook, incident, parameters);
 }
 

@@ -100,13 +100,11 @@ async function join(
   how: { reroot: boolean; member: boolean },
 ): Promise<void> {
   const { id, status } = incident;
-  if (incident.clearSince !== null) {
-    if (status === 'mitigated') {
-      const lost = { type: 'recovery-lost', reason: 'evidence-fires-again' } as const;
-      await timeline.record(id, lost, { clearSince: null });
-    } else {
-      await patchIncident(db, id, { clearSince: null });
-    }
+  if (status === 'mitigated') {
+    const lost = { type: 'recovery-lost', reason: 'evidence-fires-again' } as const;
+    await timeline.record(id, lost, { clearSince: null });
+  } else if (incident.clearSince !== null) {
+    await patchIncident(db, id, { clearSince: null });
   }
   // What only stands behind adds nothing to what is known of the root.
   if (how.member) return;

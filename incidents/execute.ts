@@ -13,7 +13,7 @@ import {
   moveExecution,
   type StoredExecution,
 } from './store/executions.ts';
-import { loadIncident, patchIncident, type StoredIncident } from './store/incidents.ts';
+import { isResolved, loadIncident, patchIncident, type StoredIncident } from './store/incidents.ts';
 import { loadKillSwitch } from './store/settings.ts';
 import { withoutZeroBytes } from './zero-bytes.ts';
 
@@ -23,6 +23,13 @@ class KillSwitchOn extends Error {
   constructor() {
     super('the kill switch is on');
     this.name = 'KillSwitchOn';
+  }
+}
+
+class IncidentOver extends Error {
+  constructor() {
+    super('the incident was resolved in the meantime');
+    this.name = 'IncidentOver';
   }
 }
 
@@ -65,6 +72,7 @@ async function act(job: Job): Promise<void> {
   } catch (error) {
     // Cut off, not failed: the flow goes on elsewhere from its last recorded step.
     if (steps.signal.aborted) throw error;
+    if (error instanceof IncidentOver) return stopActing(job);
     await undo(job, error instanceof KillSwitchOn ? 'kill-switch' : 'action-failed', error);
     return;
   }
@@ -74,6 +82,14 @@ async function act(job: Job): Promise<void> {
   const detail = { executionId: execution.id };
   const said = { type: 'acted', reason: 'plan-carried-out', detail } as const;
   await parts.timeline.record(incident.id, said, { mitigatedFirstAt: now });
+  parts.timeline.tell({ topic: 'execution', id: execution.id });
+}
+
+/** Somebody settled the matter: the rest of the plan is not carried out, and nothing is taken back. */
+async function stopActing({ parts, execution }: Job): Promise<void> {
+  const finishedAt = parts.clock.now();
+  const patch = { status: 'skipped', verdict: 'unknown', finishedAt } as const;
+  await moveExecution(parts.db, execution.id, ['acting'], patch);
   parts.timeline.tell({ topic: 'execution', id: execution.id });
 }
 
@@ -110,6 +126,7 @@ function actContext({ parts, incident, execution, steps }: Job, scope = ''): Act
   const step = async <T>(key: string, work: () => Promise<T>): Promise<T> => {
     steps.signal.throwIfAborted();
     if (await loadKillSwitch(db)) throw new KillSwitchOn();
+    if (scope === '' && (await isResolved(db, incident.id))) throw new IncidentOver();
     return steps.step(`${scope}${key}`, work);
   };
   return {

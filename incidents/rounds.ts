@@ -17,7 +17,7 @@ import {
   loadRounds,
   saveRounds,
 } from './store/settings.ts';
-import { closeIfClear, type Patience, watchExecution } from './verify.ts';
+import { closeIfClear, closeOrphan, type Patience, watchExecution } from './verify.ts';
 
 const EVERY_MS = 1_000;
 const RESPOND_EVERY_MS = 500;
@@ -72,6 +72,10 @@ async function respondRound(
     loadKillSwitch(db),
     readPatience(parts, everyMs),
   ]);
+  const open = new Set(incidents.map(({ id }) => id));
+  for (const execution of live.filter(({ incidentId }) => !open.has(incidentId))) {
+    await closeOrphan(parts, execution);
+  }
   const started = incidents
     .filter(({ id }) => !underWay.has(id))
     .map(async (incident) => {
@@ -101,12 +105,8 @@ async function goOn(
   if (execution) return watchExecution(parts, incident, execution, patience);
   if (incident.clearSince !== null) return closeIfClear(parts, incident, undefined, patience);
   if (!patience.evidenceIsFresh || !wantsResponse(incident, parts.clock.now())) return;
-  if (incident.status === 'mitigated') {
-    // It fired again before anybody took note of the recovery's end.
-    const said = { type: 'recovery-lost', reason: 'evidence-fires-again' } as const;
-    await parts.timeline.record(incident.id, said, { clearSince: null });
-    return;
-  }
+  // Its recovery was seen, and now nobody can tell: nothing is answered that does not fire.
+  if (incident.status === 'mitigated') return;
   await respond(parts, incident, standing);
 }
 

@@ -81,6 +81,23 @@ export async function closeIfClear(
   await verified(parts, incident, patience);
 }
 
+/** The incident is over, by hand or by folding: what still stands open for it is closed. What acts ends first. */
+export async function closeOrphan(
+  { db, clock, timeline }: RespondParts,
+  execution: StoredExecution,
+): Promise<void> {
+  const finishedAt = clock.now();
+  const moved =
+    execution.status === 'verifying'
+      ? await moveExecution(db, execution.id, ['verifying'], {
+          ...{ status: 'succeeded', verdict: execution.verdict ?? 'unknown', finishedAt },
+        })
+      : await moveExecution(db, execution.id, ['planned', 'awaiting-approval'], {
+          ...{ status: 'skipped', verdict: 'recovered-before-action', finishedAt },
+        });
+  if (moved) timeline.tell({ topic: 'execution', id: execution.id });
+}
+
 async function verified(
   { timeline, clock }: RespondParts,
   incident: StoredIncident,

@@ -176,6 +176,14 @@ export async function loadIncident(db: Db, id: string): Promise<StoredIncident |
   return rows[0] ? toIncident(rows[0]) : null;
 }
 
+export async function isResolved(db: Db, id: string): Promise<boolean> {
+  const { rowCount } = await db.query(
+    `SELECT FROM signalbox.incident WHERE id = $1 AND status = 'resolved'`,
+    [id],
+  );
+  return rowCount === 1;
+}
+
 /** Newest first, below `before`. */
 export async function listIncidents(
   db: Db,
