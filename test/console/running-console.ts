@@ -21,7 +21,7 @@ export async function buildConsole(): Promise<void> {
 }
 
 /** Starts the command line; the caller stops it. */
-export function startSignalbox(args: readonly string[]): TestProcess {
+function startSignalbox(args: readonly string[]): TestProcess {
   return startProcess(process.execPath, ['bin/signalbox.js', ...args], { cwd: ROOT });
 }
 
