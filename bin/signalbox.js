@@ -14,8 +14,10 @@ import { fileURLToPath } from 'node:url';
 
 const LEAST_NODE = 24;
 const WATCH_PARENT_EVERY_MS = 250;
+/** Set for a process that was started under another Node. */
+const WRAPPED = 'WRAPPED_BY_SIGNALBOX';
 
-endWithNpm();
+endWithParent();
 if (Number.parseInt(process.versions.node, 10) >= LEAST_NODE) {
   const { main } = await import(commandLine());
   const code = await main(process.argv.slice(2));
@@ -26,10 +28,11 @@ if (Number.parseInt(process.versions.node, 10) >= LEAST_NODE) {
 
 /**
  * npm and npx run this command in a shell. A signal to npm ends npm and the shell, but the shell hands it on
- * to nobody: what shows it here is that the parent is another process.
+ * to nobody: what shows it here is that the parent is another process. The same shows that the process which
+ * started this one under another Node was killed.
  */
-function endWithNpm() {
-  if (process.env.npm_execpath === undefined && process.env.npm_command === undefined) return;
+function endWithParent() {
+  if (!['npm_execpath', 'npm_command', WRAPPED].some((name) => name in process.env)) return;
   const parent = process.ppid;
   const timer = setInterval(() => {
     if (process.ppid === parent) return;
@@ -70,7 +73,10 @@ function packagedNode() {
 
 /** Runs this very command again under another Node; signals and the exit code pass through. */
 function runUnder(node) {
-  const child = spawn(node, [...process.execArgv, ...process.argv.slice(1)], { stdio: 'inherit' });
+  const child = spawn(node, [...process.execArgv, ...process.argv.slice(1)], {
+    stdio: 'inherit',
+    env: { ...process.env, [WRAPPED]: '1' },
+  });
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR2']) {
     // A terminal sends its signals to the child as well; once is enough.
     const fromTerminal = process.stdin.isTTY && (signal === 'SIGINT' || signal === 'SIGQUIT');
