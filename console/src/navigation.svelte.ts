@@ -46,7 +46,7 @@ class Navigation {
     if (event.defaultPrevented || event.button !== 0) return;
     if (event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
     const anchor = event.target instanceof Element ? event.target.closest('a') : null;
-    if (!anchor || anchor.target !== '' || anchor.hasAttribute('download')) return;
+    if (anchor?.target !== '' || anchor.hasAttribute('download')) return;
     if (anchor.origin !== location.origin || anchor.pathname.startsWith('/api/')) return;
     event.preventDefault();
     this.go(anchor.pathname + anchor.search);
