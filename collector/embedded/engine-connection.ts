@@ -22,13 +22,15 @@ export interface EngineConnection {
   /** Ends whatever runs on this connection. */
   cancel(): Promise<void>;
   /** Gives it back. Where the client may have changed it, it is closed, else kept for the same use. */
-  giveBack(state: { isUnchanged: boolean }): void;
+  giveBack(state: { isUnchanged: boolean; hasFailed?: boolean }): Promise<void>;
 }
 
 /** A connection as its owner sees it. */
 export interface Connection extends Omit<EngineConnection, 'giveBack'> {
   /** Marks its queries among all that run. */
   readonly tag: string;
+  /** Settles when no cancellation is on its way any more. */
+  cancelled(): Promise<void>;
   close(): void;
 }
 
@@ -56,7 +58,8 @@ export function makeConnection(
       running -= 1;
     }
   };
-  const cancel = async () => {
+  let cancelling: Promise<void> = Promise.resolve();
+  const cancelNow = async () => {
     const call = calls;
     // A query that has only just begun is not yet in the engine's list: look again.
     while (running > 0 && calls === call) {
@@ -64,9 +67,14 @@ export function makeConnection(
       await delay(CANCEL_AGAIN_MS);
     }
   };
+  const cancel = () => {
+    cancelling = Promise.allSettled([cancelling, cancelNow()]).then(() => undefined);
+    return cancelling;
+  };
   return {
     tag,
     run,
+    cancelled: () => cancelling,
     stream: (sql, format) =>
       pipes.read(
         (path) => run(sql(path), format),

@@ -62,12 +62,7 @@ export async function openEngine(dataDir: string): Promise<Engine> {
   const tableFunctions = await askNames('table_functions');
   const outputFormats = await askNames('formats WHERE is_output');
   const pipes = makeResultPipes(MAX_RUNNING_QUERIES);
-  let killing: Promise<unknown> = Promise.resolve();
-  const kill = async (tag: string) => {
-    const sql = `KILL QUERY WHERE Settings['log_comment'] = ${quote(tag)} ASYNC`;
-    killing = killing.catch(() => undefined).then(() => ask(sql));
-    await killing;
-  };
+  const kill = makeKill(ask);
   const lending = makeLending(() => makeConnection(open(), pipes, kill));
   const remembered = new Map<string, string>();
 
@@ -111,8 +106,37 @@ async function parseOn(connection: EngineConnection, text: string): Promise<stri
     const fault = fromEngine(error);
     throw fault.saying(fault.message.replace(/: In scope SELECT formatQuery\([\s\S]*$/, ''));
   } finally {
-    connection.giveBack({ isUnchanged: true });
+    await connection.giveBack({ isUnchanged: true });
   }
+}
+
+async function isWell(connection: Connection): Promise<boolean> {
+  try {
+    await connection.run('SELECT 1', 'Null');
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Ends queries by their connections' tags; those asked for meanwhile go together in one statement. */
+function makeKill(ask: (sql: string) => Promise<string>): (tag: string) => Promise<void> {
+  let waiting = new Set<string>();
+  let last: Promise<unknown> = Promise.resolve();
+  let next: Promise<void> | undefined;
+  return (tag) => {
+    waiting.add(tag);
+    next ??= last
+      .catch(() => undefined)
+      .then(async () => {
+        const tags = [...waiting].map(quote).join(', ');
+        waiting = new Set();
+        next = undefined;
+        last = ask(`KILL QUERY WHERE Settings['log_comment'] IN (${tags}) ASYNC`);
+        await last;
+      });
+    return next;
+  };
 }
 
 /** Keeps connections that are idle, by the script that has run on them. */
@@ -134,16 +158,22 @@ function makeLending(open: () => Connection) {
       const known = take(key);
       const connection = known ?? open();
       lent.add(connection);
-      const giveBack: EngineConnection['giveBack'] = ({ isUnchanged }) => {
-        if (!lent.delete(connection)) return;
-        if (!isUnchanged || isClosed) return connection.close();
+      const giveBack: EngineConnection['giveBack'] = async ({ isUnchanged, hasFailed }) => {
+        if (!lent.has(connection)) return;
+        // A cancellation on its way must not meet the next one's query.
+        await connection.cancelled();
+        // What a failed query held is set free by the next one; closing would free it much later,
+        // when nothing else runs.
+        const isUsable = isUnchanged && (!hasFailed || (await isWell(connection)));
+        lent.delete(connection);
+        if (!isUsable || isClosed) return connection.close();
         idle.push({ key, connection });
         if (idle.length > MAX_IDLE_CONNECTIONS) idle.shift()?.connection.close();
       };
       try {
         if (!known) await connection.run(script(connection).join(';\n'), 'TSV');
       } catch (error) {
-        giveBack({ isUnchanged: false });
+        await giveBack({ isUnchanged: false });
         throw error;
       }
       return { ...connection, giveBack };

@@ -21,6 +21,7 @@ import {
 } from './statement.ts';
 
 const DEFAULT_FORMAT = 'TabSeparated';
+const DEDUPLICATION_TOKEN = 'insert_deduplication_token';
 
 /** Runs an INSERT whose rows lie in a file. */
 export async function runInsert(
@@ -28,17 +29,28 @@ export async function runInsert(
   state: SessionState,
   rows: { head: InsertHead; path: string },
 ): Promise<void> {
-  const { into, settings, format } = rows.head;
+  const { into, format } = rows.head;
+  const settings = takeToken(job.protocol.settings, rows.head.settings);
   const sql = `${into} FROM INFILE ${quote(rows.path)} COMPRESSION 'none' ${settings} FORMAT ${format}`;
-  await withConnection(job, state, new Map(), async (connection) => {
+  await withConnection(job, state, { own: new Map(), changesIt: false }, async (connection) => {
     const result = await connection.run(sql, DEFAULT_FORMAT);
     await job.reply.end({
       ...summaryOf(result, 0),
       writtenRows: result.rowsRead,
       writtenBytes: result.bytesRead,
     });
-    return true;
   });
+}
+
+/**
+ * The token differs from insert to insert. As a setting of the connection it would make each insert
+ * need a connection of its own; so it goes into the statement.
+ */
+function takeToken(settings: Map<string, string>, clause: string): string {
+  const token = settings.get(DEDUPLICATION_TOKEN);
+  if (token === undefined) return clause;
+  settings.delete(DEDUPLICATION_TOKEN);
+  return `${clause === '' ? 'SETTINGS' : `${clause},`} ${DEDUPLICATION_TOKEN} = ${quote(token)}`;
 }
 
 /** Runs any other statement. */
@@ -66,10 +78,10 @@ export async function runStatement(
   // The engine lets no setting through on a reader's connection: those that may be are set beforehand.
   const [sql, own] = user === 'reader' ? takeSettings(statement) : [statement.text, new Map()];
   const format = formatOf(engine, statement, protocol.defaultFormat);
-  await withConnection(job, state, own, async (connection) => {
+  const changesIt = !statement.givesRows && statement.verb !== 'INSERT';
+  await withConnection(job, state, { own, changesIt }, async (connection) => {
     if (statement.givesRows) await sendRows(job, connection, sql, format);
     else await sendOutcome(job, connection, sql, format);
-    return statement.givesRows;
   });
 }
 
@@ -107,31 +119,38 @@ async function sendOutcome(
   await reply.end(summaryOf(result, result.bytes.byteLength));
 }
 
-/**
- * Gives `work` a connection with rights, settings and database, and the request's parameters.
- * `work` tells whether it left the connection as it was.
- */
+/** How a statement uses its connection. */
+interface Use {
+  /** Settings of its own. */
+  readonly own: ReadonlyMap<string, string>;
+  /** True when it may leave something on the connection, such as a temporary table. */
+  readonly changesIt: boolean;
+}
+
+/** Gives `work` a connection with rights, settings and database, and the request's parameters. */
 async function withConnection(
   job: Job,
   state: SessionState,
-  own: ReadonlyMap<string, string>,
-  work: (connection: EngineConnection) => Promise<boolean>,
+  use: Use,
+  work: (connection: EngineConnection) => Promise<void>,
 ): Promise<void> {
   const { protocol, user, reply } = job;
   const database = protocol.database ?? state.database;
   if (database !== undefined) judgeDatabase(user, database);
-  const asked = new Map([...state.settings, ...protocol.settings, ...own]);
+  const asked = new Map([...state.settings, ...protocol.settings, ...use.own]);
   const connection = await state.connect(settingStatements(user, asked), database);
-  let isUnchanged = false;
   const leave = job.running.enter(protocol.queryId, connection);
+  let hasFailed = true;
   try {
-    if (reply.isClientGone) return;
-    reply.onClientGone(() => void connection.cancel().catch(() => undefined));
-    await setParameters(connection, protocol.parameters);
-    isUnchanged = await work(connection);
+    if (!reply.isClientGone) {
+      reply.onClientGone(() => void connection.cancel().catch(() => undefined));
+      await setParameters(connection, protocol.parameters);
+      await work(connection);
+    }
+    hasFailed = false;
   } finally {
     leave();
-    connection.giveBack({ isUnchanged });
+    await connection.giveBack({ isUnchanged: !use.changesIt, hasFailed });
   }
 }
 
@@ -174,7 +193,7 @@ async function applyUse(job: Job, state: SessionState, statement: Statement): Pr
   const database = statement.tokens[1]?.text ?? '';
   judgeDatabase(job.user, database);
   const connection = await state.connect(settingStatements(job.user, new Map()), database);
-  connection.giveBack({ isUnchanged: true });
+  await connection.giveBack({ isUnchanged: true });
   state.database = database;
   await job.reply.end(NOTHING_DONE);
 }

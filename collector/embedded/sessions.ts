@@ -56,7 +56,7 @@ export function makeSessions(engine: Engine): Sessions {
 
   function end(key: string, session: Session): void {
     clearTimeout(session.timer);
-    session.connection?.giveBack({ isUnchanged: false });
+    session.connection?.giveBack({ isUnchanged: false }).catch(() => undefined);
     sessions.delete(key);
   }
 
@@ -153,7 +153,7 @@ async function connectKept(
     [...undo, ...preparation(settings, database ?? 'default')].join(';\n'),
     'TSV',
   );
-  return { ...connection, giveBack: () => undefined };
+  return { ...connection, giveBack: async () => undefined };
 }
 
 function preparation(

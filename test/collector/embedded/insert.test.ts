@@ -159,7 +159,14 @@ describe('an INSERT', () => {
     await must(clickhouse, '{"a":3}', {
       query: { ...query, insert_deduplication_token: 'batch-2' },
     });
-    expect(await must(clickhouse, 'SELECT count() FROM otel.once')).toBe('3\n');
+    const asSetting = 'INSERT INTO otel.once SETTINGS max_threads = 1 FORMAT JSONEachRow';
+    await must(clickhouse, '{"a":4}', {
+      query: { query: asSetting, insert_deduplication_token: 'batch-2' },
+    });
+    await must(clickhouse, '{"a":4}', {
+      query: { query: asSetting, insert_deduplication_token: "it's new" },
+    });
+    expect(await must(clickhouse, 'SELECT count() FROM otel.once')).toBe('4\n');
   });
 
   it('of many clients at a time loses nothing', async () => {
