@@ -203,6 +203,11 @@ export interface LogLine {
   readonly attributes: Readonly<Record<string, unknown>>;
 }
 
+/** A line as lists show it: its time is RFC 3339. */
+export interface ShownLogLine extends Omit<LogLine, 'at'> {
+  readonly at: string;
+}
+
 export type OnceRequest =
   | {
       readonly op: 'begin';

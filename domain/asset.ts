@@ -83,9 +83,15 @@ export function evaluateFreshness(
   return 'fresh';
 }
 
-/** An asset key is `namespace/name`; the name may hold further slashes. */
+/**
+ * An asset key is `namespace/name`; the name may hold further slashes. A namespace of OpenLineage may be a URL:
+ * `s3://bucket/a/b` is `a/b` in `s3://bucket`. One without a host is the path of a database file, which ends at
+ * the last slash: `duckdb:///data/shop.duckdb/main.orders`.
+ */
 export function splitAssetKey(key: string): { namespace: string; name: string } {
-  const at = key.indexOf('/');
+  const scheme = /^[a-z][a-z0-9+.-]*:\/\//i.exec(key)?.[0].length ?? 0;
+  const isFile = scheme > 0 && key[scheme] === '/';
+  const at = isFile ? key.lastIndexOf('/') : key.indexOf('/', scheme);
   return at < 0
     ? { namespace: 'default', name: key }
     : { namespace: key.slice(0, at), name: key.slice(at + 1) };

@@ -102,6 +102,11 @@ export const ERRORS = {
     title: 'The content type is not supported here',
     advice: '`detail` lists those that are.',
   },
+  'headers-too-large': {
+    status: 431,
+    title: 'The headers or the path are too large',
+    advice: 'Send less than 16 KiB of them.',
+  },
   guardrail: {
     status: 422,
     title: 'A guardrail forbids the action now',

@@ -10,7 +10,7 @@ import { addAuthentication } from './auth/authenticate.ts';
 import type { App } from './http/app-type.ts';
 import { addJsonBody } from './http/json-body.ts';
 import { refuseOtherMethods } from './http/methods.ts';
-import { addProblems } from './http/problems.ts';
+import { addProblems, PROBLEM_OPTIONS } from './http/problems.ts';
 import { addValidation } from './http/validation.ts';
 import { addRequestMetrics } from './metrics.ts';
 import type { Parts } from './parts.ts';
@@ -38,6 +38,7 @@ const KEEP_ALIVE_MS = 72_000;
 /** Builds the application; it answers `inject` and can listen. */
 export async function buildApp(parts: Parts, log: FastifyBaseLogger): Promise<App> {
   const app: App = Fastify({
+    ...PROBLEM_OPTIONS,
     loggerInstance: log,
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: BODY_LIMIT_BYTES,

@@ -7,9 +7,10 @@ import type { Collector, OtlpSignal } from '../collector/service.ts';
 import { addAuthentication } from './auth/authenticate.ts';
 import type { Credentials } from './auth/credentials.ts';
 import { refuseOtherMethods } from './http/methods.ts';
-import { addProblems } from './http/problems.ts';
+import { addProblems, PROBLEM_OPTIONS } from './http/problems.ts';
 
 const BODY_LIMIT_BYTES = 32 * 1024 * 1024;
+const REQUEST_TIMEOUT_MS = 60_000;
 const SIGNALS: readonly OtlpSignal[] = ['traces', 'metrics', 'logs'];
 
 export function buildOtlpApp(
@@ -17,9 +18,11 @@ export function buildOtlpApp(
   log: FastifyBaseLogger,
 ): FastifyInstance {
   const app: FastifyInstance = Fastify({
+    ...PROBLEM_OPTIONS,
     loggerInstance: log,
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: BODY_LIMIT_BYTES,
+    requestTimeout: REQUEST_TIMEOUT_MS,
     forceCloseConnections: 'idle',
   });
   addProblems(app);

@@ -14,9 +14,14 @@ export async function listPools({ orchestrator, collector }: Sources): Promise<r
     orchestrator.pools.list(),
     collector.observedPools().catch((): readonly Pool[] => []),
   ]);
-  const pools = new Map<string, Pool>(seen.map((pool) => [pool.name, pool]));
+  const pools = new Map<string, Pool>(seen.map((pool) => [poolId(pool), pool]));
   for (const pool of stored) pools.set(pool.name, join(pool, pools.get(pool.name)));
-  return [...pools.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
+  return [...pools].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, pool]) => pool);
+}
+
+/** What tells pools apart: those of one name in different services are different pools. */
+export function poolId({ name, instance }: Pool): string {
+  return instance === undefined ? name : `${name}\n${instance}`;
 }
 
 /** @throws not-found */

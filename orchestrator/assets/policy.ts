@@ -40,7 +40,7 @@ export function readPolicyInput(input: AssetPolicyInput): StoredPolicy {
     ...(critical === undefined ? {} : { critical }),
     ...(fallback === undefined ? {} : { fallback }),
   };
-  if (deadlineCron) parseCron({ cron: deadlineCron, timezone: 'UTC' });
+  if (deadlineCron) assertDeadline(deadlineCron);
   const { warnAfterMs, failAfterMs } = policy;
   if (warnAfterMs && failAfterMs && warnAfterMs > failAfterMs) {
     throw new SignalboxError('invalid-request', 'warnAfter is longer than failAfter', [
@@ -48,6 +48,15 @@ export function readPolicyInput(input: AssetPolicyInput): StoredPolicy {
     ]);
   }
   return policy;
+}
+
+function assertDeadline(cron: string): void {
+  try {
+    parseCron({ cron, timezone: 'UTC' });
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    throw new SignalboxError('invalid-request', message, [{ path: '/deadlineCron', message }]);
+  }
 }
 
 function readDuration(field: string, text: string | null): number | null {

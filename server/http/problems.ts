@@ -3,6 +3,7 @@
  * user as it is, what Fastify and PostgreSQL refuse by what it means, and everything else as `internal`,
  * whose details stand only in the log.
  */
+import type { Socket } from 'node:net';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { ERRORS, type ErrorCode, SignalboxError, toProblem } from '../../domain/errors.ts';
 import { faultsOf, TIME_FORMATS } from './validation.ts';
@@ -58,9 +59,31 @@ function toSignalboxError(error: unknown): SignalboxError {
   return new SignalboxError('internal');
 }
 
+/** What Fastify takes with its settings: it refuses some requests before any handler of an application. */
+export const PROBLEM_OPTIONS = {
+  frameworkErrors(error: FastifyError, _request: FastifyRequest, reply: FastifyReply): void {
+    sendProblem(reply, toSignalboxError(error));
+  },
+  clientErrorHandler(error: NodeJS.ErrnoException, socket: Socket): void {
+    if (error.code === 'ECONNRESET' || socket.destroyed) return;
+    const code = error.code === 'HPE_HEADER_OVERFLOW' ? 'headers-too-large' : 'invalid-request';
+    const problem = JSON.stringify(toProblem(new SignalboxError(code)));
+    const head = [
+      `HTTP/1.1 ${ERRORS[code].status} ${ERRORS[code].title}`,
+      `content-type: ${PROBLEM_TYPE}`,
+      `content-length: ${Buffer.byteLength(problem)}`,
+      'connection: close',
+    ];
+    if (socket.writable) socket.write(`${head.join('\r\n')}\r\n\r\n${problem}`);
+    socket.destroySoon();
+  },
+} as const;
+
 /** Answers with the problem of an error. */
 function sendProblem(reply: FastifyReply, error: SignalboxError): FastifyReply {
   const { status } = ERRORS[error.code];
+  // Whoever is still sending reads no answer from a connection that is closed on him: the rest is read away.
+  if (status === 413) reply.removeHeader('connection');
   if (status === 429 || status === 503) reply.header('retry-after', RETRY_AFTER_SECONDS);
   return reply.code(status).type(PROBLEM_TYPE).send(toProblem(error));
 }

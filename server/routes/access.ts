@@ -6,6 +6,7 @@ import { type CreatedToken, SESSION_LIFE_SECONDS } from '../auth/credentials.ts'
 import { createLoginLimit } from '../auth/login-limit.ts';
 import type { Role } from '../auth/roles.ts';
 import type { App } from '../http/app-type.ts';
+import { pageOfWhole } from '../http/whole-list.ts';
 import type { Parts } from '../parts.ts';
 import { LoginBody, TokenBody } from '../schemas/access.ts';
 import { Closed, Name, Named, PageOf, pageFields } from '../schemas/parts.ts';
@@ -100,11 +101,11 @@ function tokenRoutes(app: App, { credentials }: Parts): void {
     {
       config: { role: 'admin' },
       schema: {
-        ...{ tags, summary: 'All tokens, without the secrets' },
+        ...{ tags, summary: 'All tokens, without the secrets', querystring: Closed(pageFields) },
         response: { 200: PageOf<TokenSummary>('Token') },
       },
     },
-    async () => ({ items: await credentials.listTokens(), nextCursor: null }),
+    async ({ query }) => pageOfWhole(await credentials.listTokens(), query, ({ name }) => name),
   );
   app.post(
     '/tokens',

@@ -1,14 +1,14 @@
 /** Pools, queues and agents: what work runs on. */
-import { Type } from 'typebox';
 import type { Agent } from '../../domain/agent.ts';
 import type { Pool } from '../../domain/pool.ts';
 import type { QueueSummary } from '../../orchestrator/service.ts';
 import { callerOf } from '../auth/authenticate.ts';
 import type { App } from '../http/app-type.ts';
+import { pageOfWhole } from '../http/whole-list.ts';
 import type { Parts } from '../parts.ts';
-import { getPool, listPools } from '../pools-seen.ts';
+import { getPool, listPools, poolId } from '../pools-seen.ts';
 import { PoolBody, QueueBody } from '../schemas/assets.ts';
-import { Closed, Name, Named, PageOf } from '../schemas/parts.ts';
+import { Closed, Name, Named, PageOf, pageFields } from '../schemas/parts.ts';
 
 const ByName = Closed({ name: Name });
 
@@ -21,11 +21,11 @@ export function capacityRoutes(app: App, parts: Parts): void {
       config: { role: 'viewer' },
       schema: {
         ...{ tags: ['queues'], summary: 'All queues' },
-        querystring: Closed({ limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000 })) }),
+        querystring: Closed(pageFields),
         response: { 200: PageOf<QueueSummary>('Queue') },
       },
     },
-    async () => ({ items: await queues.list(), nextCursor: null }),
+    async ({ query }) => pageOfWhole(await queues.list(), query, ({ name }) => name),
   );
   app.put(
     '/queues/:name',
@@ -45,11 +45,11 @@ export function capacityRoutes(app: App, parts: Parts): void {
       config: { role: 'viewer' },
       schema: {
         ...{ tags: ['agents'], summary: 'Agents, by the age of their last heartbeat' },
-        querystring: Closed({ limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000 })) }),
+        querystring: Closed(pageFields),
         response: { 200: PageOf<Agent>('Agent') },
       },
     },
-    async () => ({ items: await agents.list(), nextCursor: null }),
+    async ({ query }) => pageOfWhole(await agents.list(), query, ({ id }) => id),
   );
 }
 
@@ -61,11 +61,11 @@ function poolRoutes(app: App, parts: Parts): void {
       config: { role: 'viewer' },
       schema: {
         ...{ tags, summary: 'All pools: task slots, and connections as telemetry sees them' },
-        querystring: Closed({ limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000 })) }),
+        querystring: Closed(pageFields),
         response: { 200: PageOf<Pool>('Pool') },
       },
     },
-    async () => ({ items: await listPools(parts), nextCursor: null }),
+    async ({ query }) => pageOfWhole(await listPools(parts), query, poolId),
   );
   app.get(
     '/pools/:name',

@@ -6,9 +6,10 @@ import { parseDuration } from '../../domain/time.ts';
 import type { DetectorSummary } from '../../incidents/service.ts';
 import { callerOf } from '../auth/authenticate.ts';
 import type { App } from '../http/app-type.ts';
+import { pageOfWhole } from '../http/whole-list.ts';
 import type { Parts } from '../parts.ts';
 import { DetectorBody } from '../schemas/incidents.ts';
-import { Closed, Duration, Name, Named, PageOf, Time } from '../schemas/parts.ts';
+import { Closed, Duration, Name, Named, PageOf, pageFields, Time } from '../schemas/parts.ts';
 
 const tags = ['detectors'];
 const ById = Closed({ id: Name });
@@ -35,10 +36,11 @@ export function detectorRoutes(app: App, { incidents }: Parts): void {
       config: { role: 'viewer' },
       schema: {
         ...{ tags, summary: 'All detectors with their settings and their last round' },
+        querystring: Closed(pageFields),
         response: { 200: PageOf<DetectorSummary>('Detector') },
       },
     },
-    async () => ({ items: await incidents.detectors(), nextCursor: null }),
+    async ({ query }) => pageOfWhole(await incidents.detectors(), query, ({ id }) => id),
   );
   app.put(
     '/detectors/:id',

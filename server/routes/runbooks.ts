@@ -4,9 +4,10 @@ import type { Execution, Plan } from '../../domain/runbook.ts';
 import type { RunbookSummary } from '../../incidents/service.ts';
 import { callerOf } from '../auth/authenticate.ts';
 import type { App } from '../http/app-type.ts';
+import { pageOfWhole } from '../http/whole-list.ts';
 import type { Parts } from '../parts.ts';
 import { ReasonBody, ResponseBody, RunbookBody } from '../schemas/incidents.ts';
-import { Closed, Name, Named, PageOf } from '../schemas/parts.ts';
+import { Closed, Name, Named, PageOf, pageFields } from '../schemas/parts.ts';
 
 const tags = ['runbooks'];
 const ById = Closed({ id: Name });
@@ -20,11 +21,11 @@ export function runbookRoutes(app: App, { incidents }: Parts): void {
     {
       config: { role: 'viewer' },
       schema: {
-        ...{ tags, summary: 'All runbooks' },
+        ...{ tags, summary: 'All runbooks', querystring: Closed(pageFields) },
         response: { 200: PageOf<RunbookSummary>('Runbook') },
       },
     },
-    async () => ({ items: await incidents.runbooks(), nextCursor: null }),
+    async ({ query }) => pageOfWhole(await incidents.runbooks(), query, ({ id }) => id),
   );
   app.put(
     '/runbooks/:id',

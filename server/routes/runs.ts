@@ -1,6 +1,6 @@
 /** Runs, their tasks and their logs. */
 import { Type } from 'typebox';
-import type { LogLine } from '../../domain/agent-protocol.ts';
+import type { ShownLogLine } from '../../domain/agent-protocol.ts';
 import { RUN_STATES, type Run, type Task } from '../../domain/run.ts';
 import { callerOf } from '../auth/authenticate.ts';
 import type { App } from '../http/app-type.ts';
@@ -64,12 +64,14 @@ export function runRoutes(app: App, { orchestrator, collector }: Parts): void {
       schema: {
         ...{ tags, summary: 'What a run logged, oldest first', params: ById },
         querystring: Closed({ ...pageFields, taskKey: Type.Optional(Key) }),
-        response: { 200: PageOf<LogLine>('LogLine') },
+        response: { 200: PageOf<ShownLogLine>('LogLine') },
       },
     },
     async (request) => {
       const { id } = await runs.get(request.params.id);
-      return collector.runLogs(id, request.query);
+      const { items, nextCursor } = await collector.runLogs(id, request.query);
+      const shown = items.map((line) => ({ ...line, at: new Date(line.at).toISOString() }));
+      return { items: shown, nextCursor };
     },
   );
   changeRoutes(app, runs);

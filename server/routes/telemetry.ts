@@ -41,7 +41,8 @@ export function telemetryRoutes(app: App, { collector, live }: Parts): void {
     async (request, reply) => {
       const answer = await collector.receiveOpenLineage(request.body);
       if (answer.accepted === 0 && answer.faults.length > 0) {
-        throw new SignalboxError('invalid-request', undefined, answer.faults.map(pointToFault));
+        const pointTo = Array.isArray(request.body) ? pointToFault : pointIntoEvent;
+        throw new SignalboxError('invalid-request', undefined, answer.faults.map(pointTo));
       }
       return reply.code(201).send(answer);
     },
@@ -82,6 +83,10 @@ export function telemetryRoutes(app: App, { collector, live }: Parts): void {
       startEventStream(reply, live);
     },
   );
+}
+
+function pointIntoEvent({ path, message }: LineageReply['faults'][number]) {
+  return { path, message };
 }
 
 function pointToFault(fault: LineageReply['faults'][number]) {

@@ -110,7 +110,7 @@ function triggerRoutes(app: App, runs: Parts['orchestrator']['runs']): void {
       schema: {
         ...{ tags, summary: 'Start up to 10,000 runs, all or none', params: ByName },
         body: TriggerBatchBody,
-        response: { 201: BatchReply },
+        response: { 200: BatchReply, 201: BatchReply },
       },
     },
     async (request, reply) => {
@@ -119,7 +119,8 @@ function triggerRoutes(app: App, runs: Parts['orchestrator']['runs']): void {
       const wanted = request.body.runs.map((one) => withTrace(one, traceparent));
       const replies = await runs.triggerBatch(request.params.name, wanted, actor);
       const created = replies.filter((one) => one.created).length;
-      return reply.code(201).send({ items: replies.map(({ run }) => run), created });
+      const answer = { items: replies.map(({ run }) => run), created };
+      return reply.code(created > 0 ? 201 : 200).send(answer);
     },
   );
 }

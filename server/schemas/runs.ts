@@ -64,7 +64,7 @@ const LogLine = Type.Object({
   runId: Type.String(),
   taskKey: Type.String(),
   attempt: Type.Integer(),
-  at: Type.Number({ description: 'Unix milliseconds' }),
+  at: Time,
   level: OneOf(['debug', 'info', 'warn', 'error']),
   message: Type.String(),
   attributes: AnyObject,

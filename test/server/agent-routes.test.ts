@@ -97,7 +97,8 @@ describe('the routes of agents', () => {
     });
     await waitFor(async () => (await get<Run>(`/runs/${run.id}`)).state === 'succeeded');
     const { items } = await get<{ items: object[] }>(`/runs/${run.id}/logs`);
-    expect(items).toMatchObject([{ message: 'hello', taskKey: 'first' }]);
+    const at = new Date(now).toISOString();
+    expect(items).toMatchObject([{ message: 'hello', taskKey: 'first', at }]);
   });
 
   it('hand heartbeats and pools on to ClickHouse', async () => {

@@ -127,6 +127,34 @@ describe('a request that cannot be answered gets a problem', () => {
     });
   });
 
+  it('also while the client still sends, and for a URL or headers that cannot be read', async () => {
+    const { port } = new URL(test.url);
+    const raw = (head: string, body: Buffer) =>
+      new Promise<string>((resolve, reject) => {
+        let answer = '';
+        const socket = connect({ port: Number(port), host: '127.0.0.1' });
+        socket.on('error', reject).on('data', (chunk) => {
+          answer += String(chunk);
+          socket.end();
+        });
+        // Like many clients: all is written before anything is read.
+        socket.pause();
+        socket.write(`${head}\r\nhost: a\r\n\r\n`);
+        socket.write(body, () => socket.resume());
+        socket.on('close', () => resolve(answer));
+      });
+    const large = Buffer.alloc(20_000_000, ' ');
+    const post = `POST /api/v1/lineage HTTP/1.1\r\nauthorization: Bearer ${token}\r\ncontent-type: application/json`;
+    expect(await raw(`${post}\r\ncontent-length: 200000000`, large)).toMatch(/"body-too-large"/);
+    const none = Buffer.alloc(0);
+    expect(await raw('GET /api/v1/assets/%ZZ HTTP/1.1', none)).toMatch(
+      /application\/problem\+json.*"invalid-request"/s,
+    );
+    expect(await raw(`GET /${'x'.repeat(30_000)} HTTP/1.1`, none)).toMatch(
+      /^HTTP\/1.1 431 .*application\/problem\+json.*"headers-too-large"/s,
+    );
+  });
+
   it('for SQL that is more than a question', async () => {
     for (const sql of [
       'DROP TABLE otel.otel_traces',

@@ -107,10 +107,10 @@ export function scopeText(scope: Scope): { name: string; version: string; json: 
   return made;
 }
 
-/** A number as ClickHouse reads it from JSON. */
+/** A number as ClickHouse reads it from JSON. It takes a bare `nan` for a `null` that is cut short. */
 export function floatText(value: number): string {
   if (Number.isFinite(value)) return String(value);
-  if (Number.isNaN(value)) return 'nan';
+  if (Number.isNaN(value)) return '"nan"';
   return value > 0 ? 'inf' : '-inf';
 }
 

@@ -1,6 +1,6 @@
 /** The API's routes that the console uses, with their types. */
 import type { Agent } from '../../../domain/agent.ts';
-import type { LogLine, WorkflowFileError } from '../../../domain/agent-protocol.ts';
+import type { ShownLogLine, WorkflowFileError } from '../../../domain/agent-protocol.ts';
 import type { Asset, Materialization } from '../../../domain/asset.ts';
 import type { Incident } from '../../../domain/incident.ts';
 import type { Pool } from '../../../domain/pool.ts';
@@ -58,7 +58,7 @@ export const runs = {
   tasks: (run: string, signal?: AbortSignal) =>
     list<Task>(`/runs/${id(run)}/tasks`, {}, signal).then(({ items }) => items),
   logs: (run: string, query: ListQuery, signal?: AbortSignal) =>
-    list<LogLine>(`/runs/${id(run)}/logs`, { ...query }, signal),
+    list<ShownLogLine>(`/runs/${id(run)}/logs`, { ...query }, signal),
   cancel: (run: string) =>
     post<Run>(`/runs/${id(run)}/cancel`, { reason: 'by hand, in the console' }),
   retry: (run: string) => post<Run>(`/runs/${id(run)}/retry`),

@@ -13,7 +13,9 @@ export function poolsCommand(): Command {
     .description('Pools of task slots and of connections')
     .addCommand(
       remoteCommand('list', 'All pools', async ({ api, print }) => {
-        print(await api.get<List<Pool>>('/pools'), ({ items }) => renderPools(items));
+        print(await api.get<List<Pool>>('/pools', { limit: 1_000 }), ({ items }) =>
+          renderPools(items),
+        );
       }),
     )
     .addCommand(
@@ -56,7 +58,9 @@ export function queuesCommand(): Command {
     .description('Queues of tasks')
     .addCommand(
       remoteCommand('list', 'All queues', async ({ api, print }) => {
-        print(await api.get<List<QueueSummary>>('/queues'), ({ items }) => renderQueues(items));
+        print(await api.get<List<QueueSummary>>('/queues', { limit: 1_000 }), ({ items }) =>
+          renderQueues(items),
+        );
       }),
     )
     .addCommand(setQueueCommand());
@@ -100,7 +104,7 @@ function renderQueues(items: readonly QueueSummary[]): string {
 export function agentsCommand(): Command {
   return new Command('agents').description('Agents, which execute tasks').addCommand(
     remoteCommand('list', 'All agents', async ({ api, print }) => {
-      print(await api.get<List<Agent>>('/agents'), ({ items }) =>
+      print(await api.get<List<Agent>>('/agents', { limit: 1_000 }), ({ items }) =>
         renderTable(
           items,
           [

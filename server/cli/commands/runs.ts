@@ -1,7 +1,7 @@
 /** `signalbox runs list|show|cancel|retry|logs` and `signalbox tasks list` */
 import { setTimeout as delay } from 'node:timers/promises';
 import { Command } from 'commander';
-import type { LogLine } from '../../../domain/agent-protocol.ts';
+import type { ShownLogLine } from '../../../domain/agent-protocol.ts';
 import { isTerminalRun, type Run, type Task } from '../../../domain/run.ts';
 import type { ApiClient, List } from '../api-client.ts';
 import { printable, renderFields, renderTable, span, state, time } from '../output.ts';
@@ -138,11 +138,11 @@ function logsCommand(): Command {
 function logReader(api: ApiClient, id: string, taskKey: string | undefined) {
   let cursor: string | undefined;
   let seen = new Set<string>();
-  return async (): Promise<LogLine[]> => {
-    const fresh: LogLine[] = [];
+  return async (): Promise<ShownLogLine[]> => {
+    const fresh: ShownLogLine[] = [];
     for (;;) {
       const query = { limit: LOG_PAGE, cursor, taskKey };
-      const page = await api.get<List<LogLine>>(`/runs/${segment(id)}/logs`, query);
+      const page = await api.get<List<ShownLogLine>>(`/runs/${segment(id)}/logs`, query);
       fresh.push(...page.items.filter((line) => !seen.has(JSON.stringify(line))));
       if (page.nextCursor === null) {
         seen = new Set(page.items.map((line) => JSON.stringify(line)));
@@ -154,8 +154,8 @@ function logReader(api: ApiClient, id: string, taskKey: string | undefined) {
   };
 }
 
-function renderLine(line: LogLine): string {
-  const at = new Date(line.at).toISOString().slice(11, 23);
+function renderLine(line: ShownLogLine): string {
+  const at = line.at.slice(11, 23);
   const attributes =
     Object.keys(line.attributes).length > 0 ? ` ${JSON.stringify(line.attributes)}` : '';
   return `${at} ${line.level.padEnd(5)} ${printable(`${line.taskKey}  ${line.message}${attributes}`)}`;

@@ -29,7 +29,7 @@ function createCommand(): Command {
 
 function listCommand(): Command {
   return remoteCommand('list', 'all valid tokens, without the secrets', async ({ api, print }) => {
-    const list = await api.get<List<TokenSummary>>('/tokens');
+    const list = await api.get<List<TokenSummary>>('/tokens', { limit: 1_000 });
     print(list, ({ items }) =>
       renderTable(
         items,
