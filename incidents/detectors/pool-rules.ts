@@ -104,7 +104,13 @@ function timeoutsGrow(series: Series, settings: Settings): Fired | null {
   return at === undefined ? null : { series, since: at, reason: 'timeouts-grow', fullInMs: null };
 }
 
-/** Grows within seconds; small pools jump up and down too much for this to mean anything. */
+/** Share of the capacity by which a pool must exceed where it has come down from before. */
+const NEW_HIGH_RATIO = 0.02;
+
+/**
+ * Grows within seconds to where it has not been: a pool whose use goes up and down is busy, each rise of it looks
+ * like this. Small pools jump too much for this to mean anything.
+ */
 function fastTrend(series: Series, settings: Settings): Fired | null {
   const { points } = series;
   if ((points.at(-1)?.max ?? 0) < setting(settings, 'fastLeastCeiling')) return null;
@@ -116,10 +122,20 @@ function fastTrend(series: Series, settings: Settings): Fired | null {
     const window = points.slice(0, index + 1).filter(({ at }) => at >= point.at - windowMs);
     const trend = trendOf(window.map((each) => ({ at: each.at, value: loadOf(series, each) })));
     if (!trend || trend.samples < 6 || trend.rising < 0.6 || trend.fit < 0.85) return null;
+    if (!isNewHigh(series, points.slice(0, index + 1), windowMs)) return null;
     return forecast(series, point, trend, setting(settings, 'fastLeastRatio'), horizonMs);
   };
   const from = sinceIndex(points.length, (index) => fullIn(index) !== null);
   return fromTrend(series, points[from]?.at, fullIn(points.length - 1));
+}
+
+/** Whether the last point is above all points before its window; where there are none, it is. */
+function isNewHigh(series: Series, points: readonly Point[], windowMs: number): boolean {
+  const last = points.at(-1);
+  if (!last) return false;
+  const before = points.filter(({ at }) => at < last.at - windowMs);
+  const highest = before.reduce((most, point) => Math.max(most, loadOf(series, point)), 0);
+  return loadOf(series, last) > highest + NEW_HIGH_RATIO * capacityOf(series, last);
 }
 
 /** Grows over minutes: the pool that fills up within half an hour. */

@@ -71,6 +71,24 @@ describe('what must not fire', () => {
     );
   });
 
+  it('a pool whose use goes up and down, close to full, while nobody waits', () => {
+    for (const period of [20, 31, 44, 90]) {
+      const used = (second: number) =>
+        Math.round(88 + 10 * Math.sin((second * 2 * Math.PI) / period));
+      for (let seconds = period; seconds < period + 180; seconds += 2) {
+        const samples = repeat(seconds, (second) => ({
+          used: used(second),
+          idle: 100 - used(second),
+        }));
+        expect([period, seconds, firing({ kind: 'otel', max: 100, samples })]).toEqual([
+          period,
+          seconds,
+          [],
+        ]);
+      }
+    }
+  });
+
   it('a queue that comes and goes', () => {
     const samples = repeat(60, (second) => ({ used: 10, waiting: second % 3 === 0 ? 0 : 8 }));
     expect(firing({ samples })).toEqual([]);
