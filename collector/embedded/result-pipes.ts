@@ -48,9 +48,13 @@ export function makeResultPipes(count: number): ResultPipes {
       const working = work(path).finally(() => endPipe(path));
       // Without this the reader would wait for an engine that failed with the pipe in its hand.
       working.catch(() => pipe.destroy());
+      let isOpen = false;
       let isDone = false;
       try {
-        for await (const piece of pipe.iterator({ destroyOnReturn: false })) yield piece as Buffer;
+        for await (const piece of pipe.iterator({ destroyOnReturn: false })) {
+          isOpen = true;
+          yield piece as Buffer;
+        }
         const result = await working;
         isDone = true;
         return result;
@@ -59,8 +63,11 @@ export function makeResultPipes(count: number): ResultPipes {
         await working;
         throw error;
       } finally {
-        if (!isDone) abandon();
-        pipe.resume();
+        if (!isDone) {
+          abandon();
+          if (isOpen) pipe.destroy();
+          else leave(pipe).catch(() => undefined);
+        }
         const isWell = await working.then(
           () => true,
           () => false,
@@ -85,7 +92,15 @@ function newPaths(count: number): string[] {
   return Array.from({ length: count }, () => `${DIRECTORY}/${randomBytes(24).toString('hex')}`);
 }
 
-/** A reader that stays after the consumer stops, so that the engine never waits for one in vain. */
+/**
+ * Goes away once the engine has opened its end: what it still writes then fails at once. Before that
+ * the engine would wait for a reader without end.
+ */
+async function leave(pipe: Socket): Promise<void> {
+  for await (const _piece of pipe) break;
+  pipe.destroy();
+}
+
 function openPipe(path: string): Socket {
   const descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   const pipe = new Socket({ fd: descriptor, readable: true, writable: false });
