@@ -5,6 +5,7 @@
 import type { Problem } from '../../domain/errors.ts';
 import type { Config } from '../config.ts';
 import { loadConnection } from '../supervise/data-dir.ts';
+import { UsageError } from './exit.ts';
 
 /** A failure to tell the user in one or two lines, without a stack. */
 class CommandError extends Error {
@@ -15,7 +16,8 @@ export type Query = Readonly<Record<string, string | number | undefined>>;
 
 export interface ApiClient {
   get<T>(path: string, query?: Query): Promise<T>;
-  post<T>(path: string, body?: unknown): Promise<T>;
+  /** @param timeoutMs where the server may work for longer than usual */
+  post<T>(path: string, body?: unknown, timeoutMs?: number): Promise<T>;
   put<T>(path: string, body: unknown): Promise<T>;
 }
 
@@ -50,7 +52,12 @@ export async function connectApi(
 }
 
 function createClient(url: string, token: string): ApiClient {
-  async function send<T>(method: string, path: string, body?: unknown): Promise<T> {
+  async function send<T>(
+    method: string,
+    path: string,
+    body?: unknown,
+    timeoutMs = TIMEOUT_MS,
+  ): Promise<T> {
     let response: Response;
     try {
       response = await fetch(`${url}/api/v1${path}`, {
@@ -60,18 +67,18 @@ function createClient(url: string, token: string): ApiClient {
           ...(body === undefined ? {} : { 'content-type': 'application/json' }),
         },
         body: body === undefined ? null : JSON.stringify(body),
-        signal: AbortSignal.timeout(TIMEOUT_MS),
+        signal: AbortSignal.timeout(timeoutMs),
       });
     } catch (error) {
       throw new CommandError(`${url} does not answer: ${reasonOf(error)}`);
     }
     const text = await response.text();
-    if (!response.ok) throw new CommandError(explain(response.status, text));
+    if (!response.ok) throw failureOf(response.status, text);
     return (text === '' ? undefined : JSON.parse(text)) as T;
   }
   return {
     get: (path, query = {}) => send('GET', `${path}${queryText(query)}`),
-    post: (path, body = {}) => send('POST', path, body),
+    post: (path, body = {}, timeoutMs) => send('POST', path, body, timeoutMs),
     put: (path, body) => send('PUT', path, body),
   };
 }
@@ -89,14 +96,26 @@ function reasonOf(error: unknown): string {
   return cause?.message ?? message;
 }
 
-/** A problem as lines: what happened, each faulty field, what to do. */
-function explain(status: number, text: string): string {
+/** Values that no server would take are wrong usage: options are told to the server as they came. */
+const WRONG_USAGE: ReadonlySet<string> = new Set([
+  'invalid-request',
+  'invalid-time',
+  'invalid-cursor',
+]);
+
+function failureOf(status: number, text: string): Error {
   let problem: Problem;
   try {
     problem = JSON.parse(text) as Problem;
   } catch {
-    return `The server answered ${status}: ${text.slice(0, 200)}`;
+    return new CommandError(`The server answered ${status}: ${text.slice(0, 200)}`);
   }
+  const message = explain(problem);
+  return WRONG_USAGE.has(problem.code) ? new UsageError(message) : new CommandError(message);
+}
+
+/** A problem as lines: what happened, each faulty field, what to do. */
+function explain(problem: Problem): string {
   const head = [problem.title, problem.detail].filter(Boolean).join(': ');
   const faults = (problem.errors ?? []).map(({ path, message }) => `  ${path || '/'} ${message}`);
   return [`${head} (${problem.code})`, ...faults, problem.advice].join('\n');

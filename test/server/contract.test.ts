@@ -1,7 +1,11 @@
 /** What outside programs rely on, asked for as they ask for it. */
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { startProcess } from '../support/child-process.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { startTestServer, type TestServer } from './running-server.ts';
+
+const MAIN = join(import.meta.dirname, '..', '..', 'server', 'cli', 'main.ts');
 
 let test: TestServer;
 let token: string;
@@ -75,6 +79,22 @@ describe('lists', () => {
       { instance: 'billing', kind: 'otel', used: 7, max: 20 },
       { instance: 'shop', kind: 'otel', used: 3, max: 10 },
     ]);
+  });
+});
+
+describe('the command line', () => {
+  it('ends with 2 for values that no server would take, and with 1 for what is not there', async () => {
+    const run = async (...args: readonly string[]) => {
+      await using program = startProcess(process.execPath, [MAIN, ...args], {
+        env: { SIGNALBOX_URL: test.url, SIGNALBOX_TOKEN: token },
+      });
+      return await program.waitForExit();
+    };
+    const range = ['--from', 'yesterday', '--to', '2026-01-01T00:00:00Z'];
+    expect(await run('backtest', 'agent-lost', ...range)).toBe(2);
+    expect(await run('runs', 'list', '--state', 'gone', '--json')).toBe(2);
+    expect(await run('runs', 'show', 'none')).toBe(1);
+    expect(await run('runs', 'list', '--json')).toBe(0);
   });
 });
 
