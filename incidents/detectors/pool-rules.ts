@@ -106,6 +106,8 @@ function timeoutsGrow(series: Series, settings: Settings): Fired | null {
 
 /** Share of the capacity by which a pool must exceed where it has come down from before. */
 const NEW_HIGH_RATIO = 0.02;
+/** Share of the capacity by which a pool must rise where little is known of it. */
+const FAR_RATIO = 0.2;
 
 /**
  * Grows within seconds to where it has not been: a pool whose use goes up and down is busy, each rise of it looks
@@ -129,10 +131,18 @@ function fastTrend(series: Series, settings: Settings): Fired | null {
   return fromTrend(series, points[from]?.at, fullIn(points.length - 1));
 }
 
-/** Whether the last point is above all points before its window; where there are none, it is. */
+/**
+ * Whether the last point is above all points before its window. Where those tell less than the window is long,
+ * nobody knows how the pool usually goes, so it must rise by far.
+ */
 function isNewHigh(series: Series, points: readonly Point[], windowMs: number): boolean {
   const last = points.at(-1);
-  if (!last) return false;
+  const first = points[0];
+  if (!last || !first) return false;
+  if (last.at - first.at < 2 * windowMs) {
+    const least = points.reduce((min, point) => Math.min(min, loadOf(series, point)), Infinity);
+    return loadOf(series, last) - least > FAR_RATIO * capacityOf(series, last);
+  }
   const before = points.filter(({ at }) => at < last.at - windowMs);
   const highest = before.reduce((most, point) => Math.max(most, loadOf(series, point)), 0);
   return loadOf(series, last) > highest + NEW_HIGH_RATIO * capacityOf(series, last);

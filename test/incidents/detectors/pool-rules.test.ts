@@ -75,7 +75,7 @@ describe('what must not fire', () => {
     for (const period of [20, 31, 44, 90]) {
       const used = (second: number) =>
         Math.round(88 + 10 * Math.sin((second * 2 * Math.PI) / period));
-      for (let seconds = period; seconds < period + 180; seconds += 2) {
+      for (let seconds = 1; seconds < 2 * period; seconds += 2) {
         const samples = repeat(seconds, (second) => ({
           used: used(second),
           idle: 100 - used(second),
