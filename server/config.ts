@@ -30,7 +30,6 @@ export interface Config {
   readonly watchedPostgres: readonly { readonly name: string; readonly url: string }[];
   readonly logLevel: string;
   readonly databaseUrl: string | null;
-  readonly databaseReplicaUrl: string | null;
   readonly clickhouse: ClickHouseConfig | null;
   readonly telemetry: {
     readonly disabled: boolean;
@@ -125,7 +124,6 @@ function parse(texts: Texts): Config {
     }),
     logLevel: texts.SIGNALBOX_LOG_LEVEL,
     databaseUrl: texts.DATABASE_URL || null,
-    databaseReplicaUrl: texts.DATABASE_REPLICA_URL || null,
     clickhouse: parseClickHouse(texts.CLICKHOUSE_URL, texts.SIGNALBOX_CLICKHOUSE_READER),
     telemetry: {
       disabled: texts.OTEL_SDK_DISABLED === 'true',

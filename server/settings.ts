@@ -110,12 +110,6 @@ export const SETTINGS = [
     ...POSTGRES_URL,
   },
   {
-    name: 'DATABASE_REPLICA_URL',
-    fallback: '',
-    meaning: 'A read replica of it, for heavy reads.',
-    ...POSTGRES_URL,
-  },
-  {
     name: 'CLICKHOUSE_URL',
     fallback: '',
     meaning:

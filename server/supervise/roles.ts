@@ -65,7 +65,6 @@ function withCredentials(text: string, { user, password }: { user: string; passw
 /** Settings of the server that are no business of an agent and of the user's code in it. */
 const HIDDEN = {
   DATABASE_URL: undefined,
-  DATABASE_REPLICA_URL: undefined,
   CLICKHOUSE_URL: undefined,
   SIGNALBOX_CLICKHOUSE_READER: undefined,
   SIGNALBOX_WATCHED_POSTGRES: undefined,
