@@ -3,7 +3,7 @@
  * queues; its slots alternate between them, so that few tasks are shared fairly. It is made when an agent comes,
  * when ready tasks are heard of, and now and then besides, since a message may be lost.
  */
-import type { Assignment, ClaimReply, HeartbeatReply } from '../../domain/agent-protocol.ts';
+import type { ClaimReply, HeartbeatReply } from '../../domain/agent-protocol.ts';
 import type { Clock } from '../../domain/time.ts';
 import { collectChanges } from '../events/changes.ts';
 import type { RunInfos } from '../runs/run-info.ts';
@@ -20,6 +20,7 @@ import type { Db } from '../store/connection.ts';
 import { toAssignment } from './offer.ts';
 import type { KnownSession } from './sessions.ts';
 import type { Tokens } from './tokens.ts';
+import { openWaiter, slotsOf, type Waiter } from './waiter.ts';
 
 export interface ClaimDeps {
   readonly db: Db;
@@ -46,23 +47,7 @@ export interface Claims {
   close(): Promise<void>;
 }
 
-interface Waiter {
-  readonly session: KnownSession;
-  readonly capacity: number;
-  readonly got: Assignment[];
-  /** True once it was answered, or nobody waits for the answer any more. */
-  ended: boolean;
-  /** Its time is over; it is answered after the claim that is under way for it. */
-  expired: boolean;
-  /** Whether a claim was made for it: also who does not want to wait gets one. */
-  tried: boolean;
-  answer(reply: ClaimReply): void;
-}
-
-/** Slots of one claim on the database. */
-const MAX_SLOTS = 1_000;
 const LOOK_EVERY_MS = 1_000;
-const MAX_WAIT_MS = 60_000;
 
 export function createClaims(deps: ClaimDeps): Claims {
   const waiters = new Set<Waiter>();
@@ -80,43 +65,8 @@ export function createClaims(deps: ClaimDeps): Claims {
         ),
         ({ session }) => session.queues.join('\n'),
       );
-      for (const group of groups.values()) await serve(group);
+      for (const group of groups.values()) await serve(deps, group);
     }
-  }
-
-  /** Claims for waiters of the same queues until they are served or nothing is ready. */
-  async function serve(group: readonly Waiter[]): Promise<void> {
-    while (true) {
-      const left = group.filter(({ ended }) => !ended);
-      const [first] = left;
-      if (!first) return;
-      const slots = slotsOf(left);
-      const found = await claimFor(deps, first.session.queues, slots);
-      await hand(left, found);
-      if (found.length < slots.length) return;
-    }
-  }
-
-  async function hand(group: readonly Waiter[], found: readonly ClaimedTask[]): Promise<void> {
-    const bySession = Map.groupBy(group, ({ session }) => session.id);
-    const lost: ClaimedTask[] = [];
-    for (const claimed of found) {
-      const waiter = bySession
-        .get(claimed.sessionId)
-        ?.find(({ ended, got, capacity }) => !ended && got.length < capacity);
-      const info = deps.infos.get(claimed.runId);
-      const task = info?.version.tasks[claimed.task];
-      if (waiter && info && task) {
-        waiter.got.push(toAssignment(info, task, claimed.attempt, claimed.token));
-      } else {
-        lost.push(claimed);
-      }
-    }
-    for (const waiter of group) {
-      waiter.tried = true;
-      if (waiter.got.length > 0 || waiter.expired) waiter.answer({ assignments: waiter.got });
-    }
-    if (lost.length > 0) await releaseTasks(deps.db, lost);
   }
 
   function wake(queues: Iterable<string>): void {
@@ -162,52 +112,44 @@ export function createClaims(deps: ClaimDeps): Claims {
   };
 }
 
-function openWaiter(
-  waiters: Set<Waiter>,
-  session: KnownSession,
-  { capacity, waitMs }: { capacity: number; waitMs: number },
-  signal: AbortSignal,
-  resolve: (reply: ClaimReply) => void,
-): Waiter {
-  const end = () => waiter.answer({ assignments: [] });
-  const expire = () => {
-    waiter.expired = true;
-    if (waiter.tried || capacity <= 0) end();
-  };
-  const timer = setTimeout(expire, Math.min(Math.max(0, waitMs), MAX_WAIT_MS));
-  const waiter: Waiter = {
-    session,
-    capacity,
-    got: [],
-    ended: false,
-    expired: false,
-    tried: false,
-    answer(reply) {
-      if (waiter.ended) return;
-      waiter.ended = true;
-      waiters.delete(waiter);
-      clearTimeout(timer);
-      signal.removeEventListener('abort', end);
-      resolve(reply);
-    },
-  };
-  waiters.add(waiter);
-  signal.addEventListener('abort', end, { once: true });
-  if (signal.aborted) end();
-  return waiter;
+/** Claims for waiters of the same queues until they are served or nothing is ready. */
+async function serve(deps: ClaimDeps, group: readonly Waiter[]): Promise<void> {
+  while (true) {
+    const left = group.filter(({ ended }) => !ended);
+    const [first] = left;
+    if (!first) return;
+    const slots = slotsOf(left);
+    const found = await claimFor(deps, first.session.queues, slots);
+    await hand(deps, left, found);
+    if (found.length < slots.length) return;
+  }
 }
 
-/** Slots of the waiters in turn: one of each, then the second of each … */
-function slotsOf(waiters: readonly Waiter[]): { sessionId: string }[] {
-  const slots: { sessionId: string }[] = [];
-  for (let round = 0; slots.length < MAX_SLOTS; round += 1) {
-    const before = slots.length;
-    for (const { session, capacity } of waiters) {
-      if (round < capacity && slots.length < MAX_SLOTS) slots.push({ sessionId: session.id });
+/** Answers with what was claimed. What was claimed for somebody who has gone becomes ready again. */
+async function hand(
+  deps: ClaimDeps,
+  group: readonly Waiter[],
+  found: readonly ClaimedTask[],
+): Promise<void> {
+  const bySession = Map.groupBy(group, ({ session }) => session.id);
+  const lost: ClaimedTask[] = [];
+  for (const claimed of found) {
+    const waiter = bySession
+      .get(claimed.sessionId)
+      ?.find(({ ended, got, capacity }) => !ended && got.length < capacity);
+    const info = deps.infos.get(claimed.runId);
+    const task = info?.version.tasks[claimed.task];
+    if (waiter && info && task) {
+      waiter.got.push(toAssignment(info, task, claimed.attempt, claimed.token));
+    } else {
+      lost.push(claimed);
     }
-    if (slots.length === before) break;
   }
-  return slots;
+  for (const waiter of group) {
+    waiter.tried = true;
+    if (waiter.got.length > 0 || waiter.expired) waiter.answer({ assignments: waiter.got });
+  }
+  if (lost.length > 0) await releaseTasks(deps.db, lost);
 }
 
 /** One claim on the database for these slots. */

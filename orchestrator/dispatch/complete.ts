@@ -7,6 +7,7 @@ import type {
 } from '../../domain/agent-protocol.ts';
 import { SignalboxError } from '../../domain/errors.ts';
 import { failedBlockingCheck } from '../assets/outcome.ts';
+import { isToken } from '../runs/identifiers.ts';
 import type { RunInfos } from '../runs/run-info.ts';
 import type { Db } from '../store/connection.ts';
 import type { Lanes } from './lanes.ts';
@@ -16,7 +17,6 @@ import type { KnownSession } from './sessions.ts';
 
 /** Slots that one answer may fill. */
 const MAX_TAKE = 10_000;
-const DECIMAL = /^\d{1,19}$/;
 
 /**
  * Records completions of a session.
@@ -61,7 +61,7 @@ function toReport(
   offer: Offer,
 ): EndReport | null {
   const task = infos.get(completion.runId)?.version.indexOf.get(completion.taskKey);
-  if (task === undefined || !DECIMAL.test(completion.token)) return null;
+  if (task === undefined || !isToken(completion.token)) return null;
   const blocked = failedBlockingCheck(completion.asset);
   const refused = completion.state === 'succeeded' && blocked !== null;
   return {

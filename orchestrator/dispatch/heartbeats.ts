@@ -35,7 +35,6 @@ interface Waiting extends Beat {
 export function createHeartbeats(deps: HeartbeatDeps): Heartbeats {
   let waiting = new Map<string, Waiting[]>();
   let flushing = false;
-  const compared = new Map<string, number>();
 
   async function flush(): Promise<void> {
     while (waiting.size > 0) {
@@ -94,14 +93,20 @@ export function createHeartbeats(deps: HeartbeatDeps): Heartbeats {
         flushing = true;
         void flush();
       }),
-    shouldCompare(sessionId) {
-      const now = performance.now();
-      if (now - (compared.get(sessionId) ?? Number.NEGATIVE_INFINITY) < deps.leaseMs) return false;
-      if (compared.size >= MAX_COMPARED) compared.clear();
-      compared.set(sessionId, now);
-      return true;
-    },
+    shouldCompare: everySoOften(deps.leaseMs),
     cancelsOf,
+  };
+}
+
+/** Says yes once in a time for each session. */
+function everySoOften(everyMs: number): (sessionId: string) => boolean {
+  const last = new Map<string, number>();
+  return (sessionId) => {
+    const now = performance.now();
+    if (now - (last.get(sessionId) ?? Number.NEGATIVE_INFINITY) < everyMs) return false;
+    if (last.size >= MAX_COMPARED) last.clear();
+    last.set(sessionId, now);
+    return true;
   };
 }
 

@@ -44,19 +44,26 @@ export function createLanes(deps: RecordDeps, onRecorded: (recorded: Recorded) =
         size += next.reports.length;
       }
       count -= size;
-      try {
-        onRecorded(
-          await recordEnds(
-            deps,
-            batch.flatMap(({ reports }) => reports),
-          ),
-        );
-        for (const { done } of batch) done();
-      } catch (error) {
-        for (const { failed } of batch) failed(error);
-      }
+      await record(batch);
     }
     running.delete(lane);
+  }
+
+  /** A batch that fails is tried once more sender by sender, so that a fault of one hurts no other. */
+  async function record(batch: readonly Waiting[]): Promise<void> {
+    try {
+      onRecorded(
+        await recordEnds(
+          deps,
+          batch.flatMap(({ reports }) => reports),
+        ),
+      );
+      for (const { done } of batch) done();
+    } catch (error) {
+      const [only] = batch;
+      if (batch.length === 1) only?.failed(error);
+      else for (const one of batch) await record([one]);
+    }
   }
 
   function enqueue(lane: number, reports: readonly EndReport[]): Promise<void> {

@@ -5,6 +5,7 @@
  */
 import type { OnceReply, OnceRequest } from '../../domain/agent-protocol.ts';
 import { SignalboxError } from '../../domain/errors.ts';
+import { isToken } from '../runs/identifiers.ts';
 import type { RunInfos } from '../runs/run-info.ts';
 import type { Db } from '../store/connection.ts';
 import {
@@ -31,7 +32,7 @@ export async function once(
 ): Promise<OnceReply> {
   await deps.infos.load(deps.db, [request.runId]);
   const workflow = deps.infos.get(request.runId)?.workflow;
-  if (workflow === undefined) throw new SignalboxError('lease-lost');
+  if (workflow === undefined || !isToken(request.token)) throw new SignalboxError('lease-lost');
   if (request.key.length > MAX_KEY_LENGTH || request.key.includes('\0')) {
     throw new SignalboxError('invalid-request', `a key has at most ${MAX_KEY_LENGTH} characters`);
   }

@@ -277,10 +277,15 @@ function failureOf(plan: RunPlan, report: EndReport, info: RunInfo): RunError | 
   return { name, message: `${key}: ${message}` };
 }
 
+/** Longest attempt that is believed; longer ones are mistakes of a clock. */
+const MAX_TOOK_MS = 366 * 86_400_000;
+
 /** The log's row. An agent's clock may be wrong: nothing ends after now, and what it took stays what it took. */
 function toAttempt(report: EndReport, row: EndedRow, code: number, now: EpochMs): LoggedAttempt {
-  const finishedAt = Math.min(now, report.finishedAt ?? now);
-  const tookMs = Math.max(0, (report.finishedAt ?? now) - (report.startedAt ?? row.startedAt));
+  const reported = report.finishedAt ?? now;
+  const took = reported - (report.startedAt ?? row.startedAt);
+  const tookMs = Math.min(MAX_TOOK_MS, Math.max(0, Number.isFinite(took) ? took : 0));
+  const finishedAt = reported <= now && reported > now - MAX_TOOK_MS ? reported : now;
   return {
     runId: report.runId,
     task: report.task,

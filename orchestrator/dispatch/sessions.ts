@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import type { RegisterRequest } from '../../domain/agent-protocol.ts';
 import { SignalboxError } from '../../domain/errors.ts';
 import type { Clock } from '../../domain/time.ts';
+import { isUuid } from '../runs/identifiers.ts';
 import { findLiveSession, insertSession, type Session } from '../store/agent-session.ts';
 import type { Db } from '../store/connection.ts';
 
@@ -19,7 +20,6 @@ export interface Sessions {
 }
 
 const CHECK_EVERY_MS = 2_000;
-const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 export function createSessions(db: Db, clock: Clock): Sessions {
   const known = new Map<string, { session: KnownSession; checkedAt: number }>();
@@ -35,7 +35,7 @@ export function createSessions(db: Db, clock: Clock): Sessions {
     async get(publicId) {
       const found = known.get(publicId);
       if (found && Math.abs(clock.now() - found.checkedAt) < CHECK_EVERY_MS) return found.session;
-      const row = UUID.test(publicId) ? await findLiveSession(db, publicId) : undefined;
+      const row = isUuid(publicId) ? await findLiveSession(db, publicId) : undefined;
       if (!row) {
         known.delete(publicId);
         throw new SignalboxError('lease-lost', 'this session of an agent has ended');

@@ -1,16 +1,15 @@
 /** Durable steps of flows: recorded while the token holds the flow; the first record under a key stays. */
 import type { RecordedStep, StepRecord, StepsReply } from '../../domain/agent-protocol.ts';
+import { isToken, isUuid } from '../runs/identifiers.ts';
 import type { Db } from '../store/connection.ts';
 import { findHolding, insertSteps, readSteps } from '../store/step-log.ts';
-
-const DECIMAL = /^\d{1,19}$/;
 
 /** Records steps. Their flow cannot be taken from its holder meanwhile. */
 export async function recordSteps(
   db: Db,
   steps: readonly StepRecord[],
 ): Promise<StepsReply['outcomes']> {
-  const valid = steps.filter(({ token }) => DECIMAL.test(token));
+  const valid = steps.filter(({ runId, token }) => isUuid(runId) && isToken(token));
   if (valid.length === 0) {
     return steps.map(({ runId, key }) => ({ runId, key, outcome: 'lease-lost' as const }));
   }
@@ -34,6 +33,6 @@ export async function recordSteps(
 
 /** Recorded steps of a run, for the replay of its flow. */
 export async function recordedSteps(db: Db, runId: string): Promise<readonly RecordedStep[]> {
-  const rows = await readSteps(db, runId);
+  const rows = isUuid(runId) ? await readSteps(db, runId) : [];
   return rows.map(({ key, state, result, error }) => ({ key, state, result, error }));
 }

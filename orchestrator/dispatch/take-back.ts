@@ -61,7 +61,7 @@ function toReport(task: HeldTask, kind: 'lost' | 'handed-back'): EndReport {
 }
 
 /** Takes back everything that sessions hold which have ended. */
-export async function takeBackOrphaned(deps: TakeBackDeps): Promise<number> {
+async function takeBackOrphaned(deps: TakeBackDeps): Promise<number> {
   let count = 0;
   while (true) {
     const held = await findOrphaned(deps.db, MAX_AT_ONCE);

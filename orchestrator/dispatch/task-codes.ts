@@ -8,7 +8,7 @@ export const LIVE = 1;
 export const SUCCEEDED = 2;
 export const FAILED = 3;
 export const CANCELLED = 4;
-export const SKIPPED = 5;
+const SKIPPED = 5;
 export const UPSTREAM_FAILED = 6;
 
 /** How an attempt ended, beside the above. */

@@ -31,8 +31,9 @@ const CHANNEL = 'signalbox';
 const GATHER_MS = 5;
 /** Ids of one topic in a message; where there are more it says `*`. */
 const MAX_IDS = 100;
-/** Characters of one id; a NOTIFY holds 8,000 bytes. */
 const MAX_ID_LENGTH = 60;
+/** A NOTIFY holds a little less than 8,000 bytes. */
+const MAX_BYTES = 7_900;
 const RECONNECT_MS = 500;
 
 /** A message between servers: who sends it, queues with ready tasks, sessions with cancellations, changes. */
@@ -52,9 +53,6 @@ export async function createHub(
   const self = randomBytes(6).toString('hex');
   const listeners = new Set<ChangeListener>();
   const outbox = createOutbox(connection, self, log);
-  let closed = false;
-  let subscription: { close(): Promise<void> } | undefined;
-  let again: NodeJS.Timeout | undefined;
 
   const tell: ChangeListener = (change) => {
     for (const listener of listeners) listener(change);
@@ -73,21 +71,12 @@ export async function createHub(
       for (const id of ids) tell({ topic: topic as Topic, id });
     }
   };
-  const subscribe = async (): Promise<void> => {
-    const lost = () => {
-      log('listening for changes was interrupted');
-      retry();
-    };
-    subscription = await connection.listen([CHANNEL], (_, payload) => receive(payload), lost);
-    if (closed) await subscription.close();
-  };
-  const retry = () => {
-    if (closed) return;
-    again = setTimeout(() => {
-      subscribe().then(() => signals.ready(new Set(['*'])), retry);
-    }, RECONNECT_MS);
-  };
-  await subscribe();
+  const subscription = await subscribe(
+    connection,
+    receive,
+    () => signals.ready(new Set(['*'])),
+    log,
+  );
 
   return {
     changed(topic, id) {
@@ -112,11 +101,43 @@ export async function createHub(
       return () => listeners.delete(listener);
     },
     async close() {
-      closed = true;
-      clearTimeout(again);
       listeners.clear();
       await outbox.close();
-      await subscription?.close();
+      await subscription.close();
+    },
+  };
+}
+
+/** Listens, and does so again after each interruption. @param missed is told when messages may have been missed */
+async function subscribe(
+  connection: Connection,
+  receive: (payload: string) => void,
+  missed: () => void,
+  log: (message: string) => void,
+): Promise<{ close(): Promise<void> }> {
+  let closed = false;
+  let current: { close(): Promise<void> } | undefined;
+  let again: NodeJS.Timeout | undefined;
+  const listen = async (): Promise<void> => {
+    const lost = () => {
+      log('listening for changes was interrupted');
+      retry();
+    };
+    current = await connection.listen([CHANNEL], (_, payload) => receive(payload), lost);
+    if (closed) await current.close();
+  };
+  const retry = () => {
+    if (closed) return;
+    again = setTimeout(() => {
+      listen().then(missed, retry);
+    }, RECONNECT_MS);
+  };
+  await listen();
+  return {
+    async close() {
+      closed = true;
+      clearTimeout(again);
+      await current?.close();
     },
   };
 }
@@ -128,18 +149,11 @@ function createOutbox(connection: Connection, self: string, log: (message: strin
 
   async function send(): Promise<void> {
     while (pending.size > 0) {
-      const { ready, cancelling, ...changes } = Object.fromEntries(
-        [...pending].map(([kind, ids]) => [kind, ids.size > MAX_IDS ? ['*'] : [...ids]]),
-      );
+      const full = messageOf(self, pending, MAX_IDS);
+      const text = Buffer.byteLength(full) > MAX_BYTES ? messageOf(self, pending, 0) : full;
       pending.clear();
-      const message = {
-        from: self,
-        ...(ready ? { ready } : {}),
-        ...(cancelling ? { cancelling } : {}),
-        changes,
-      };
       await connection.db
-        .execute('SELECT pg_notify($1, $2)', [CHANNEL, JSON.stringify(message)])
+        .execute('SELECT pg_notify($1, $2)', [CHANNEL, text])
         .catch((error: Error) => log(`other servers were not told of a change: ${error.message}`));
       await new Promise((resolve) => setTimeout(resolve, GATHER_MS));
     }
@@ -156,4 +170,16 @@ function createOutbox(connection: Connection, self: string, log: (message: strin
       await sending;
     },
   };
+}
+
+/** @param maxIds of each kind; where there are more it says `*` */
+function messageOf(
+  from: string,
+  pending: ReadonlyMap<string, ReadonlySet<string>>,
+  maxIds: number,
+): string {
+  const { ready, cancelling, ...changes } = Object.fromEntries(
+    [...pending].map(([kind, ids]) => [kind, ids.size > maxIds ? ['*'] : [...ids]]),
+  );
+  return JSON.stringify({ from, ready, cancelling, changes });
 }

@@ -5,6 +5,7 @@ import type { RunLevers } from '../../domain/levers.ts';
 import type { RunService } from '../service.ts';
 import type { Db } from '../store/connection.ts';
 import { listRuns, toRun } from '../store/run.ts';
+import { isUuid } from './identifiers.ts';
 import type { TriggerRuns } from './trigger-lane.ts';
 
 const MAX_LISTED = 1_000;
@@ -39,6 +40,7 @@ export function createRunLevers(deps: {
       return rows.map(toRun);
     },
     async holdsLease(id) {
+      if (!isUuid(id)) return false;
       const [row] = await db.query<{ holds: boolean }>(
         `SELECT EXISTS (
            SELECT FROM signalbox.task_live t JOIN signalbox.agent_session s ON s.id = t.session_id
@@ -49,6 +51,7 @@ export function createRunLevers(deps: {
       return row?.holds ?? false;
     },
     async heldSlots(id) {
+      if (!isUuid(id)) return 0;
       const [row] = await db.query<{ held: number }>(
         `SELECT coalesce(sum(pool_slots), 0)::int AS held FROM signalbox.task_live
          WHERE run_id = $1 AND state = 2`,

@@ -5,6 +5,7 @@
 import type { DataInterval, RunTrigger } from '../../domain/run.ts';
 import { toRfc3339 } from '../../domain/time.ts';
 import type { Tx } from '../store/connection.ts';
+import { isUuid } from './identifiers.ts';
 import { createRecent } from './recent.ts';
 import { traceparentOf } from './run-id.ts';
 import type { Version, Versions } from './versions.ts';
@@ -60,7 +61,7 @@ export function createRunInfos(versions: Versions): RunInfos {
     add: (info) => cache.set(info.runId, info),
     async load(tx, runIds) {
       const missing = new Set<string>();
-      for (const id of runIds) if (cache.get(id) === undefined) missing.add(id);
+      for (const id of runIds) if (cache.get(id) === undefined && isUuid(id)) missing.add(id);
       if (missing.size === 0) return;
       const rows = await tx.query<Row>(SELECT_RUNS, [[...missing]]);
       await versions.load(

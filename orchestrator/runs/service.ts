@@ -7,12 +7,11 @@ import type { Page, PageQuery, RunService } from '../service.ts';
 import type { Db } from '../store/connection.ts';
 import { listRuns, readRuns, toRun } from '../store/run.ts';
 import { type ChangeDeps, cancelRun, retryRun } from './change.ts';
+import { isUuid } from './identifiers.ts';
 import { readTasks } from './tasks.ts';
 import type { AnnounceRuns, CreatedRun } from './trigger.ts';
 import type { TriggerRuns } from './trigger-lane.ts';
 import type { Versions } from './versions.ts';
-
-const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 export interface RunServiceDeps extends ChangeDeps {
   /** Connections for what is not dispatch. */
@@ -77,7 +76,7 @@ async function cancelWithChildren(deps: RunServiceDeps, run: Run, reason: string
 
 /** @throws SignalboxError `not-found` for what is not an id of a run */
 function checkId(id: string): string {
-  if (UUID.test(id)) return id.toLowerCase();
+  if (isUuid(id)) return id.toLowerCase();
   throw new SignalboxError('not-found', `there is no run ${JSON.stringify(id.slice(0, 60))}`);
 }
 
@@ -93,7 +92,7 @@ async function list(
   query: PageQuery & { workflow?: string; state?: string; engine?: string },
 ): Promise<Page<Run>> {
   const { after, limit } = readPageQuery(query);
-  if (after !== null && !UUID.test(after)) throw new SignalboxError('invalid-cursor');
+  if (after !== null && !isUuid(after)) throw new SignalboxError('invalid-cursor');
   const rows = await listRuns(db, {
     workflow: query.workflow ?? null,
     engine: query.engine ?? null,

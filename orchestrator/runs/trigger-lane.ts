@@ -46,20 +46,19 @@ export function createTriggerLane(deps: {
   let running = false;
 
   async function work(): Promise<void> {
-    while (queue.length > 0) {
-      const batch: Waiting[] = [];
-      let size = 0;
-      while (queue[0] && (size === 0 || size + queue[0].trigger.requests.length <= MAX_SHARED)) {
-        const next = queue.shift();
-        if (!next) break;
-        batch.push(next);
-        size += next.trigger.requests.length;
-      }
-      await make(batch).catch((error: unknown) => {
-        for (const { failed } of batch) failed(error);
-      });
-    }
+    while (queue.length > 0) await makeApart(takeBatch(queue));
     running = false;
+  }
+
+  /** What fails together is tried once more one by one, so that a fault of one hurts no other. */
+  async function makeApart(batch: readonly Waiting[]): Promise<void> {
+    try {
+      await make(batch);
+    } catch (error) {
+      const [only] = batch;
+      if (batch.length === 1) only?.failed(error);
+      else for (const one of batch) await makeApart([one]);
+    }
   }
 
   async function make(batch: readonly Waiting[]): Promise<void> {
@@ -97,6 +96,16 @@ export function createTriggerLane(deps: {
       running = true;
       void work();
     });
+}
+
+/** The first of the queue, and as many more as fit into a transaction with it. */
+function takeBatch(queue: Waiting[]): Waiting[] {
+  let size = 0;
+  const end = queue.findIndex(({ trigger }, index) => {
+    size += trigger.requests.length;
+    return index > 0 && size > MAX_SHARED;
+  });
+  return queue.splice(0, end < 0 ? queue.length : end);
 }
 
 /** @throws SignalboxError `not-found`, `invalid-request`, `invalid-time`, `invalid-parameters` */

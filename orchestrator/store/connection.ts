@@ -166,7 +166,7 @@ function mayRepeat(error: unknown): boolean {
 }
 
 /** SQLSTATE of an error of PostgreSQL's; undefined for any other. */
-export function sqlState(error: unknown): string | undefined {
+function sqlState(error: unknown): string | undefined {
   return error instanceof pg.DatabaseError ? error.code : undefined;
 }
 

@@ -1,5 +1,6 @@
 /** Rows of `once_key`: one result under a business key of a workflow's; one holder at a time does the work. */
 import { createHash } from 'node:crypto';
+import { isToken, isUuid } from '../runs/identifiers.ts';
 import { jsonText } from './columns.ts';
 import type { Tx } from './connection.ts';
 
@@ -25,6 +26,7 @@ function hashOf(key: string): Buffer {
 
 /** Whether the token holds a task of the run. */
 export async function holdsTask(tx: Tx, runId: string, token: string): Promise<boolean> {
+  if (!isUuid(runId) || !isToken(token)) return false;
   const rows = await tx.rows(
     'SELECT 1 FROM signalbox.task_live WHERE run_id = $1 AND token = $2 AND state = 2',
     [runId, token],
