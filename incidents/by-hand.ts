@@ -104,9 +104,8 @@ export async function executeByHand(
   });
   if (!execution) throw new SignalboxError('conflict', 'another response is under way');
   await announce(parts, execution);
-  const started =
-    execution.status === 'approved' ? await launch(parts, execution, 'act') : execution;
-  return publicExecution(started);
+  const started = execution.status === 'approved' ? await launch(parts, execution, 'act') : null;
+  return publicExecution(started ?? execution);
 }
 
 /** A suggestion that nobody took up gives way to what a person starts. */
@@ -132,7 +131,7 @@ export async function approve(
   const detail = { executionId };
   const said = { type: 'approved', reason: 'approved-by-person', actor, detail } as const;
   await parts.timeline.record(moved.incidentId, said);
-  return publicExecution(await launch(parts, moved, 'act'));
+  return publicExecution((await launch(parts, moved, 'act')) ?? moved);
 }
 
 /** @throws SignalboxError `conflict` where nothing waits for approval */

@@ -19,6 +19,7 @@ import {
 import { parseSettings, summarizeDetectors } from './detector-settings.ts';
 import { detectors as allDetectors } from './detectors/index.ts';
 import { runExecution } from './execute.ts';
+import { createTurns } from './in-turn.ts';
 import type { ExecutionSteps, IncidentsOptions } from './options.ts';
 import type { RespondParts } from './respond.ts';
 import { createRounds } from './rounds.ts';
@@ -47,7 +48,7 @@ export interface RunnableIncidents extends Incidents {
 export function createIncidents(options: IncidentsOptions): RunnableIncidents {
   const timeline = createTimeline(options);
   const detectors = withLease(allDetectors, options.leaseMs);
-  const parts: RespondParts = { ...options, timeline };
+  const parts: RespondParts = { ...options, timeline, inTurn: createTurns() };
   return {
     ...incidentActions(parts),
     ...detectorActions(options, detectors),

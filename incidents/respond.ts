@@ -7,6 +7,7 @@ import { randomUUID } from 'node:crypto';
 import type { Finding } from '../domain/finding.ts';
 import type { ExecutionStatus, Plan, Runbook, RunbookMode } from '../domain/runbook.ts';
 import { forbidding, judgeGuardrails } from './guardrails.ts';
+import type { InTurn } from './in-turn.ts';
 import type { IncidentsOptions } from './options.ts';
 import {
   executionsOf,
@@ -27,6 +28,7 @@ const REFUSED_LIMIT_MS = 30_000;
 
 export interface RespondParts extends IncidentsOptions {
   readonly timeline: Timeline;
+  readonly inTurn: InTurn;
 }
 
 export interface Standing {
@@ -68,16 +70,20 @@ export async function respond(
     return skip(parts, incident, 'plan-failed', { ...detail, error: textOf(error) }, RETRY_MS);
   }
   if (plan.refusal !== null) return refuse(parts, incident, plan);
-  const after = await guard(parts, incident, runbook, standing, plan.calls.length);
+  const status = statusFor(mode);
+  const { after, execution } = await parts.inTurn(async () => {
+    const after = await guard(parts, incident, runbook, standing, plan.calls.length);
+    if (mode === 'auto' && after.forbidden) return { after, execution: null };
+    const execution = await insertExecution(parts.db, {
+      ...{ id: randomUUID(), incidentId: incident.id, target: targetOf(incident) },
+      ...{ runbook: runbook.id, status, mode, parameters: {}, plan, requestedBy: SELF },
+      ...{ findings: [findingOf(incident)], guardrails: after.all, at: parts.clock.now() },
+    });
+    return { after, execution };
+  });
   if (mode === 'auto' && after.forbidden) {
     return forbid(parts, incident, after.forbidden.name, { ...detail, guardrails: after.all });
   }
-  const status = statusFor(mode);
-  const execution = await insertExecution(parts.db, {
-    ...{ id: randomUUID(), incidentId: incident.id, target: targetOf(incident) },
-    ...{ runbook: runbook.id, status, mode, parameters: {}, plan, requestedBy: SELF },
-    ...{ findings: [findingOf(incident)], guardrails: after.all, at: parts.clock.now() },
-  });
   if (!execution) return;
   await announce(parts, execution);
   if (status === 'approved') await launch(parts, execution, 'act');
@@ -177,12 +183,15 @@ export async function announce(
   timeline.tell({ topic: 'execution', id });
 }
 
-/** Starts the durable flow that carries an execution out; harmless when repeated. */
+/**
+ * Starts the durable flow that carries an execution out; harmless when repeated.
+ * @returns the execution with the flow's run; null where it could not be started now
+ */
 export async function launch(
   { db, startRun, timeline, log }: Pick<RespondParts, 'db' | 'startRun' | 'timeline' | 'log'>,
   execution: StoredExecution,
   part: 'act' | 'undo',
-): Promise<StoredExecution> {
+): Promise<StoredExecution | null> {
   try {
     const { runId } = await startRun(execution.id, `execution/${execution.id}/${part}`);
     const live = ['approved', 'acting', 'verifying'] as const;
@@ -192,7 +201,7 @@ export async function launch(
   } catch (error) {
     // The next round starts it again under the same key.
     log(`execution ${execution.id} could not be started: ${textOf(error)}`);
-    return execution;
+    return null;
   }
 }
 

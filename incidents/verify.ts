@@ -117,10 +117,7 @@ async function watchVerification(
   const { timeline, clock } = parts;
   const runbook = parts.runbooks.find(({ id }) => id === execution.runbook);
   if (!runbook) return;
-  if (execution.verdict === 'not-recovered') {
-    await launch(parts, execution, 'undo');
-    return;
-  }
+  if (execution.verdict === 'not-recovered') return watchUndo(parts, incident, execution);
   const now = clock.now();
   const actedAt = execution.actEndedAt ?? now;
   if (incident.clearSince !== null && patience.evidenceIsFresh) {
@@ -230,6 +227,18 @@ async function fail(
   const said = { type: 'action-failed', reason, detail } as const;
   await parts.timeline.record(incident.id, said, { mitigatedAt: null });
   await escalate(parts, incident, reason, detail);
+}
+
+/** The flow that undoes; where it has ended and left the execution as it was, nobody undoes it any more. */
+async function watchUndo(
+  parts: RespondParts,
+  incident: StoredIncident,
+  execution: StoredExecution,
+): Promise<void> {
+  const launched = await launch(parts, execution, 'undo');
+  if (launched === null || launched.runId === null) return;
+  const run = await parts.levers.runs.get(launched.runId);
+  if (run && isTerminalRun(run.state)) await fail(parts, incident, execution, 'flow-ended');
 }
 
 /** A flow that somebody cancelled, or that failed for good, acts no more: then nobody does. */

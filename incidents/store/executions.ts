@@ -146,7 +146,7 @@ export interface Usage {
   readonly ofIncident: number;
 }
 
-/** What guardrails count. Executions that never acted do not. */
+/** What guardrails count: what acted, and what is just about to. */
 export async function readUsage(
   db: Db,
   of: { runbook: string; target: string; incidentId: string; now: number },
@@ -160,13 +160,14 @@ export async function readUsage(
     `WITH acted AS (
        SELECT *, row_number() OVER (ORDER BY created_at DESC, id DESC) AS place
        FROM signalbox.execution
-       WHERE runbook = $1 AND acted_at IS NOT NULL
+       WHERE runbook = $1 AND (acted_at IS NOT NULL OR status = 'approved')
          AND created_at > to_timestamp($4::float8 / 1000) - interval '1 day'
      ), last_good AS (
        SELECT coalesce(min(place), 1000000) AS place FROM acted WHERE status = 'succeeded'
      )
      SELECT max(acted_at) FILTER (WHERE target = $2 AND incident_id <> $3) AS last_on_target,
-            count(*) FILTER (WHERE acted_at > to_timestamp($4::float8 / 1000) - interval '1 hour') AS within_hour,
+            count(*) FILTER (WHERE coalesce(acted_at, created_at)
+                               > to_timestamp($4::float8 / 1000) - interval '1 hour') AS within_hour,
             count(*) FILTER (WHERE status IN ('failed', 'undone') AND acted.place < (SELECT place FROM last_good)) AS failures,
             count(*) FILTER (WHERE incident_id = $3) AS of_incident
      FROM acted`,

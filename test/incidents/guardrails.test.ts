@@ -77,6 +77,19 @@ describe('guardrails', () => {
     expect(world.made).toEqual(['one']);
   });
 
+  it('keeps to its budget when many incidents open at once', async () => {
+    await world[Symbol.asyncDispose]();
+    world = await startWorld({
+      guardrails: { cooldownMs: 0, budgetPerHour: 2, maxCalls: 10, stopAfterFailures: 3 },
+    });
+    for (const name of ['a', 'b', 'c', 'd', 'e', 'f']) world.lost.add(name);
+    await world.rounds(2);
+    await world.flows();
+    await world.rounds(3);
+    await world.flows();
+    expect(world.made).toEqual(['one', 'one']);
+  });
+
   it('refuses a plan with more calls than allowed and calls a person', async () => {
     world.script.calls = Array.from({ length: 11 }, (_, index) => `call-${index}`);
     world.lost.add('far');

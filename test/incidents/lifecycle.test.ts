@@ -121,6 +121,19 @@ describe('the life of an incident', () => {
     expect((await world.only()).executions).toHaveLength(1);
   });
 
+  it('calls a person when the flow that was to undo it ended without doing so', async () => {
+    world.lost.add('far');
+    await world.rounds(2);
+    await world.flows();
+    await world.rounds(13, 10_000);
+    world.runStates.set([...world.started.keys()].at(-1) ?? '', 'cancelled');
+    await world.rounds(2);
+    expect(await world.only()).toMatchObject({ status: 'open', needsHuman: true });
+    const [id = ''] = (await world.only()).executions;
+    expect(await world.incidents.execution(id)).toMatchObject({ status: 'failed' });
+    expect(world.made).toEqual(['one']);
+  });
+
   it('takes a further step when the first one was not enough and there is more to do', async () => {
     world.lost.add('far');
     await world.rounds(2);

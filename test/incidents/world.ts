@@ -9,6 +9,7 @@ import pg from 'pg';
 import type { DetectorQuery, QueryRows } from '../../domain/finding.ts';
 import type { Incident } from '../../domain/incident.ts';
 import type { Levers } from '../../domain/levers.ts';
+import type { Run, RunState } from '../../domain/run.ts';
 import type { ActContext, Plan, Runbook } from '../../domain/runbook.ts';
 import { manualClock } from '../../domain/time.ts';
 import { createIncidents } from '../../incidents/create.ts';
@@ -94,6 +95,7 @@ export async function startWorld(patch: Partial<Runbook> = {}) {
   const made: string[] = [];
   const events: Readonly<Record<string, unknown>>[] = [];
   const started = new Map<string, { executionId: string; steps: Map<string, unknown> }>();
+  const runStates = new Map<string, RunState>();
   const state = { clickhouse: 'up' as 'up' | 'down' | 'silent' };
   const script = usualScript(made);
   const runbook = { ...watchedRunbook(script, made), ...patch };
@@ -102,7 +104,7 @@ export async function startWorld(patch: Partial<Runbook> = {}) {
       ...{ db, clock, runbooks: [runbook], ...DETECT_ANEW },
       query: async (query) => answer(query, { lost, state, now: clock.now() }),
       context: async () => [],
-      levers: {} as Levers,
+      levers: { runs: { get: async (id: string) => runOf(runStates, id) } } as Levers,
       async startRun(executionId, key) {
         if (!started.has(key)) started.set(key, { executionId, steps: new Map() });
         return { runId: key };
@@ -114,7 +116,7 @@ export async function startWorld(patch: Partial<Runbook> = {}) {
     });
   const incidents = open();
   return {
-    ...{ db, clock, lost, made, events, started, state, script, incidents, open },
+    ...{ db, clock, lost, made, events, started, runStates, state, script, incidents, open },
     /** One round of detection and one of response, by this server or another. */
     async round(server = incidents, advanceMs = 1_000) {
       clock.advance(advanceMs);
@@ -144,6 +146,11 @@ export async function startWorld(patch: Partial<Runbook> = {}) {
       await postgres.stop();
     },
   };
+}
+
+/** A run of a flow; it goes on unless the test says how it ended. */
+function runOf(states: ReadonlyMap<string, RunState>, id: string) {
+  return { id, state: states.get(id) ?? 'running' } as Run;
 }
 
 async function recorded<T>(
