@@ -5,6 +5,7 @@
  * Nothing is doubled either: within a process the very same batch is sent again under the same token. A process
  * that died between the insert and the saving of the watermark may read a longer batch the next time, which no
  * token can recognize; therefore what comes first after a start is compared with what is there by event id.
+ * Whoever loses its turn lets go of its batch and leaves the watermark alone: another one moves it from then on.
  */
 import { createHash } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -86,7 +87,7 @@ export class Follower {
     while (!this.stopping.signal.aborted) {
       try {
         this.nudged = false;
-        if (this.options.isTurn?.() === false) {
+        if (!this.hasTurn()) {
           await this.pause(everyMs);
           continue;
         }
@@ -97,10 +98,15 @@ export class Follower {
       } catch (error) {
         if (this.stopping.signal.aborted) return;
         this.compareLeft = this.batchSize;
+        if (!this.hasTurn()) continue;
         this.tellWaiting(error);
         await this.sleep(RETRY_LARGEST_MS);
       }
     }
+  }
+
+  private hasTurn(): boolean {
+    return this.options.isTurn?.() !== false;
   }
 
   /** Until the next look: an insert of few rows costs as much as one of many, hence nudges are gathered. */
@@ -135,6 +141,10 @@ export class Follower {
     } else {
       this.lastLagMs = 0;
     }
+    if (!this.hasTurn()) {
+      this.compareLeft = this.batchSize;
+      return false;
+    }
     if (read.watermark !== from) await source.saveWatermark(read.watermark);
     if (read.caughtUp) this.behindSince = null;
     return !read.caughtUp;
@@ -160,6 +170,7 @@ export class Follower {
       } catch (error) {
         this.tellWaiting(error);
         await delay(waitMs, undefined, { signal: this.stopping.signal });
+        if (!this.hasTurn()) throw error;
       }
     }
   }

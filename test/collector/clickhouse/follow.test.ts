@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { Follower, type FollowerOptions } from '../../../collector/clickhouse/follow.ts';
 import type { Collector } from '../../../collector/service.ts';
+import { systemClock } from '../../../domain/time.ts';
 import { waitFor } from '../../support/wait-for.ts';
 import { assetEvent, type MemorySource, memorySource, runEvent, startCollector } from '../start.ts';
 import { type RestartableClickHouse, startRestartable } from './restartable.ts';
@@ -150,4 +152,60 @@ describe('following run events into ClickHouse', () => {
     await waitFor(async () => (await stored(other.collector))[0] === 2_000);
     expect(await stored(other.collector)).toEqual([2_000, 2_000]);
   });
+
+  it('lets go of a batch that could not be sent when the turn goes over', async () => {
+    const source = memorySource();
+    source.append(events(0, 5));
+    let tries = 0;
+    let sentOutOfTurn = false;
+    let isTurn = true;
+    await using follower = follow(source, {
+      isTurn: () => isTurn,
+      async send() {
+        tries += 1;
+        if (isTurn) throw new Error('ClickHouse is away');
+        sentOutOfTurn = true;
+      },
+    });
+    await waitFor(() => tries > 0);
+    expect(follower.lagMs()).not.toBeNull();
+    isTurn = false;
+    await waitFor(() => follower.lagMs() === null);
+    expect(sentOutOfTurn).toBe(false);
+  });
+
+  it('never takes the watermark back that another server moved on meanwhile', async () => {
+    const source = memorySource();
+    source.append(events(0, 5));
+    let isTurn = true;
+    await using follower = follow(source, {
+      isTurn: () => isTurn,
+      async send() {
+        // The answer comes so late that the turn is over, and the other one has followed further.
+        isTurn = false;
+        await source.saveWatermark('8');
+      },
+    });
+    await waitFor(() => !isTurn && follower.lagMs() === null);
+    expect(await source.loadWatermark()).toBe('8');
+  });
 });
+
+/** A follower alone, whose way to ClickHouse the test is. */
+function follow(source: MemorySource, options: Pick<FollowerOptions, 'isTurn' | 'send'>) {
+  const query = async () => [];
+  const log = () => undefined;
+  const follower = new Follower({
+    source,
+    clock: systemClock,
+    query,
+    log,
+    everyMs: 10,
+    ...options,
+  });
+  follower.start();
+  return {
+    lagMs: () => follower.lagMs(),
+    [Symbol.asyncDispose]: () => follower.stop(),
+  };
+}
