@@ -120,7 +120,8 @@ export const SETTINGS = [
   {
     name: 'SIGNALBOX_CLICKHOUSE_READER',
     fallback: '',
-    meaning: 'user:password of who can only read in ClickHouse; the writer where this is empty.',
+    meaning:
+      'user:password of who can only read in ClickHouse; where this is empty the writer, kept to reading.',
     form: { pattern: '^$|^[^:\\s]+:[^\\s]*$' },
     advice: 'give user:password',
     secret: true,

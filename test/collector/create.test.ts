@@ -49,6 +49,16 @@ describe('queries', () => {
   });
 });
 
+describe('queries where nobody told of a user who can only read', () => {
+  it('still can only read', async () => {
+    await using alone = await startCollector(clickhouse.url, { withoutReader: true });
+    const query = (sql: string) => alone.collector.query({ sql, parameters: {} });
+    await expect(query('DROP TABLE signalbox.lineage_events')).rejects.toThrow();
+    await expect(query('TRUNCATE TABLE signalbox.lineage_events')).rejects.toThrow();
+    expect(await query('SELECT count() AS n FROM signalbox.lineage_events')).toHaveLength(1);
+  });
+});
+
 describe('what the product records of itself', () => {
   it('is there: heartbeats, incident events and lineage', async () => {
     const { collector } = started;

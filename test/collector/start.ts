@@ -29,18 +29,21 @@ export async function startCollector(
     migrate?: boolean;
     clock?: Clock;
     follow?: () => boolean;
+    /** What is asked is asked as `writer` too. */
+    withoutReader?: boolean;
     watchedPostgres?: readonly { name: string; url: string }[];
   } = {},
 ): Promise<StartedCollector> {
   const temp = options.spoolDir === undefined ? await makeTempDir('spool') : undefined;
   const source = options.source ?? memorySource();
   const external: ExternalRunEvent[] = [];
+  const writer = { user: 'writer', password: PASSWORDS.writer };
   const lines: string[] = [];
   const collector = createCollector({
     clickhouse: {
       url,
-      reader: { user: 'reader', password: PASSWORDS.reader },
-      writer: { user: 'writer', password: PASSWORDS.writer },
+      reader: options.withoutReader ? writer : { user: 'reader', password: PASSWORDS.reader },
+      writer,
     },
     externalSink: {
       async record(events) {
