@@ -1,7 +1,7 @@
 /** The package as a user gets it: packed, installed into an empty folder, and put to work. */
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { readdir } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
@@ -18,6 +18,15 @@ function shellEnv(): NodeJS.ProcessEnv {
   const path = (process.env.PATH ?? '').split(':').filter((part) => !part.includes('node_modules'));
   const kept = Object.entries(process.env).filter(([name]) => !/^(npm_|INIT_CWD)/.test(name));
   return { ...Object.fromEntries(kept), PATH: path.join(':'), NODE_ENV: '' };
+}
+
+/** Process ids whose command line names the folder. */
+async function processesIn(folder: string): Promise<string[]> {
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
+  const commands = await Promise.all(
+    pids.map((pid) => readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')),
+  );
+  return pids.filter((_pid, index) => commands[index]?.includes(folder));
 }
 
 interface Ready {
@@ -66,7 +75,11 @@ test(
       timeoutMs: 90_000,
       what: 'the run that is due each minute',
     });
-    expect(await up.stop('SIGTERM', 15_000)).not.toBe(null);
+    await up.stop('SIGTERM', 15_000);
+    await waitFor(async () => ((await processesIn(temp.path)).length === 0 ? true : undefined), {
+      timeoutMs: 10_000,
+      what: 'all processes of the instance to end',
+    });
   },
   INSTALL_LIMIT_MS + 4 * 60_000,
 );
