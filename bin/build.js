@@ -100,7 +100,7 @@ function buildConsole() {
 function newestChange(patterns) {
   const paths = globSync(patterns, {
     cwd: ROOT,
-    exclude: ['console/dist/**', 'console/node_modules/**'],
+    exclude: ['console/dist', 'console/dist/**'],
   });
   return Math.max(...paths.map((path) => statSync(join(ROOT, path)).mtimeMs));
 }
