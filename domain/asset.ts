@@ -46,6 +46,8 @@ export interface Asset {
   readonly name: string;
   readonly description: string | null;
   readonly owners: readonly string[];
+  /** Whether it is made elsewhere: it is known, yet no code here makes it. */
+  readonly external: boolean;
   readonly freshness: Freshness;
   readonly lastMaterialization: Materialization | null;
   readonly policy: {

@@ -11,6 +11,8 @@ import { planOf, refuse, subjectsOf, textArgument } from './plan.ts';
 const ID = { id: 'duplicate-cancel', version: '1' } as const;
 const CONFIRM_LIMIT_MS = 30_000;
 const RUNS_OF_A_KEY = 100;
+/** Engines that only tell by OpenLineage what they do: they take no commands. */
+const ONLY_TOLD = 'openlineage:';
 
 interface Candidate {
   readonly run: Run;
@@ -68,6 +70,9 @@ async function plan(context: RunbookContext): Promise<Plan> {
   const named = (await Promise.all(ids.map((id) => levers.runs.get(id)))).filter(
     (run) => run !== null,
   );
+  if (named.length > 0 && named.every(({ engine }) => engine.startsWith(ONLY_TOLD))) {
+    return refuse(ID, context.incident.diagnosis ?? 'concurrent', 'engine-takes-no-commands');
+  }
   const keys = [...new Map(named.map((run) => [run.businessKey, run])).values()];
   const choices = await Promise.all(keys.map((run) => choose(levers.runs, run)));
   const calls = choices.flatMap((choice) => (choice ? toCalls(choice) : []));

@@ -68,6 +68,9 @@ async function plan(context: RunbookContext): Promise<Plan> {
   const failed = incident.diagnosis !== 'no-new-version';
   const lastGood =
     failed && asset.policy.fallback !== null ? await levers.assets.lastGood(root) : null;
+  if (asset.external && lastGood === null) {
+    return refuse(ID, incident.diagnosis ?? 'made-elsewhere', 'asset-is-made-elsewhere');
+  }
   const [source] = subjectsOf(context, 'source');
   const all = [root, ...downstream];
   return planOf(ID, {
@@ -84,8 +87,8 @@ async function plan(context: RunbookContext): Promise<Plan> {
     ],
     calls: [
       ...(lastGood && asset.freshness !== 'degraded' ? [fallbackCall(root, lastGood.at)] : []),
-      ...(failed ? [awaitCall(root, source)] : []),
-      rebuildCall(all),
+      ...(failed && !asset.external ? [awaitCall(root, source)] : []),
+      ...(asset.external ? [] : [rebuildCall(all)]),
     ],
     affected: downstream.map((id) => ({ type: 'asset', id })),
     owners: [...asset.owners],

@@ -141,7 +141,10 @@ export interface Usage {
   /** When the same runbook last acted on the target for another incident; null where it never did. */
   readonly lastOnTarget: number | null;
   readonly withinHour: number;
-  /** Failures in a row, newest first, over all targets. */
+  /**
+   * Failures in a row, newest first: of this target, or of how many targets, whichever is more. One trouble that
+   * the runbook cannot mend says little about the others.
+   */
   readonly failuresInRow: number;
   readonly ofIncident: number;
 }
@@ -168,9 +171,10 @@ export async function readUsage(
      SELECT max(acted_at) FILTER (WHERE target = $2 AND incident_id <> $3) AS last_on_target,
             count(*) FILTER (WHERE coalesce(acted_at, created_at)
                                > to_timestamp($4::float8 / 1000) - interval '1 hour') AS within_hour,
-            count(*) FILTER (WHERE status IN ('failed', 'undone') AND acted.place < (SELECT place FROM last_good)) AS failures,
+            greatest(count(*) FILTER (WHERE failed AND target = $2), count(DISTINCT target) FILTER (WHERE failed)) AS failures,
             count(*) FILTER (WHERE incident_id = $3) AS of_incident
-     FROM acted`,
+     FROM (SELECT acted.*, status IN ('failed', 'undone') AND place < (SELECT place FROM last_good) AS failed
+           FROM acted) AS acted`,
     [of.runbook, of.target, of.incidentId, of.now],
   );
   const row = rows[0];

@@ -24,6 +24,7 @@ export function toAsset(row: AssetRow, judge: JudgeFreshness): Asset {
     ...splitAssetKey(row.key),
     description: row.description,
     owners: row.owners,
+    external: !row.made_here,
     freshness: judge(policy, row.computed_at?.getTime() ?? null, row.fallback),
     lastMaterialization: served && {
       id: served.id,

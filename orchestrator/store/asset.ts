@@ -25,6 +25,7 @@ export interface AssetRow {
   readonly set_policy: StoredPolicy;
   readonly computed_at: Date | null;
   readonly fallback: boolean;
+  readonly made_here: boolean;
   readonly depends_on: readonly string[];
   readonly check_states: readonly {
     name: string;
@@ -43,6 +44,7 @@ const VERSION =
 
 const SELECT_ASSET = `
   SELECT a.key, a.description, a.owners, a.checks, a.declared_policy, a.set_policy, a.computed_at, a.fallback,
+    a.task IS NOT NULL AS made_here,
     ARRAY(SELECT e.upstream FROM signalbox.asset_edge e WHERE e.downstream = a.key ORDER BY 1) AS depends_on,
     (SELECT coalesce(jsonb_agg(jsonb_build_object(
          'name', c.name, 'passed', c.passed, 'blocking', c.blocking, 'at', c.at) ORDER BY c.name), '[]')

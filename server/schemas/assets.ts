@@ -21,6 +21,7 @@ const Asset = Type.Object({
   name: Type.String(),
   description: Nullable(Type.String()),
   owners: Type.Array(Type.String()),
+  external: Type.Boolean({ description: 'made elsewhere: no code here makes it' }),
   freshness: OneOf(FRESHNESS),
   lastMaterialization: Nullable(Type.Object({ ...Materialization.properties })),
   policy: Type.Object({

@@ -12,7 +12,15 @@ import type { Incident } from '../../domain/incident.ts';
 function asset(key: string, dependsOn: string[] = [], critical = false): Asset {
   const { fallback, deadlineCron } = NO_POLICY;
   return {
-    ...{ key, namespace: 'n', name: key, description: null, owners: [], freshness: 'fresh' },
+    ...{
+      key,
+      namespace: 'n',
+      name: key,
+      description: null,
+      owners: [],
+      external: false,
+      freshness: 'fresh',
+    },
     ...{ lastMaterialization: null, dependsOn, checks: [] },
     policy: { warnAfter: null, failAfter: null, deadlineCron, critical, fallback },
   };

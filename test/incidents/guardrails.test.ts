@@ -114,6 +114,24 @@ describe('guardrails', () => {
     expect(await execution()).toMatchObject({ status: 'undone', verdict: 'not-recovered' });
   });
 
+  it('goes on with another trouble than the one that it cannot mend', async () => {
+    const { act } = world.script;
+    world.script.act = async () => {
+      throw new Error('the lever broke');
+    };
+    world.lost.add('far');
+    for (let attempt = 0; attempt < 6; attempt++) {
+      await world.rounds(7);
+      await world.flows();
+    }
+    expect(await reasons()).toContain('guardrail-stop-after-failures');
+    world.script.act = act;
+    world.lost.add('further');
+    await world.rounds(3);
+    await world.flows();
+    expect(world.made).toContain('one');
+  });
+
   it('stores the state of all guardrails with the decision', async () => {
     world.lost.add('far');
     await world.rounds(2);

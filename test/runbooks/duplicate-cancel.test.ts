@@ -25,6 +25,15 @@ const done = (count: number) =>
   Array.from({ length: count }, () => ({ state: 'succeeded' }) as Task);
 
 describe('duplicate-cancel', () => {
+  it('leaves runs alone whose engine takes no commands', async () => {
+    const engine = 'openlineage:airflow';
+    const world = memoryWorld({
+      runs: [someRun({ id: 'a', engine }), someRun({ id: 'b', engine, state: 'running' })],
+    });
+    const plan = await duplicateCancel.plan(actingOn(world, incidentOf(world.runs)));
+    expect(plan).toMatchObject({ refusal: 'engine-takes-no-commands', calls: [] });
+  });
+
   it('keeps the oldest where none is ahead', async () => {
     const world = memoryWorld({
       runs: [

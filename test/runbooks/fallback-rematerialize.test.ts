@@ -34,6 +34,17 @@ const failed: Partial<Incident> = {
 };
 
 describe('fallback-rematerialize', () => {
+  it('leaves an asset that is made elsewhere to whoever makes it', async () => {
+    const stale = { ...failed, diagnosis: 'no-new-version' };
+    const refused = await fallbackRematerialize.plan(
+      actingOn(assetWorld({ external: true }), stale),
+    );
+    expect(refused).toMatchObject({ refusal: 'asset-is-made-elsewhere', calls: [] });
+    const served = assetWorld({ external: true, policy: withFallback });
+    const { calls } = await fallbackRematerialize.plan(actingOn(served, failed));
+    expect(calls.map(({ key }) => key)).toEqual(['serve-fallback']);
+  });
+
   it('serves the fallback first, waits for the source, then makes all anew in one run', async () => {
     const world = assetWorld();
     world.sourceUp = false;
