@@ -34,7 +34,7 @@ const TOUCH_EVERY_MS = 30_000;
 
 interface Kept {
   readonly identity: Identity | null;
-  readonly untilMs: number;
+  readonly askedAtMs: number;
 }
 
 type Kind = 'token' | 'session';
@@ -65,14 +65,24 @@ export class Credentials {
     const key = keyOf(kind, hash);
     const own = this.#own.get(key);
     if (own) return own;
-    if (kind === 'token') this.#used.set(key, hash);
     const known = this.#kept.get(key);
-    const now = this.#clock.now();
-    if (known && known.untilMs > now) return known.identity;
+    const identity = known && this.#isFresh(known) ? known.identity : await this.#ask(kind, hash);
+    // What anybody makes up is not remembered.
+    if (kind === 'token' && identity) this.#used.set(key, hash);
+    return identity;
+  }
+
+  /** Also where the clock was set back since. */
+  #isFresh({ askedAtMs }: Kept): boolean {
+    return Math.abs(this.#clock.now() - askedAtMs) < KEPT_MS;
+  }
+
+  async #ask(kind: Kind, hash: Buffer): Promise<Identity | null> {
+    const askedAtMs = this.#clock.now();
     const found = await (kind === 'token' ? findToken : findSession)(this.#db, hash);
     const identity = found && timingSafeEqual(found.hash, hash) ? found : null;
     if (this.#kept.size >= MAX_KEPT) this.#kept.clear();
-    this.#kept.set(key, { identity, untilMs: now + KEPT_MS });
+    this.#kept.set(keyOf(kind, hash), { identity, askedAtMs });
     return identity;
   }
 

@@ -41,7 +41,8 @@ export async function consoleRoutes(app: App): Promise<void> {
         throw new SignalboxError('not-found', `GET /${path}`);
       }
       protect(reply);
-      const isFile = /\.[a-z0-9]+$/i.test(path) && existsSync(join(DIRECTORY, path));
+      const isFile =
+        /\.[a-z0-9]+$/i.test(path) && isWithin(path) && existsSync(join(DIRECTORY, path));
       if (isFile && path !== 'index.html') {
         const kept = path.startsWith('assets/')
           ? `max-age=${A_YEAR_SECONDS}, immutable`
@@ -53,6 +54,11 @@ export async function consoleRoutes(app: App): Promise<void> {
       return reply.type('text/html; charset=utf-8').send(NOT_BUILT);
     },
   );
+}
+
+/** Whether anything else is a file must not be told either. */
+function isWithin(path: string): boolean {
+  return join(DIRECTORY, path).startsWith(DIRECTORY);
 }
 
 function protect(reply: FastifyReply): void {

@@ -207,6 +207,12 @@ describe('what the server offers besides', () => {
     expect((await test.call('GET', '/..%2f..%2fpackage.json')).body).not.toContain('dependencies');
   });
 
+  it('tells nobody which files are there beside the console', async () => {
+    const present = await test.call('GET', '/..%2f..%2fpackage.json');
+    const absent = await test.call('GET', '/..%2f..%2fnone.json');
+    expect([present.status, present.body]).toEqual([absent.status, absent.body]);
+  });
+
   it('counts what happens for Prometheus', async () => {
     const { body } = await call('GET', '/metrics');
     expect(body).toContain('signalbox_http_request_duration_seconds_bucket');
