@@ -71,6 +71,11 @@ export class RunningTask {
   /** Runs the code that the definition has for this task. */
   run(definition: Definition | undefined): void {
     if (this.#over) return;
+    // Told to stop while the file was imported.
+    if (this.#aborted) {
+      this.fail(this.#aborted);
+      return;
+    }
     const { workflow, taskKey, kind, timeoutMs } = this.assignment;
     const handler =
       kind === 'task'
