@@ -186,7 +186,7 @@ export async function readUsage(
   };
 }
 
-interface ExecutionRow {
+export interface ExecutionRow {
   readonly id: string;
   readonly incident_id: string;
   readonly target: string;

@@ -226,7 +226,7 @@ export async function withTimelines(
   }));
 }
 
-interface IncidentRow {
+export interface IncidentRow {
   readonly id: string;
   readonly number: string;
   readonly kind: Incident['kind'];

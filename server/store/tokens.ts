@@ -11,7 +11,7 @@ export interface TokenSummary {
   readonly lastUsedAt: string | null;
 }
 
-interface TokenRow {
+export interface TokenRow {
   readonly name: string;
   readonly role: Role;
   readonly created_by: string;
