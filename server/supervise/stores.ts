@@ -5,6 +5,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { startEmbeddedClickHouse } from '../../collector/embedded/start.ts';
+import { checkClickHouse } from '../clickhouse-check.ts';
 import type { ClickHouseConfig, Config } from '../config.ts';
 import { type RunningPart, startChild } from './child.ts';
 import { logPath, type Secrets } from './data-dir.ts';
@@ -80,7 +81,10 @@ async function startPostgres(options: StoreOptions): Promise<string> {
 
 async function startClickHouse(options: StoreOptions): Promise<ClickHouseConfig> {
   const { config, secrets, log } = options;
-  if (config.clickhouse !== null) return config.clickhouse;
+  if (config.clickhouse !== null) {
+    await checkClickHouse(config.clickhouse);
+    return config.clickhouse;
+  }
   const { host } = config;
   const port = await usablePort(host, config.clickhousePort, 'SIGNALBOX_CLICKHOUSE_PORT');
   const path = await logPath(config.dataDir, 'clickhouse');

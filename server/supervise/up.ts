@@ -1,6 +1,5 @@
 /** `signalbox up`: everything on one machine, started in order, kept running, ended in the opposite order. */
 import { existsSync } from 'node:fs';
-import { resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
@@ -9,6 +8,7 @@ import { Credentials } from '../auth/credentials.ts';
 import type { Config } from '../config.ts';
 import { migrate } from '../migrate.ts';
 import { createStops, type Stops } from '../stops.ts';
+import { workflowFolders } from '../workflow-folders.ts';
 import {
   dropConnection,
   loadSecrets,
@@ -70,6 +70,8 @@ export async function startUp(options: UpOptions): Promise<RunningUp> {
 async function startParts(options: UpOptions, stops: Stops): Promise<UpReady> {
   const { config, log, progress } = options;
   // Told before anything is started, so that a mistake costs no time.
+  const own = workflowFolders(config.workflows);
+  const folders = options.examples && existsSync(EXAMPLES) ? [...own, EXAMPLES] : own;
   for (const [port, setting] of [
     [config.port, 'SIGNALBOX_PORT'],
     [config.otlpPort, 'SIGNALBOX_OTLP_PORT'],
@@ -90,7 +92,6 @@ async function startParts(options: UpOptions, stops: Stops): Promise<UpReady> {
   progress('server', performance.now() - startedAt);
   if (options.agent) {
     startedAt = performance.now();
-    const folders = workflowFolders(options);
     const agent = await startAgentProcess(config, server.first, secrets, folders, log);
     stops.push('agent', () => agent.stop());
     await agentRegistered(server.first.url, secrets.adminToken);
@@ -131,12 +132,6 @@ async function prepareDatabase(databaseUrl: string, secrets: Secrets): Promise<s
     credentials.close();
     await db.end();
   }
-}
-
-function workflowFolders({ config, examples }: UpOptions): string[] {
-  const usual = resolve('workflows');
-  const own = config.workflows.length > 0 ? [...config.workflows] : [usual].filter(existsSync);
-  return examples && existsSync(EXAMPLES) ? [...own, EXAMPLES] : own;
 }
 
 /** An agent that is slow to register (many files) does not hold up the start for ever. */

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { startProcess } from '../support/child-process.ts';
+import { freePort } from '../support/free-port.ts';
 import { startTestPostgres } from '../support/postgres.ts';
 import { makeTempDir } from '../support/temp-dir.ts';
 
@@ -35,6 +36,22 @@ describe('the command line', () => {
     expect(code).toBe(2);
     expect(stderr).toContain('SIGNALBOX_PORT: "x" is not valid');
     expect(stderr).toContain('SIGNALBOX_LEASE: "soon" is not valid');
+  });
+
+  it('says at once which folder is none, and which database is not there', async () => {
+    const folder = await run(['up', '--workflows', '/no/such/folder']);
+    expect(folder).toMatchObject({ code: 2, stderr: expect.stringContaining('/no/such/folder') });
+    const agent = ['agent', '--url', 'http://127.0.0.1:9', '--token', 't'];
+    expect(await run([...agent, '--workflows', '/no/such/folder'])).toMatchObject({ code: 2 });
+    const port = await freePort();
+    const CLICKHOUSE_URL = `http://writer:secret@127.0.0.1:${port}`;
+    const DATABASE_URL = `postgres://u:secret@127.0.0.1:${port}/x`;
+    const away = await run(['server', '--port', '0'], { CLICKHOUSE_URL, DATABASE_URL });
+    expect(away).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/ClickHouse at 127.0.0.1:\d+ refuses connections/),
+    });
+    expect(away.stderr).not.toContain('secret');
   });
 
   it('says what is missing where no server, token or database is known', async () => {

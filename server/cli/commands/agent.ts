@@ -1,9 +1,8 @@
-import { existsSync } from 'node:fs';
 import { hostname } from 'node:os';
-import { resolve } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { parseDuration } from '../../../domain/time.ts';
 import { readConfig } from '../../config.ts';
+import { workflowFolders } from '../../workflow-folders.ts';
 import { endSignal, tellSupervisor } from '../end-signal.ts';
 import { UsageError } from '../exit.ts';
 
@@ -63,9 +62,8 @@ async function runAgentRole(options: Options): Promise<void> {
   if (token === null) {
     throw new UsageError('no token is known: give one with --token or SIGNALBOX_TOKEN');
   }
+  const workflows = workflowFolders(config.workflows);
   const signal = endSignal();
-  const usual = resolve('workflows');
-  const workflows = config.workflows.length > 0 ? config.workflows : [usual].filter(existsSync);
   const { runAgent } = await import('../../../orchestrator/agent/main.ts');
   const { startAgentTelemetry } = await import('../../telemetry/of-agent.ts');
   const telemetry = startAgentTelemetry({ config, url, token });

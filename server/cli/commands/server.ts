@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import { checkClickHouse } from '../../clickhouse-check.ts';
 import { readConfig } from '../../config.ts';
 import { aborted, endSignal, tellSupervisor } from '../end-signal.ts';
 
@@ -30,6 +31,8 @@ async function runServer(options: Options): Promise<void> {
   });
   const end = endSignal();
   try {
+    // One that is started again must work without: what it does not need ClickHouse for goes on.
+    if (config.clickhouse !== null && !process.connected) await checkClickHouse(config.clickhouse);
     const { startServer } = await import('../../main.ts');
     const { startTelemetry } = await import('../../telemetry/sdk.ts');
     const server = await startServer(config);
