@@ -8,21 +8,11 @@ import { SignalboxError } from '../../domain/errors.ts';
 /** Tasks of one graph; a vector of states has one byte for each. */
 const MAX_TASKS = 20_000;
 
-export interface GraphTask {
-  readonly key: string;
+export interface GraphTask extends Omit<TaskDefinition, 'after'> {
   readonly kind: 'task' | 'flow' | 'asset';
   /** Indexes of the tasks that must have succeeded before. */
   readonly after: readonly number[];
   readonly queue: string;
-  readonly retries: number;
-  readonly retryDelayMs: number;
-  readonly retryBackoff: number;
-  readonly retryMaxDelayMs: number;
-  readonly timeoutMs: number | null;
-  readonly pool: string | null;
-  readonly poolSlots: number;
-  readonly priority: number;
-  readonly idempotent: boolean;
 }
 
 export interface Graph {

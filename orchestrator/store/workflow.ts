@@ -4,8 +4,8 @@ import type { Graph } from '../catalog/graph.ts';
 import { jsonText } from './columns.ts';
 import type { Tx } from './connection.ts';
 
-/** A workflow as it is stored, with the graph of its newest version. */
-export interface WorkflowRow {
+/** What the code defines, with the graph of its newest version. */
+interface Described {
   readonly name: string;
   readonly kind: WorkflowDefinition['kind'] | 'system';
   readonly file: string;
@@ -14,10 +14,14 @@ export interface WorkflowRow {
   readonly owners: readonly string[];
   readonly schedule: WorkflowDefinition['schedule'];
   readonly parameters: Readonly<Record<string, unknown>> | null;
-  readonly paused: boolean;
-  readonly next_run_at: Date | null;
   readonly version: string;
   readonly graph: Graph;
+}
+
+/** A workflow as it is stored. */
+export interface WorkflowRow extends Described {
+  readonly paused: boolean;
+  readonly next_run_at: Date | null;
 }
 
 const SELECT_WORKFLOW = `
@@ -58,19 +62,9 @@ export function readRegistered(
 }
 
 /** A workflow to store; the times are Unix milliseconds. */
-export interface WorkflowRecord {
-  readonly name: string;
-  readonly kind: WorkflowDefinition['kind'] | 'system';
-  readonly file: string;
-  readonly description: string | null;
-  readonly tags: readonly string[];
-  readonly owners: readonly string[];
-  readonly schedule: WorkflowDefinition['schedule'];
-  readonly parameters: Readonly<Record<string, unknown>> | null;
+export interface WorkflowRecord extends Described {
   readonly queue: string;
   readonly max_active_runs: number | null;
-  readonly version: string;
-  readonly graph: Graph;
   readonly next_run_at: string | null;
   readonly next_logical_date: string | null;
 }
