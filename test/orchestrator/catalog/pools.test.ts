@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { ACTOR, type Stand, startCatalog, workflowOf } from './stand.ts';
+import { workflowOf } from '../definitions.ts';
+import { ACTOR, type Stand, startCatalog } from './stand.ts';
 
 let stand: Stand;
 beforeAll(async () => {

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { ACTOR, assetOf, type Stand, startCatalog, taskOf, workflowOf } from './stand.ts';
+import { taskOf, workflowOf } from '../definitions.ts';
+import { ACTOR, assetOf, type Stand, startCatalog } from './stand.ts';
 
 let stand: Stand;
 beforeAll(async () => {

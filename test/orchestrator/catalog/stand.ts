@@ -2,11 +2,7 @@
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import pg from 'pg';
-import type {
-  AssetDefinition,
-  TaskDefinition,
-  WorkflowDefinition,
-} from '../../../domain/agent-protocol.ts';
+import type { AssetDefinition, WorkflowDefinition } from '../../../domain/agent-protocol.ts';
 import type { Clock } from '../../../domain/time.ts';
 import { systemClock } from '../../../domain/time.ts';
 import type { AssetTaskEnd } from '../../../orchestrator/assets/outcome.ts';
@@ -16,6 +12,7 @@ import { createRunMaker } from '../../../orchestrator/runs/trigger.ts';
 import { createVersions } from '../../../orchestrator/runs/versions.ts';
 import { type Connection, connect, type Db } from '../../../orchestrator/store/connection.ts';
 import { startTestPostgres, type TestPostgres } from '../../support/postgres.ts';
+import { taskOf, workflowOf } from '../definitions.ts';
 
 const MIGRATIONS = `${import.meta.dirname}/../../../orchestrator/store/migrations`;
 
@@ -96,43 +93,6 @@ export async function startCatalog(clock: Clock = systemClock): Promise<Stand> {
       await Promise.all(connections.map((connection) => connection.close()));
       await postgres.stop();
     },
-  };
-}
-
-export function taskOf(key: string, more: Partial<TaskDefinition> = {}): TaskDefinition {
-  return {
-    key,
-    after: [],
-    retries: 0,
-    retryDelayMs: 0,
-    retryBackoff: 1,
-    retryMaxDelayMs: 60_000,
-    timeoutMs: null,
-    pool: null,
-    poolSlots: 1,
-    priority: 0,
-    idempotent: false,
-    ...more,
-  };
-}
-
-export function workflowOf(
-  name: string,
-  more: Partial<WorkflowDefinition> = {},
-): WorkflowDefinition {
-  return {
-    name,
-    kind: 'workflow',
-    file: `${name}.ts`,
-    tags: [],
-    owners: [],
-    schedule: null,
-    parameters: null,
-    queue: 'default',
-    maxActiveRuns: null,
-    tasks: [taskOf('only')],
-    asset: null,
-    ...more,
   };
 }
 

@@ -12,6 +12,7 @@ import { type Clock, systemClock } from '../../../domain/time.ts';
 import { createOrchestrator } from '../../../orchestrator/create.ts';
 import type { Orchestrator } from '../../../orchestrator/service.ts';
 import { startTestPostgres, type TestPostgres } from '../../support/postgres.ts';
+import { taskOf, workflowOf } from '../definitions.ts';
 
 const MIGRATIONS = new URL('../../../orchestrator/store/migrations/', import.meta.url);
 const ACTOR = { name: 'token:test' };
@@ -85,43 +86,13 @@ export async function startStand(
 
 type TaskInput = Partial<TaskDefinition> & { key: string };
 
-/** A task with its options; what is not given is as a definition has it. */
-function task(input: TaskInput): TaskDefinition {
-  return {
-    after: [],
-    retries: 0,
-    retryDelayMs: 0,
-    retryBackoff: 1,
-    retryMaxDelayMs: 3_600_000,
-    timeoutMs: null,
-    pool: null,
-    poolSlots: 1,
-    priority: 0,
-    idempotent: false,
-    ...input,
-  };
-}
-
 /** A workflow of these tasks. */
 export function workflow(
   name: string,
   tasks: readonly TaskInput[],
   options: Partial<WorkflowDefinition> = {},
 ): WorkflowDefinition {
-  return {
-    name,
-    kind: 'workflow',
-    file: `${name}.ts`,
-    tags: [],
-    owners: [],
-    schedule: null,
-    parameters: null,
-    queue: 'default',
-    maxActiveRuns: null,
-    tasks: tasks.map(task),
-    asset: null,
-    ...options,
-  };
+  return workflowOf(name, { tasks: tasks.map((task) => taskOf(task.key, task)), ...options });
 }
 
 /** Tasks t0, t1, … each after the one before. */

@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
 import { manualClock } from '../../../domain/time.ts';
 import { waitFor } from '../../support/wait-for.ts';
-import { ACTOR, type Stand, startCatalog, workflowOf } from '../catalog/stand.ts';
+import { ACTOR, type Stand, startCatalog } from '../catalog/stand.ts';
+import { workflowOf } from '../definitions.ts';
 
 const START = Date.parse('2026-03-01T00:00:00.500Z');
 const HOUR_MS = 3_600_000;
