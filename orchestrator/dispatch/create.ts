@@ -13,7 +13,7 @@ import { createLanes, type Lanes } from './lanes.ts';
 import { createLimits } from './limits.ts';
 import type { Recorded } from './record.ts';
 import { createRetries } from './retries.ts';
-import { createSessions, type Sessions } from './sessions.ts';
+import { createSessionRetention, createSessions, type Sessions } from './sessions.ts';
 import { createReaper, type TakeBackDeps } from './take-back.ts';
 import { createTokens } from './tokens.ts';
 
@@ -90,7 +90,12 @@ export async function createDispatch(deps: DispatchDeps): Promise<Dispatch> {
   return {
     ...{ hub, lanes, claims, heartbeats, promoter, takeBack },
     sessions: createSessions(connection.db, clock),
-    reconcilers: [createReaper(takeBack, leaseMs), retries.reconciler, promoter.reconciler],
+    reconcilers: [
+      createReaper(takeBack, leaseMs),
+      retries.reconciler,
+      promoter.reconciler,
+      createSessionRetention(connection.db),
+    ],
     announce: (created) => announce(created, { hub, infos, promoter }),
     async limitsChanged(queue) {
       await limits.refresh();

@@ -4,7 +4,13 @@ import type { RegisterRequest } from '../../domain/agent-protocol.ts';
 import { SignalboxError } from '../../domain/errors.ts';
 import type { Clock } from '../../domain/time.ts';
 import { isUuid } from '../runs/identifiers.ts';
-import { findLiveSession, insertSession, type Session } from '../store/agent-session.ts';
+import type { Reconciler } from '../service.ts';
+import {
+  deleteOldSessions,
+  findLiveSession,
+  insertSession,
+  type Session,
+} from '../store/agent-session.ts';
 import type { Db } from '../store/connection.ts';
 
 /** A session as dispatch uses it. */
@@ -20,11 +26,16 @@ export interface Sessions {
 }
 
 const CHECK_EVERY_MS = 2_000;
+/** Sessions that are kept in mind; those of agents that just went away are forgotten with the others now and then. */
+const MAX_KNOWN = 50_000;
+const RETENTION_EVERY_MS = 600_000;
+const DELETE_AT_ONCE = 5_000;
 
 export function createSessions(db: Db, clock: Clock): Sessions {
   const known = new Map<string, { session: KnownSession; checkedAt: number }>();
   const keep = (row: Session) => {
     const session = { ...row, queueSet: new Set(row.queues) };
+    if (known.size >= MAX_KNOWN) known.clear();
     known.set(row.publicId, { session, checkedAt: clock.now() });
     return session;
   };
@@ -46,6 +57,17 @@ export function createSessions(db: Db, clock: Clock): Sessions {
     },
     forget(publicId) {
       known.delete(publicId);
+    },
+  };
+}
+
+/** Each start of an agent leaves a session; those that ended long ago are deleted. */
+export function createSessionRetention(db: Db): Reconciler {
+  return {
+    name: 'session-retention',
+    everyMs: RETENTION_EVERY_MS,
+    async run() {
+      while ((await deleteOldSessions(db, DELETE_AT_ONCE)) === DELETE_AT_ONCE);
     },
   };
 }

@@ -164,6 +164,18 @@ export async function stopSession(tx: Tx, sessionId: string): Promise<boolean> {
   return count > 0;
 }
 
+const DELETE_OLD = `
+  DELETE FROM signalbox.agent_session WHERE id IN (
+    SELECT s.id FROM signalbox.agent_session s
+    WHERE s.state <> 'live' AND s.ended_at < clock_timestamp() - interval '7 days'
+      AND NOT EXISTS (SELECT FROM signalbox.task_live t WHERE t.session_id = s.id AND t.state = 2)
+    LIMIT $1)`;
+
+/** Deletes sessions that ended long ago and hold nothing any more. @returns how many */
+export function deleteOldSessions(tx: Tx, limit: number): Promise<number> {
+  return tx.execute(DELETE_OLD, [limit]);
+}
+
 /**
  * Tasks in the hands of sessions that have ended, or are not there at all. The holders are found by hopping
  * through the index, one step a session, so that it costs nothing how much each holds.

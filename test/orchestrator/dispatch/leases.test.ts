@@ -27,6 +27,35 @@ const expire = (sessionId: string) =>
   );
 
 describe('leases', () => {
+  it('leave no sessions behind for ever, but for those that still hold something', async () => {
+    const { orchestrator } = stand;
+    const names = ['holding', 'old', 'fresh'];
+    const definitions = [workflow('kept', chain(1), { queue: 'kept' })];
+    const [holding, old, fresh] = await Promise.all(
+      names.map((name) => registerAgent(orchestrator, { name, queues: ['kept'], definitions })),
+    );
+    await trigger(orchestrator, 'kept');
+    await holding?.claim();
+    for (const [agent, days] of [
+      [holding, 8],
+      [old, 8],
+      [fresh, 6],
+    ] as const) {
+      await stand.sql(
+        `UPDATE signalbox.agent_session
+         SET state = 'lost', ended_at = clock_timestamp() - make_interval(days => $2) WHERE public_id = $1`,
+        [agent?.sessionId, days],
+      );
+    }
+    await stand.reconcile('session-retention');
+    const left = await stand.sql<{ name: string }>(
+      'SELECT name FROM signalbox.agent_session WHERE name = ANY($1) ORDER BY name',
+      [names],
+    );
+    expect(left.map(({ name }) => name)).toEqual(['fresh', 'holding']);
+    await stand.reconcile('lease-reaper');
+  });
+
   it('gives the tasks of an agent whose lease ran out to another, and refuses what it says later', async () => {
     const { orchestrator } = stand;
     const lost = await registerAgent(orchestrator, {
