@@ -186,7 +186,7 @@ const RELEASE = `
   UPDATE signalbox.task_live t
   SET state = 1, session_id = NULL, token = NULL, started_at = NULL
   FROM unnest($1::uuid[], $2::int[], $3::bigint[]) AS c (run_id, task, token)
-  WHERE t.run_id = c.run_id AND t.task = c.task AND t.token = c.token AND t.state = 2`;
+  WHERE t.run_id = c.run_id AND t.task = c.task AND t.token = c.token`;
 
 /** Makes tasks ready again that were claimed for somebody who had gone before he got them. */
 export async function releaseTasks(tx: Tx, claimed: readonly ClaimedTask[]): Promise<void> {

@@ -52,6 +52,7 @@ const HOT_SETTINGS = [
   'enable_seqscan=off',
   'enable_hashjoin=off',
   'enable_mergejoin=off',
+  'enable_material=off',
   'jit=off',
 ];
 const DEADLOCK = '40P01';

@@ -6,7 +6,7 @@ import type { Tx } from './connection.ts';
 /** Takes what has not started out of `task_live`. @returns indexes of the tasks */
 export async function deleteWaitingTasks(tx: Tx, runId: string): Promise<number[]> {
   const rows = await tx.rows<readonly [number]>(
-    'DELETE FROM signalbox.task_live WHERE run_id = $1 AND state IN (1, 3) RETURNING task',
+    'DELETE FROM signalbox.task_live WHERE run_id = $1 AND token IS NULL RETURNING task',
     [runId],
   );
   return rows.map(([task]) => task);
@@ -15,7 +15,7 @@ export async function deleteWaitingTasks(tx: Tx, runId: string): Promise<number[
 /** Asks for the end of what runs. @returns the sessions that hold it */
 export async function markCancelling(tx: Tx, runId: string, reason: string): Promise<string[]> {
   const rows = await tx.rows<readonly [string]>(
-    `UPDATE signalbox.task_live SET cancel_reason = $2 WHERE run_id = $1 AND state = 2 RETURNING session_id`,
+    `UPDATE signalbox.task_live SET cancel_reason = $2 WHERE run_id = $1 AND token IS NOT NULL RETURNING session_id`,
     [runId, reason],
   );
   return [...new Set(rows.map(([sessionId]) => sessionId))];

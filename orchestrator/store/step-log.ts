@@ -27,7 +27,7 @@ const HOLDING = `
   FROM unnest($1::uuid[], $2::bigint[]) WITH ORDINALITY AS e (run_id, token, place)
   CROSS JOIN LATERAL (
     SELECT FROM signalbox.task_live t
-    WHERE t.run_id = e.run_id AND t.token = e.token AND t.state = 2 FOR SHARE) t`;
+    WHERE t.run_id = e.run_id AND t.token = e.token FOR SHARE) t`;
 
 /** Which of these tokens hold a task of their run now; nobody takes it away before the transaction ends. */
 export async function findHolding(
