@@ -19,6 +19,8 @@ export interface LoadOrder {
 
 /** What the child answers, one JSON text a line. */
 export type LoadLine =
+  /** The child is up, and `signalbox` is in memory: from here on time counts against the files. */
+  | { readonly ready: true }
   | { readonly end: number; readonly definitions: readonly WorkflowDefinition[] }
   | { readonly end: number; readonly error: string };
 
@@ -35,6 +37,8 @@ async function main(): Promise<void> {
   process.on('unhandledRejection', () => undefined);
   process.on('uncaughtException', () => undefined);
   const order = JSON.parse(await text(process.stdin)) as LoadOrder;
+  await import('../index.ts');
+  tell({ ready: true });
   const all = new Set(order.all.map((path) => pathToFileURL(path).href));
   for (const [index, file] of order.files.entries()) {
     try {

@@ -10,6 +10,9 @@ import { moduleBeside } from './resolve-hook.ts';
 
 const CHILD = fileURLToPath(moduleBeside('./load-child.ts'));
 
+/** Limit on the start of a child, which takes long on a busy machine and is no file's fault. */
+const START_LIMIT_MS = 60_000;
+
 /** How much of what a child prints is kept for the message of its death. */
 const MAX_TAIL = 500;
 
@@ -62,14 +65,17 @@ function runChild(order: LoadOrder, limitMs: number): Promise<ChildEnd> {
   const outcomes: FileOutcome[] = [];
   let stuckAt: number | null = 0;
   let late = false;
-  const timer = setTimeout(() => {
+  const end = () => {
     late = true;
     child.kill('SIGKILL');
-  }, limitMs);
+  };
+  let timer = setTimeout(end, START_LIMIT_MS);
   const answers = createInterface({ input: child.stdio[3] as Readable });
   answers.on('line', (text) => {
-    timer.refresh();
+    clearTimeout(timer);
+    timer = setTimeout(end, limitMs);
     const line = JSON.parse(text) as LoadLine;
+    if ('ready' in line) return;
     const file = order.files[line.end];
     if (file === undefined) return;
     const error = 'error' in line ? line.error : null;
