@@ -61,7 +61,7 @@ export function createCollector(options: CollectorOptions): Collector {
     clock,
     send: connection.insert,
     query: connection.queryAsWriter,
-    log,
+    ...{ setAside: writer.setAside, log },
     ...(typeof options.follow === 'function' ? { isTurn: options.follow } : {}),
   });
   const samples = recordSamples(writer, clock, log);

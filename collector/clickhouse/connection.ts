@@ -39,9 +39,13 @@ export interface Batch {
 
 /** The data itself is at fault; it would be refused again. */
 export class RefusedDataError extends Error {
+  /** The table has not the columns that rows name: no row would be taken, whatever is in it. */
+  readonly isOfTable: boolean;
+
   constructor(cause: ClickHouseError) {
     super(`ClickHouse refuses the rows: ${cause.message.slice(0, 500)}`, { cause });
     this.name = 'RefusedDataError';
+    this.isOfTable = cause.code === NO_SUCH_COLUMN || /Unknown field/.test(cause.message);
   }
 }
 
@@ -54,6 +58,7 @@ const MAX_QUERY_ROWS = 100_000;
 /** Skip indexes are built by merges: on insert they take more than half of the work, for parts that are small. */
 const INSERT_SETTINGS = 'SETTINGS materialize_skip_indexes_on_insert = 0';
 
+const NO_SUCH_COLUMN = '16';
 /** Codes by which ClickHouse says that rows cannot be read or do not fit: parse, type, value, column. */
 const DATA_FAULTS = new Set(
   [6, 16, 26, 27, 32, 33, 38, 41, 43, 53, 69, 70, 72, 117, 131, 321, 349, 641].map(String),

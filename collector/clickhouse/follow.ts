@@ -5,16 +5,17 @@
  * Nothing is doubled either: within a process the very same batch is sent again under the same token. A process
  * that died between the insert and the saving of the watermark may read a longer batch the next time, which no
  * token can recognize; therefore what comes first after a start is compared with what is there by event id.
+ * An event that is refused for its content is set aside, so that it does not hold up all that follow.
  * Whoever loses its turn lets go of its batch and leaves the watermark alone: another one moves it from then on.
  */
 import { createHash } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { EventBatch, EventSource } from '../../domain/events.ts';
 import type { Clock } from '../../domain/time.ts';
-import { type Batch, messageOf } from './connection.ts';
+import { type Batch, messageOf, RefusedDataError } from './connection.ts';
+import { sendSettingAside } from './refused.ts';
 import { type AskClickHouse, withoutStored } from './stored-events.ts';
 import { assetEventRow, runEventRow, TABLES } from './tables.ts';
-import { toRows } from './writer.ts';
 
 export interface FollowerOptions {
   readonly source: EventSource;
@@ -22,6 +23,8 @@ export interface FollowerOptions {
   send(batch: Batch): Promise<void>;
   readonly query: AskClickHouse;
   log(message: string): void;
+  /** Keeps a row that ClickHouse refuses for its content. */
+  setAside(table: string, line: string, error: Error): Promise<void>;
   /** Whether it is this one's turn, where several servers follow one source; always unless told. */
   isTurn?(): boolean;
   /** How often to look without being nudged. */
@@ -157,9 +160,14 @@ export class Follower {
     ];
     for (const { table, rows } of parts) {
       if (rows.length === 0) continue;
-      const { body } = toRows(rows);
-      const token = createHash('sha256').update(name).update(body).digest('hex');
-      await this.sendUntilTaken({ table, format: 'JSONEachRow', body, token });
+      const send = (body: Buffer) => {
+        const token = createHash('sha256').update(name).update(body).digest('hex');
+        return this.sendUntilTaken({ table, format: 'JSONEachRow', body, token });
+      };
+      const lines = rows.map((row) => `${JSON.stringify(row)}\n`);
+      await sendSettingAside(lines, send, (line, error) =>
+        this.options.setAside(table, line, error),
+      );
     }
   }
 
@@ -168,6 +176,7 @@ export class Follower {
       try {
         return await this.options.send(part);
       } catch (error) {
+        if (error instanceof RefusedDataError && !error.isOfTable) throw error;
         this.tellWaiting(error);
         await delay(waitMs, undefined, { signal: this.stopping.signal });
         if (!this.hasTurn()) throw error;

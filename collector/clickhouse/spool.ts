@@ -3,10 +3,12 @@
  * in the name, so that a batch whose answer was lost is not counted twice when it is sent again. Bounded: over
  * the limit the oldest batch goes, since the newest samples are what decisions need.
  */
+import { createHash } from 'node:crypto';
 import { mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { open, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Batch, messageOf, RefusedDataError } from './connection.ts';
+import { sendSettingAside } from './refused.ts';
 
 export interface SpoolOptions {
   readonly directory: string;
@@ -14,6 +16,8 @@ export interface SpoolOptions {
   readonly retryEveryMs: number;
   send(batch: Batch): Promise<void>;
   log(message: string): void;
+  /** Keeps a row that ClickHouse refuses for its content. */
+  setAside(table: string, line: string, error: Error): Promise<void>;
 }
 
 interface SpooledFile {
@@ -86,6 +90,24 @@ export class Spool {
     await rm(join(this.options.directory, oldest.name), { force: true });
   }
 
+  /** One bad row does not take its neighbours along. The whole goes under its own token, a part under one of its own. */
+  private async sendFile(table: string, token: string, body: Buffer): Promise<void> {
+    const { send, setAside } = this.options;
+    const lines = body.toString('utf8').split(/(?<=\n)/);
+    await sendSettingAside(
+      lines,
+      (part) => {
+        const isWhole = part.length === body.length;
+        const ownToken = createHash('sha256').update(token).update(part).digest('hex');
+        return send({
+          ...{ table, format: 'JSONEachRow', body: part },
+          token: isWhole ? token : ownToken,
+        });
+      },
+      (line, error) => setAside(table, line, error),
+    );
+  }
+
   /** Sends what is kept, oldest first, until all is through or ClickHouse refuses. */
   private async sendAll(): Promise<void> {
     for (let file = this.files[0]; file; file = this.files[0]) {
@@ -93,7 +115,7 @@ export class Spool {
       const path = join(this.options.directory, file.name);
       const body = await readFile(path);
       try {
-        await this.options.send({ table, format: 'JSONEachRow', token, body });
+        await this.sendFile(table, token, body);
       } catch (error) {
         if (!(error instanceof RefusedDataError)) throw error;
         this.options.log(`a spooled batch was dropped: ${error.message}`);

@@ -7,6 +7,7 @@
 import { SignalboxError } from '../../domain/errors.ts';
 import { type Batch, messageOf } from './connection.ts';
 import { LANE_LIMITS, Lane, type LaneLimits, type Rows } from './lane.ts';
+import { RefusedRows } from './refused.ts';
 import { Spool } from './spool.ts';
 
 export interface WriterOptions {
@@ -31,12 +32,13 @@ export function createWriter(options: WriterOptions) {
   const memory = { used: 0, limit: options.maxMemoryBytes ?? MAX_MEMORY_BYTES };
   const limits = { ...LANE_LIMITS, ...options.limits };
   const { send, log } = options;
+  const refused = new RefusedRows(options.spoolDir, log);
+  const setAside = refused.keep.bind(refused);
   const spool = new Spool({
     directory: options.spoolDir,
     maxBytes: options.maxSpoolBytes ?? MAX_SPOOL_BYTES,
     retryEveryMs: SPOOL_RETRY_MS,
-    send,
-    log,
+    ...{ send, log, setAside },
   });
   const outside = laneByTable(
     (table, format) => new Lane({ table, format, limits, memory, send, onFailure: refuse }),
@@ -64,6 +66,8 @@ export function createWriter(options: WriterOptions) {
       outside.of(table, format).add(rows),
     /** Resolves once the rows are in ClickHouse or in the spool. */
     record: (table: string, rows: Rows) => own.of(table, 'JSONEachRow').add(rows),
+    /** Keeps a row that ClickHouse refuses for its content, for a person to look at. */
+    setAside,
     get spooledBytes() {
       return spool.bytes;
     },

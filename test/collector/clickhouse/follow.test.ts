@@ -1,7 +1,12 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { ClickHouseError } from '@clickhouse/client';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { RefusedDataError } from '../../../collector/clickhouse/connection.ts';
 import { Follower, type FollowerOptions } from '../../../collector/clickhouse/follow.ts';
 import type { Collector } from '../../../collector/service.ts';
 import { systemClock } from '../../../domain/time.ts';
+import { makeTempDir } from '../../support/temp-dir.ts';
 import { waitFor } from '../../support/wait-for.ts';
 import { assetEvent, type MemorySource, memorySource, runEvent, startCollector } from '../start.ts';
 import { type RestartableClickHouse, startRestartable } from './restartable.ts';
@@ -126,6 +131,24 @@ describe('following run events into ClickHouse', () => {
     expect(await stored(next.collector)).toEqual([5_700, 5_700]);
   });
 
+  it('sets aside an event that ClickHouse refuses for its content, and copies all others', async () => {
+    await using temp = await makeTempDir('refused');
+    await using started = await startCollector(clickhouse.url, { spoolDir: temp.path });
+    const { collector, source } = started;
+    const bad = runEvent(first + 2_000, { attempt: 1.5 });
+    source.append([...events(0, 2_000), bad, ...events(2_001, 1_000)], [assetEvent(first)]);
+    source.append(events(3_001, 10));
+    collector.nudge();
+    await waitFor(async () => (await stored(collector))[0] === 3_010);
+    expect(await stored(collector)).toEqual([3_010, 3_010]);
+    await waitFor(async () => (await collector.health()).lagMs === 0);
+    const text = await readFile(join(temp.path, 'refused-rows.jsonl'), 'utf8');
+    const kept = text.trimEnd().split('\n');
+    expect(kept).toHaveLength(1);
+    expect(kept[0]).toContain(`run-${first + 2_000}`);
+    expect(started.lines.filter((line) => line.includes('was set aside'))).toHaveLength(1);
+  });
+
   it('takes turns with another server: neither loses nor doubles when the turn goes over', async () => {
     const source: MemorySource = memorySource();
     let holder = 'one';
@@ -174,6 +197,28 @@ describe('following run events into ClickHouse', () => {
     expect(sentOutOfTurn).toBe(false);
   });
 
+  it('waits, and sets nothing aside, where it is the table that lacks a column', async () => {
+    const source = memorySource();
+    source.append(events(0, 5));
+    let tries = 0;
+    const setAside: string[] = [];
+    const cause = new ClickHouseError({
+      ...{ message: 'Unknown field found while parsing JSONEachRow format: agent', code: '117' },
+    });
+    await using _follower = follow(source, {
+      async send() {
+        tries += 1;
+        throw new RefusedDataError(cause);
+      },
+      async setAside(_table, line) {
+        setAside.push(line);
+      },
+    });
+    await waitFor(() => tries > 1);
+    expect(setAside).toEqual([]);
+    expect(await source.loadWatermark()).toBeNull();
+  });
+
   it('never takes the watermark back that another server moved on meanwhile', async () => {
     const source = memorySource();
     source.append(events(0, 5));
@@ -192,7 +237,10 @@ describe('following run events into ClickHouse', () => {
 });
 
 /** A follower alone, whose way to ClickHouse the test is. */
-function follow(source: MemorySource, options: Pick<FollowerOptions, 'isTurn' | 'send'>) {
+function follow(
+  source: MemorySource,
+  options: Pick<FollowerOptions, 'isTurn' | 'send'> & Partial<FollowerOptions>,
+) {
   const query = async () => [];
   const log = () => undefined;
   const follower = new Follower({
@@ -200,6 +248,7 @@ function follow(source: MemorySource, options: Pick<FollowerOptions, 'isTurn' | 
     clock: systemClock,
     query,
     log,
+    setAside: async () => undefined,
     everyMs: 10,
     ...options,
   });
