@@ -50,11 +50,12 @@ export function createAgentTelemetry({ orchestrator, collector, clock }: Sources
   }
 
   return {
-    registered(request: RegisterRequest, reply: RegisterReply): void {
-      keep(sessions, MAX_SESSIONS, reply.sessionId, {
-        name: request.name,
-        intervalMs: reply.heartbeatEveryMs,
-      });
+    /** Registering is a first sign of life: an agent that dies before its first heartbeat is lost as well. */
+    async registered({ name }: RegisterRequest, reply: RegisterReply): Promise<void> {
+      const { sessionId: id, heartbeatEveryMs: intervalMs } = reply;
+      keep(sessions, MAX_SESSIONS, id, { name, intervalMs });
+      const beat = { at: clock.now(), kind: 'agent', id, name, state: 'online' } as const;
+      await collector.recordHeartbeats([{ ...beat, running: 0, intervalMs }]);
     },
     assigned(assignments: readonly Assignment[]): void {
       for (const { runId, workflow } of assignments) keep(workflows, MAX_RUNS, runId, workflow);

@@ -62,7 +62,9 @@ function sessionRoutes(app: App, parts: Parts, telemetry: AgentTelemetry): void 
     },
     async (request) => {
       const registered = await agents.register(request.body);
-      telemetry.registered(request.body, registered);
+      telemetry.registered(request.body, registered).catch((error: unknown) => {
+        request.log.warn({ err: error }, 'the beginning of an agent was not recorded');
+      });
       return registered;
     },
   );

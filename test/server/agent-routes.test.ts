@@ -101,6 +101,16 @@ describe('the routes of agents', () => {
     expect(items).toMatchObject([{ message: 'hello', taskKey: 'first', at }]);
   });
 
+  it('tell from the registration on that an agent lives', async () => {
+    const sql = `SELECT name, state FROM signalbox.heartbeats WHERE id = '${session.sessionId}'`;
+    const ask = { token: adminToken, body: { sql } };
+    const seen = async () => {
+      const { body } = await test.call('POST', '/api/v1/query', ask);
+      return (body as { rows: object[] }).rows[0];
+    };
+    expect(await waitFor(seen)).toEqual({ name: expect.any(String), state: 'online' });
+  });
+
   it('hand heartbeats and pools on to ClickHouse', async () => {
     const pool = { name: 'orders', kind: 'postgres-client', server: null, timeouts: 0 };
     const beat = await agent<HeartbeatReply>(`/${session.sessionId}/heartbeat`, {
