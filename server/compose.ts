@@ -84,6 +84,7 @@ function openPool(databaseUrl: string, log: (message: string) => void): pg.Pool 
     connectionTimeoutMillis: 5_000,
     statement_timeout: 30_000,
   });
+  pool.on('connect', (client) => client.on('error', () => undefined));
   pool.on('error', (error) => log(`a database connection was lost: ${error.message}`));
   return pool;
 }

@@ -91,6 +91,8 @@ function makePool(
       ? {}
       : { options: settings.map((setting) => `-c ${setting}`).join(' ') }),
   });
+  // One that breaks while it is taken fails the statement under way; as an event it would end the process.
+  pool.on('connect', (client) => client.on('error', () => undefined));
   pool.on('error', (error) => log(`a connection to PostgreSQL broke: ${error.message}`));
   return pool;
 }

@@ -32,6 +32,9 @@ const AWAY = new Set([
   'ENOTFOUND',
   'EAI_AGAIN',
 ]);
+/** What the driver says without a code. */
+const BROKEN =
+  /timeout exceeded when trying|Connection terminated|connection error and is not queryable/;
 const AWAY_STATES = /^(08...|57P0[123]|53[03]00)$/;
 
 /** The error of the table that stands for whatever was thrown. */
@@ -52,8 +55,8 @@ function toSignalboxError(error: unknown): SignalboxError {
   if (known) return new SignalboxError(known, message || undefined);
   if (VALUE_STATES.has(code)) return new SignalboxError('invalid-request', message);
   if (code === '22P02') return new SignalboxError('not-found');
-  if (code === '53100') return new SignalboxError('disk-full');
-  if (AWAY.has(code) || AWAY_STATES.test(code) || /timeout exceeded when trying/.test(message)) {
+  if (code === '53100' || code === 'ENOSPC') return new SignalboxError('disk-full');
+  if (AWAY.has(code) || AWAY_STATES.test(code) || BROKEN.test(message)) {
     return new SignalboxError('unavailable', 'PostgreSQL or ClickHouse does not answer');
   }
   return new SignalboxError('internal');
