@@ -3,8 +3,9 @@
  * one's parameters is found before, and nothing else of one can fail another.
  */
 import { SignalboxError } from '../../domain/errors.ts';
-import type { RunTrigger } from '../../domain/run.ts';
+import type { DataInterval, RunTrigger } from '../../domain/run.ts';
 import type { EpochMs } from '../../domain/time.ts';
+import { type CronSchedule, nextInstant } from '../schedule/cron.ts';
 import type { TriggerRequest } from '../service.ts';
 import type { Db } from '../store/connection.ts';
 import { type RunnableWorkflow, readRunnable } from '../store/run-workflow.ts';
@@ -124,13 +125,15 @@ function toRunRequests(
   return requests.map((request, index) => {
     const place = requests.length === 1 ? '' : `/runs/${index}`;
     checkKey(request, place);
+    const logicalDate = readLogicalDate(request.logicalDate, place);
     return {
       workflow: name,
       versionId: workflow.versionId,
       maxActiveRuns: workflow.maxActiveRuns,
       parameters: checkParameters(workflow, request, parameters, place),
       trigger,
-      logicalDate: readLogicalDate(request.logicalDate, place),
+      logicalDate,
+      dataInterval: logicalDate === null ? null : intervalFrom(workflow.schedule, logicalDate),
       priority: request.priority ?? 0,
       idempotencyKey: request.idempotencyKey ?? null,
       parentRunId: parentRunId ?? null,
@@ -184,6 +187,13 @@ function readLogicalDate(text: string | undefined, place: string): EpochMs | nul
     `${place}/logicalDate`,
     `${JSON.stringify(text.slice(0, 40))} is not valid`,
   );
+}
+
+/** A run by hand for a date of the schedule is for what the schedule's own run of that date is for. */
+function intervalFrom(schedule: CronSchedule | null, start: EpochMs): DataInterval | null {
+  const end = schedule && nextInstant(schedule, start);
+  if (end === null) return null;
+  return { start: new Date(start).toISOString(), end: new Date(end).toISOString() };
 }
 
 function fault(code: 'invalid-request' | 'invalid-time', path: string, message: string) {

@@ -1,4 +1,5 @@
 /** What a trigger needs of a workflow's row. */
+import type { CronSchedule } from '../schedule/cron.ts';
 import type { Tx } from './connection.ts';
 
 export interface RunnableWorkflow {
@@ -7,6 +8,7 @@ export interface RunnableWorkflow {
   readonly versionId: string;
   readonly parameters: Readonly<Record<string, unknown>> | null;
   readonly maxActiveRuns: number | null;
+  readonly schedule: CronSchedule | null;
 }
 
 /** Workflows by name; those that do not exist are missing. */
@@ -15,7 +17,7 @@ export async function readRunnable(
   names: Iterable<string>,
 ): Promise<ReadonlyMap<string, RunnableWorkflow>> {
   const rows = await db.query<RunnableWorkflow>(
-    `SELECT name, kind, version_id AS "versionId", parameters, max_active_runs AS "maxActiveRuns"
+    `SELECT name, kind, version_id AS "versionId", parameters, max_active_runs AS "maxActiveRuns", schedule
      FROM signalbox.workflow WHERE name = ANY($1::text[])`,
     [[...new Set(names)]],
   );

@@ -29,6 +29,9 @@ beforeAll(async () => {
           },
         },
       }),
+      workflow('daily', chain(1), {
+        schedule: { cron: '0 2 * * *', timezone: 'Europe/Berlin', catchup: false },
+      }),
       workflow('two-at-once', chain(1), { maxActiveRuns: 2, queue: 'narrow' }),
       workflow('empty', []),
     ],
@@ -63,6 +66,18 @@ describe('triggering', () => {
     expect(read).toEqual(rest);
     expect(given).toEqual({ a: [1, { b: 'ü\u0000"\\' }] });
     expect(stored).toEqual({ a: [1, { b: 'ü\ufffd"\\' }] });
+  });
+
+  it('is for the interval of the schedule that begins at the logical date', async () => {
+    const { runs } = stand.orchestrator;
+    const logicalDate = '2026-03-28T01:00:00.000Z';
+    const { run } = await runs.trigger('daily', { logicalDate }, ACTOR);
+    // The clocks go forward that night.
+    const dataInterval = { start: logicalDate, end: '2026-03-29T01:00:00.000Z' };
+    expect(run).toMatchObject({ logicalDate, dataInterval });
+    expect(await runs.get(run.id)).toMatchObject({ dataInterval });
+    expect((await runs.trigger('daily', {}, ACTOR)).run.dataInterval).toBeNull();
+    expect((await runs.trigger('plain', { logicalDate }, ACTOR)).run.dataInterval).toBeNull();
   });
 
   it('gives the first run back where the key was used, also in one batch and from two servers at once', async () => {
