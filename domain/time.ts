@@ -69,11 +69,15 @@ function readDuration(text: string): number | undefined {
   );
 }
 
-/** The shortest exact form: `formatDuration(90_000)` is `"90s"`, `formatDuration(3_600_000)` is `"1h"`. */
-export function formatDuration(ms: number): string {
+/**
+ * The shortest exact form: `formatDuration(90_000)` is `"90s"`, `formatDuration(3_600_000)` is `"1h"`.
+ * @param least how many of a unit above the second there must be: with 2 it is `"60m"`
+ */
+export function formatDuration(ms: number, least = 1): string {
   for (const unit of ['d', 'h', 'm', 's'] as const) {
     const size = UNIT_MS[unit] ?? 1;
-    if (ms >= size && ms % size === 0) return `${ms / size}${unit}`;
+    const enough = unit === 's' ? size : size * least;
+    if (ms >= enough && ms % size === 0) return `${ms / size}${unit}`;
   }
   return `${Math.round(ms)}ms`;
 }

@@ -19,11 +19,16 @@ export function effectivePolicy(declared: StoredPolicy, set: StoredPolicy): Fres
   return { ...NO_POLICY, ...declared, ...set };
 }
 
+/** Policies speak of `60m`, `24h`, `36h`, rather than of one hour or of one day. */
+const LEAST_OF_A_UNIT = 2;
+
 /** A policy in the form in which it is given and shown. */
 export function describePolicy(policy: FreshnessPolicy) {
   return {
-    warnAfter: policy.warnAfterMs === null ? null : formatDuration(policy.warnAfterMs),
-    failAfter: policy.failAfterMs === null ? null : formatDuration(policy.failAfterMs),
+    warnAfter:
+      policy.warnAfterMs === null ? null : formatDuration(policy.warnAfterMs, LEAST_OF_A_UNIT),
+    failAfter:
+      policy.failAfterMs === null ? null : formatDuration(policy.failAfterMs, LEAST_OF_A_UNIT),
     deadlineCron: policy.deadlineCron,
     critical: policy.critical,
     fallback: policy.fallback,

@@ -215,7 +215,7 @@ describe('policies', () => {
       [],
     );
     expect((await stand.catalog.assets.get('p/early')).policy).toEqual({
-      warnAfter: '1m',
+      warnAfter: '60s',
       failAfter: '90m',
       deadlineCron: null,
       critical: true,
@@ -223,6 +223,13 @@ describe('policies', () => {
     });
     const cleared = await stand.catalog.assets.setPolicy('p/early', { failAfter: null }, ACTOR);
     expect(cleared.policy).toMatchObject({ failAfter: null, critical: false });
+  });
+
+  test('is shown in the units in which policies are written', async () => {
+    for (const failAfter of ['500ms', '8s', '90s', '60m', '24h', '36h', '7d']) {
+      const { policy } = await stand.catalog.assets.setPolicy('p/units', { failAfter }, ACTOR);
+      expect(policy.failAfter).toBe(failAfter);
+    }
   });
 
   test('a duration or a deadline that is none is refused with its field', async () => {
