@@ -170,6 +170,22 @@ async function effects(): Promise<{ all: number; different: number; runs: number
   return rows[0];
 }
 
+const ofRuns = `FROM signalbox.run_events WHERE workflow IN ('steps', 'plain')`;
+
+async function expectEachEventOnce(ready: Ready): Promise<void> {
+  const [events] = await select(
+    ready,
+    `SELECT count() AS n, uniqExact(event_id) AS ids,
+            uniqExact(run_id, task_key, attempt, state) AS changes ${ofRuns}`,
+  );
+  expect([events?.['ids'], events?.['changes']]).toEqual([events?.['n'], events?.['n']]);
+  const tasks = await select(
+    ready,
+    `SELECT run_id, countIf(state = 'succeeded') AS n ${ofRuns} AND task_key != '' GROUP BY run_id HAVING n = 0`,
+  );
+  expect(tasks).toEqual([]);
+}
+
 it('loses nothing that was acknowledged and repeats no effect when every process is killed at once', async () => {
   const acknowledged = new Acknowledged();
   const first = startUp();
@@ -208,7 +224,6 @@ it('loses nothing that was acknowledged and repeats no effect when every process
   }
   expect(before.all).toBeLessThan(expected);
 
-  const ofRuns = `FROM signalbox.run_events WHERE workflow IN ('steps', 'plain')`;
   const ended = await waitFor(
     async () => {
       const rows = await select(
@@ -223,17 +238,7 @@ it('loses nothing that was acknowledged and repeats no effect when every process
   expect(ended.map((row) => row['run_id']).sort()).toEqual([...runs].sort());
   expect(await effects()).toEqual({ all: expected, different: expected, runs: runs.length });
 
-  const [events] = await select(
-    ready,
-    `SELECT count() AS n, uniqExact(event_id) AS ids,
-            uniqExact(run_id, task_key, attempt, state) AS changes ${ofRuns}`,
-  );
-  expect([events?.['ids'], events?.['changes']]).toEqual([events?.['n'], events?.['n']]);
-  const tasks = await select(
-    ready,
-    `SELECT run_id, countIf(state = 'succeeded') AS n ${ofRuns} AND task_key != '' GROUP BY run_id HAVING n = 0`,
-  );
-  expect(tasks).toEqual([]);
+  await expectEachEventOnce(ready);
 
   const logs = await select(
     ready,
