@@ -40,7 +40,7 @@ export class Spool {
   bytes: number;
 
   constructor(options: SpoolOptions) {
-    mkdirSync(options.directory, { recursive: true });
+    mkdirSync(options.directory, { recursive: true, mode: 0o700 });
     this.options = options;
     this.files = readSpooled(options.directory);
     this.bytes = this.files.reduce((sum, file) => sum + file.bytes, 0);

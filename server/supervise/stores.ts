@@ -88,7 +88,7 @@ async function startClickHouse(options: StoreOptions): Promise<ClickHouseConfig>
   const { host } = config;
   const port = await usablePort(host, config.clickhousePort, 'SIGNALBOX_CLICKHOUSE_PORT');
   const path = await logPath(config.dataDir, 'clickhouse');
-  await mkdir(join(config.dataDir, 'clickhouse'), { recursive: true });
+  await mkdir(join(config.dataDir, 'clickhouse'), { recursive: true, mode: 0o700 });
   const kept = await keep('ClickHouse', () => clickHousePart(options, port, path), log);
   options.onStarted('ClickHouse', kept);
   return {
