@@ -161,7 +161,7 @@ function isUrgent({ reason, fullInMs }: Fired): boolean {
 function titleOf({ series, reason, fullInMs }: Fired, { diagnosis, cause }: Diagnosis): string {
   const point = series.points.at(-1);
   const level = point ? `${loadOf(series, point)} of ${capacityOf(series, point)}` : 'all';
-  const what = series.kind === 'postgres-server' ? `Server ${series.pool}` : `Pool ${series.pool}`;
+  const what = series.kind === 'postgres-server' ? `Server ${series.pool}` : nameOf(series);
   const why = diagnosis === 'unclear' || cause === null ? '' : ` (${diagnosis}: ${cause})`;
   if (reason === 'leak-grows' || reason === 'trend-to-full') {
     const seconds = Math.round((fullInMs ?? 0) / 1_000);
@@ -169,6 +169,11 @@ function titleOf({ series, reason, fullInMs }: Fired, { diagnosis, cause }: Diag
   }
   if (reason === 'level-above-threshold') return `${what} is nearly full: ${level}${why}`;
   return `${what} is exhausted: ${level} in use, ${point?.waiting ?? 0} waiting${why}`;
+}
+
+/** OpenTelemetry's pools often have one name in all services. */
+function nameOf({ kind, pool, instance }: Series): string {
+  return kind === 'otel' && instance !== '' ? `Pool ${pool} of ${instance}` : `Pool ${pool}`;
 }
 
 function subjectsOf(fired: readonly Fired[]): Subject[] {

@@ -166,7 +166,7 @@ describe('what must fire', () => {
     const samples = repeat(12, (second) => ({ used: 60 + second * 2 }));
     const [found] = firing({ kind: 'otel', max: 100, samples });
     expect(found).toMatchObject({ reason: 'trend-to-full' });
-    expect(found?.title).toContain('full in about 9 s');
+    expect(found?.title).toMatch(/^Pool p of i fills up: .* full in about 9 s/);
   });
 
   it('clients that wait below their ceiling, as the client’s own trouble', () => {
