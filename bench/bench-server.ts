@@ -1,24 +1,13 @@
-/**
- * The real server in a process of its own. ClickHouse is played by something that takes everything and knows
- * nothing, so that the figures are the orchestrator's, the export of events included.
- */
-import { once } from 'node:events';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
+/** The real server in a process of its own. */
 import { readConfig } from '../server/config.ts';
 import { startServer } from '../server/main.ts';
-
-const nothing = createServer((request, response) => {
-  request.resume().once('end', () => response.end());
-}).listen(0, '127.0.0.1');
-await once(nothing, 'listening');
 
 const server = await startServer(
   readConfig(
     {},
     {
       DATABASE_URL: process.argv[2],
-      CLICKHOUSE_URL: `http://127.0.0.1:${(nothing.address() as AddressInfo).port}`,
+      CLICKHOUSE_URL: process.argv[4],
       SIGNALBOX_PORT: '0',
       SIGNALBOX_OTLP_PORT: '0',
       SIGNALBOX_DATA_DIR: process.argv[3],

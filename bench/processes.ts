@@ -2,6 +2,8 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { usablePort } from '../server/supervise/free-port.ts';
@@ -87,6 +89,21 @@ export async function startPostgres(): Promise<
     async [Symbol.asyncDispose]() {
       await child[Symbol.asyncDispose]();
       await rm(directory, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Answers every HTTP request with nothing. */
+export async function startNothing(): Promise<{ url: string } & AsyncDisposable> {
+  const server = createServer((request, response) => {
+    request.resume().once('end', () => response.end());
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections();
+      server.close();
     },
   };
 }

@@ -1,13 +1,14 @@
 /**
  * Durable no-op tasks a second from end to end: the real server and the real agent, each a process of its own,
- * over HTTP, on an embedded PostgreSQL that syncs every commit. Beside it, in the same run, a queue that knows no
+ * over HTTP, on an embedded PostgreSQL that syncs every commit. ClickHouse is played by something that takes all and
+ * knows nothing: the export of events counts, storing them there does not. Beside it, in the same run, a queue that knows no
  * graph. Prints figures; judges nothing.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import { SHAPES, type Shape } from './bench-workflows.ts';
 import { benchGraphileWorker } from './graphile.ts';
-import { startChild, startPostgres } from './processes.ts';
+import { startChild, startNothing, startPostgres } from './processes.ts';
 
 interface Server {
   readonly url: string;
@@ -22,11 +23,13 @@ const LATENCY_RUNS = 100;
 /** Measures every shape and prints tasks per second. */
 export async function benchThroughput(): Promise<void> {
   await using postgres = await startPostgres();
+  await using clickhouse = await startNothing();
   const pool = new pg.Pool({ connectionString: postgres.url, max: 2 });
   try {
     await using server = await startChild<Server>(new URL('./bench-server.ts', import.meta.url), [
       postgres.url,
       postgres.directory,
+      clickhouse.url,
     ]);
     const { url, agentToken } = server.first;
     await using agent = await startChild(new URL('./bench-agent.ts', import.meta.url), [

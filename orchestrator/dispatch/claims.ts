@@ -7,22 +7,25 @@ import type { ClaimReply, HeartbeatReply } from '../../domain/agent-protocol.ts'
 import type { Clock } from '../../domain/time.ts';
 import { collectChanges } from '../events/changes.ts';
 import type { RunInfos } from '../runs/run-info.ts';
+import { findHoldingLease } from '../store/agent-session.ts';
 import {
   type ClaimedTask,
-  claimLimitedTasks,
-  claimTasks,
   findLimited,
   markRunning,
+  pickLimitedTasks,
+  pickTasks,
   releaseTasks,
-  type Slot,
+  takeTasks,
 } from '../store/claim.ts';
-import type { Db } from '../store/connection.ts';
+import { type Db, lookUpByKey } from '../store/connection.ts';
 import { toAssignment } from './offer.ts';
 import type { KnownSession } from './sessions.ts';
 import type { Tokens } from './tokens.ts';
 import { openWaiter, slotsOf, type Waiter } from './waiter.ts';
 
 export interface ClaimDeps {
+  /** Connections that may read in the order of an index. */
+  readonly claims: Db;
   readonly db: Db;
   readonly clock: Clock;
   readonly infos: RunInfos;
@@ -158,21 +161,31 @@ async function claimFor(
   queues: readonly string[],
   slots: readonly { sessionId: string }[],
 ): Promise<readonly ClaimedTask[]> {
-  const limited = await findLimited(deps.db, queues);
+  const limited = await findLimited(deps.claims, queues);
   const startedRuns: string[] = [];
-  const claimed = await deps.db.transaction(async (tx) => {
+  const claimed = await deps.claims.transaction(async (tx) => {
     startedRuns.length = 0;
     const nextToken = await deps.tokens.take(tx, slots.length);
-    const withTokens = slots.map(({ sessionId }): Slot => ({ sessionId, token: nextToken() }));
-    const found =
+    const [live, picked] = await Promise.all([
+      findHoldingLease(tx, [...new Set(slots.map(({ sessionId }) => sessionId))]),
       limited.length > 0
-        ? await claimLimitedTasks(tx, queues, withTokens)
-        : await claimTasks(tx, queues, withTokens);
+        ? pickLimitedTasks(tx, queues, slots.length)
+        : pickTasks(tx, queues, slots.length),
+    ]);
+    const valid = slots.filter(({ sessionId }) => live.has(sessionId));
+    const found = picked.flatMap((task, index): ClaimedTask[] => {
+      const slot = valid[index];
+      return slot ? [{ ...task, sessionId: slot.sessionId, token: nextToken() }] : [];
+    });
     if (found.length === 0) return found;
+    const runIds = [...new Set(found.map((task) => task.runId))];
+    const [, , running] = await Promise.all([
+      lookUpByKey(tx),
+      takeTasks(tx, found),
+      markRunning(tx, runIds),
+    ]);
     const changes = collectChanges(deps.clock.now());
-    for (const { runId, startedAt } of await markRunning(tx, [
-      ...new Set(found.map((task) => task.runId)),
-    ])) {
+    for (const { runId, startedAt } of running) {
       startedRuns.push(runId);
       changes.run(runId, { state: 'running', startedAt });
     }

@@ -48,25 +48,24 @@ export async function createDispatch(deps: DispatchDeps): Promise<Dispatch> {
   const tokens = createTokens();
   const limits = await createLimits(connection.db, log);
   const claims = createClaims({
-    ...{ db: hot, clock, infos, tokens, log },
+    ...{ claims: connection.claims, db: hot, clock, infos, tokens, log },
     started: (runIds) => tellRuns(hub, runIds),
   });
   const heartbeats = createHeartbeats({ db: hot, infos, leaseMs, ceilings: deps.ceilings });
-  const interrupt = async (sessionIds: ReadonlySet<string>) => {
-    const here = claims.waitingAmong(sessionIds);
-    const cancels = await heartbeats.cancelsOf(here).catch((error: Error) => log(error.message));
-    for (const [sessionId, cancel] of cancels ?? []) claims.interrupt(sessionId, cancel);
-  };
   const hub = await createHub(
     connection,
     {
       ready: (queues) => claims.ready(queues),
-      cancelling: (sessionIds) => void interrupt(sessionIds),
+      cancelling: (sessionIds) => void interrupt(sessionIds, { claims, heartbeats, log }),
       limits: () => void limits.refresh().catch((error: Error) => log(error.message)),
     },
     log,
   );
-  const retries = createRetries({ db: hot, log, ready: (queues) => hub.ready(queues) });
+  const retries = createRetries({
+    db: connection.claims,
+    log,
+    ready: (queues) => hub.ready(queues),
+  });
   const promoter = createPromoter({
     ...{ db: hot, clock, infos, log },
     announce(runs, queues) {
@@ -84,7 +83,7 @@ export async function createDispatch(deps: DispatchDeps): Promise<Dispatch> {
     (recorded) => tell(recorded, { hub, promoter, expectRetry: retries.expect }),
   );
   const takeBack: TakeBackDeps = {
-    ...{ db: hot, infos, lanes, log },
+    ...{ db: connection.claims, infos, lanes, log },
     changed: (topic, id) => hub.changed(topic, id),
   };
   return {
@@ -110,6 +109,19 @@ export async function createDispatch(deps: DispatchDeps): Promise<Dispatch> {
       await hub.close();
     },
   };
+}
+
+/** Ends the waiting of agents that hold tasks to be cancelled. */
+async function interrupt(
+  sessionIds: ReadonlySet<string>,
+  on: { claims: Claims; heartbeats: Heartbeats; log(message: string): void },
+): Promise<void> {
+  try {
+    const cancels = await on.heartbeats.cancelsOf(on.claims.waitingAmong(sessionIds));
+    for (const [sessionId, cancel] of cancels) on.claims.interrupt(sessionId, cancel);
+  } catch (error) {
+    on.log(`agents hear of a cancellation by their heartbeats: ${String(error)}`);
+  }
 }
 
 function tellRuns(hub: Hub, runIds: readonly string[]): void {

@@ -5,7 +5,7 @@
  */
 import { type EndReport, type RecordDeps, type Recorded, recordEnds } from './record.ts';
 
-const LANES = 3;
+const LANES = 2;
 /** Ends in one transaction; keeps a lock's duration and a statement's size bounded. */
 const MAX_BATCH = 2_000;
 /** Ends that wait in a lane; beyond it the sender is told to wait, so that memory is bounded. */

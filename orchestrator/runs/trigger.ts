@@ -120,6 +120,7 @@ function draftRuns(requests: readonly RunRequest[], nextId: () => string, versio
         job: request.workflow,
         logicalDate: toRfc3339(request.logicalDate ?? null) ?? request.dataInterval?.start ?? null,
         parameters: request.parameters,
+        idempotencyKey: request.trigger === 'manual' ? request.idempotencyKey : undefined,
       }),
     };
     drafts.push(draft);
@@ -157,33 +158,31 @@ async function makeLive(
     changes.run(draft.id, { state });
   }
   const vectors = new Map<Version, string>();
-  await insertLiveRuns(
-    tx,
-    active.map(({ id, request, version }) => {
-      const state = states.get(id) ?? 'queued';
-      const tasks =
-        state === 'scheduled'
-          ? byteaText(new Uint8Array(version.tasks.length))
-          : (vectors.get(version) ?? byteaText(firstVector(version)));
-      if (state === 'queued') vectors.set(version, tasks);
-      return {
-        runId: id,
-        workflow: request.workflow,
-        versionId: request.versionId,
-        state,
-        priority: request.priority ?? 0,
-        tasks,
-      };
-    }),
-  );
+  const liveRuns = active.map(({ id, request, version }) => {
+    const state = states.get(id) ?? 'queued';
+    const tasks =
+      state === 'scheduled'
+        ? byteaText(new Uint8Array(version.tasks.length))
+        : (vectors.get(version) ?? byteaText(firstVector(version)));
+    if (state === 'queued') vectors.set(version, tasks);
+    return {
+      runId: id,
+      workflow: request.workflow,
+      versionId: request.versionId,
+      state,
+      priority: request.priority ?? 0,
+      tasks,
+    };
+  });
   const queued = active.filter((draft) => states.get(draft.id) === 'queued');
-  await insertLiveTasks(
-    tx,
-    queued.flatMap(({ id, version, request }) =>
-      rootTasks(version).map((index) => readyTask(id, version, index, request.priority ?? 0)),
-    ),
+  const liveTasks = queued.flatMap(({ id, version, request }) =>
+    rootTasks(version).map((index) => readyTask(id, version, index, request.priority ?? 0)),
   );
-  await changes.append(tx);
+  await Promise.all([
+    insertLiveRuns(tx, liveRuns),
+    insertLiveTasks(tx, liveTasks),
+    changes.append(tx),
+  ]);
   return states;
 }
 

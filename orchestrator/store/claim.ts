@@ -1,20 +1,20 @@
 /**
- * Claiming: ready tasks become running in the hands of sessions, highest priority first, then the oldest. Two
- * statements: a fast one for tasks that nothing limits, and one under locks for tasks of pools and limited queues.
+ * Claiming: ready tasks become running in the hands of sessions, highest priority first, then the oldest. They are
+ * picked in one of two ways, a fast one for tasks that nothing limits, and one under locks for tasks of pools and
+ * limited queues; then taken by key.
  */
 import { plainArray, textArray } from './columns.ts';
 import type { Tx } from './connection.ts';
 
-export interface ClaimedTask {
+/** A ready task that the transaction has locked. */
+export interface PickedTask {
   readonly runId: string;
   readonly task: number;
   readonly attempt: number;
-  readonly sessionId: string;
-  readonly token: string;
 }
 
-/** A slot that a claim may fill: whose it is, and the token that the task gets. */
-export interface Slot {
+/** A task in the hands of a session. */
+export interface ClaimedTask extends PickedTask {
   readonly sessionId: string;
   readonly token: string;
 }
@@ -22,61 +22,44 @@ export interface Slot {
 const NOT_LIMITED = `NOT EXISTS (
   SELECT FROM signalbox.queue WHERE name = q.name AND (paused OR concurrency IS NOT NULL))`;
 
-/** What the picked rows become; `$2`, `$3` are sessions and tokens of the slots. */
-const TAKE = `
-  live AS MATERIALIZED (
-    SELECT id FROM signalbox.agent_session
-    WHERE id = ANY($2::bigint[]) AND state = 'live' AND lease_expires_at > clock_timestamp()
-  ), numbered AS MATERIALIZED (
-    SELECT run_id, task, row_number() OVER (ORDER BY priority DESC, ready_at)::int AS place FROM picked
-    ORDER BY priority DESC, ready_at LIMIT cardinality($2::bigint[])
-  ), taken AS (
-    UPDATE signalbox.task_live t
-    SET state = 2, session_id = ($2::bigint[])[n.place], token = ($3::bigint[])[n.place],
-        started_at = statement_timestamp()
-    FROM numbered n
-    WHERE t.run_id = n.run_id AND t.task = n.task AND ($2::bigint[])[n.place] IN (SELECT id FROM live)
-    RETURNING t.run_id, t.task, t.attempt, t.session_id, t.token
-  )
-  SELECT run_id, task, attempt, session_id, token FROM taken`;
+const PICK = `
+  SELECT t.run_id, t.task, t.attempt
+  FROM unnest($1::text[]) AS q (name) CROSS JOIN LATERAL (
+    SELECT run_id, task, attempt, priority, ready_at FROM signalbox.task_live
+    WHERE state = 1 AND pool IS NULL AND queue = q.name AND ${NOT_LIMITED}
+    ORDER BY priority DESC, ready_at LIMIT $2
+    FOR UPDATE SKIP LOCKED) t
+  ORDER BY t.priority DESC, t.ready_at LIMIT $2`;
 
-const CLAIM = `
-  WITH picked AS MATERIALIZED (
-    SELECT t.run_id, t.task, t.priority, t.ready_at
-    FROM unnest($1::text[]) AS q (name) CROSS JOIN LATERAL (
-      SELECT run_id, task, priority, ready_at FROM signalbox.task_live
-      WHERE state = 1 AND pool IS NULL AND queue = q.name AND ${NOT_LIMITED}
-      ORDER BY priority DESC, ready_at LIMIT cardinality($2::bigint[])
-      FOR UPDATE SKIP LOCKED) t
-  ), ${TAKE}`;
-
-/** Takes tasks that nothing limits for these slots, in the slots' order. */
-export function claimTasks(
-  tx: Tx,
-  queues: readonly string[],
-  slots: readonly Slot[],
-): Promise<ClaimedTask[]> {
-  return claim(tx, CLAIM, queues, slots);
+/** Locks tasks that nothing limits, in the order in which they should start. */
+export function pickTasks(tx: Tx, queues: readonly string[], limit: number): Promise<PickedTask[]> {
+  return pick(tx, PICK, queues, limit);
 }
 
-async function claim(
+async function pick(
   tx: Tx,
   sql: string,
   queues: readonly string[],
-  slots: readonly Slot[],
-): Promise<ClaimedTask[]> {
-  const rows = await tx.rows<readonly [string, number, number, string, string]>(sql, [
-    textArray(queues),
-    plainArray(slots.map(({ sessionId }) => sessionId)),
-    plainArray(slots.map(({ token }) => token)),
+  limit: number,
+): Promise<PickedTask[]> {
+  const rows = await tx.rows<readonly [string, number, number]>(sql, [textArray(queues), limit]);
+  return rows.map(([runId, task, attempt]) => ({ runId, task, attempt }));
+}
+
+const TAKE = `
+  UPDATE signalbox.task_live t
+  SET state = 2, session_id = c.session_id, token = c.token, started_at = statement_timestamp()
+  FROM unnest($1::uuid[], $2::int[], $3::bigint[], $4::bigint[]) AS c (run_id, task, session_id, token)
+  WHERE t.run_id = c.run_id AND t.task = c.task`;
+
+/** Puts picked tasks into the hands of sessions. */
+export async function takeTasks(tx: Tx, claimed: readonly ClaimedTask[]): Promise<void> {
+  await tx.execute(TAKE, [
+    plainArray(claimed.map(({ runId }) => runId)),
+    plainArray(claimed.map(({ task }) => task)),
+    plainArray(claimed.map(({ sessionId }) => sessionId)),
+    plainArray(claimed.map(({ token }) => token)),
   ]);
-  return rows.map(([runId, task, attempt, sessionId, token]) => ({
-    runId,
-    task,
-    attempt,
-    sessionId,
-    token,
-  }));
 }
 
 /**
@@ -94,7 +77,7 @@ const LOCK_POOLS = `
   ORDER BY name FOR UPDATE`;
 
 /** Rows of each pool and queue in the order of claims, as long as they fit into what is free. */
-const CLAIM_LIMITED = `
+const PICK_LIMITED = `
   WITH q AS MATERIALIZED (
     SELECT g.name, coalesce(l.concurrency - (
              SELECT count(*) FROM signalbox.task_live r WHERE r.state = 2 AND r.queue = g.name), 2147483647) AS room
@@ -111,42 +94,41 @@ const CLAIM_LIMITED = `
     FROM pooled d LEFT JOIN signalbox.pool s ON s.name = d.pool AND s.kind = 'task-slots'
   ), free AS MATERIALIZED (
     SELECT t.* FROM q CROSS JOIN LATERAL (
-      SELECT run_id, task, priority, ready_at, queue, pool, pool_slots FROM signalbox.task_live
+      SELECT run_id, task, attempt, priority, ready_at, queue, pool, pool_slots FROM signalbox.task_live
       WHERE state = 1 AND pool IS NULL AND queue = q.name
-      ORDER BY priority DESC, ready_at LIMIT least(q.room, cardinality($2::bigint[]))
+      ORDER BY priority DESC, ready_at LIMIT least(q.room, $2::int)
       FOR UPDATE SKIP LOCKED) t WHERE q.room > 0
   ), slotted AS MATERIALIZED (
     SELECT t.* FROM q CROSS JOIN p CROSS JOIN LATERAL (
-      SELECT run_id, task, priority, ready_at, queue, pool, pool_slots FROM signalbox.task_live
+      SELECT run_id, task, attempt, priority, ready_at, queue, pool, pool_slots FROM signalbox.task_live
       WHERE state = 1 AND pool = p.name AND pool IS NOT NULL AND queue = q.name
-      ORDER BY priority DESC, ready_at LIMIT least(p.room, q.room, cardinality($2::bigint[]))
+      ORDER BY priority DESC, ready_at LIMIT least(p.room, q.room, $2::int)
       FOR UPDATE SKIP LOCKED) t WHERE q.room > 0 AND p.room > 0
   ), fitting AS MATERIALIZED (
     SELECT s.*, sum(s.pool_slots) OVER (PARTITION BY s.pool ORDER BY s.priority DESC, s.ready_at, s.run_id, s.task)
              AS used
     FROM slotted s
   ), both_kinds AS MATERIALIZED (
-    SELECT run_id, task, priority, ready_at, queue FROM free
+    SELECT run_id, task, attempt, priority, ready_at, queue FROM free
     UNION ALL
-    SELECT f.run_id, f.task, f.priority, f.ready_at, f.queue FROM fitting f JOIN p ON p.name = f.pool
+    SELECT f.run_id, f.task, f.attempt, f.priority, f.ready_at, f.queue FROM fitting f JOIN p ON p.name = f.pool
     WHERE f.used <= p.room
   ), counted AS MATERIALIZED (
     SELECT b.*, row_number() OVER (PARTITION BY b.queue ORDER BY b.priority DESC, b.ready_at) AS nth
     FROM both_kinds b
-  ), picked AS MATERIALIZED (
-    SELECT c.run_id, c.task, c.priority, c.ready_at FROM counted c JOIN q ON q.name = c.queue
-    WHERE c.nth <= q.room
-  ), ${TAKE}`;
+  )
+  SELECT c.run_id, c.task, c.attempt FROM counted c JOIN q ON q.name = c.queue
+  WHERE c.nth <= q.room ORDER BY c.priority DESC, c.ready_at LIMIT $2`;
 
-/** Takes tasks for these slots within the limits of queues and pools; exact, whoever else claims at the time. */
-export async function claimLimitedTasks(
+/** Locks tasks within the limits of queues and pools; exact, whoever else claims at the time. */
+export async function pickLimitedTasks(
   tx: Tx,
   queues: readonly string[],
-  slots: readonly Slot[],
-): Promise<ClaimedTask[]> {
+  limit: number,
+): Promise<PickedTask[]> {
   await tx.execute(LOCK_QUEUES, [textArray(queues)]);
   await tx.execute(LOCK_POOLS, [textArray(queues)]);
-  return claim(tx, CLAIM_LIMITED, queues, slots);
+  return pick(tx, PICK_LIMITED, queues, limit);
 }
 
 const HAS_LIMITED = `

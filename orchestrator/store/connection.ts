@@ -1,7 +1,10 @@
 /**
- * Connections to Postgres, in two pools. The hot one serves dispatch: its statements take arrays of many rows
- * and must find them by index whatever the statistics say, so it plans generically and without the joins and
- * scans that an empty table would tempt the planner into. The general one serves everything else.
+ * Connections to Postgres, in three pools. The hot one serves dispatch: its statements take arrays of many rows and
+ * must find each by its key whatever the statistics say. Those may be from a moment at which the table was empty, and
+ * then a scan of all of it, once for each row that is looked for, seems to cost nothing. So the hot pool plans
+ * generically, joins only by nested loop, and reads only by bitmap scans: these are made for a key and never for a
+ * whole table, so that nothing is left to choose from. Claims read in the order of an index and have a pool that may.
+ * The general one serves everything else.
  *
  * Statements are prepared once a connection, under a name for each text.
  */
@@ -25,6 +28,8 @@ export interface Db extends Tx {
 export interface Connection {
   /** Dispatch: claims, completions, heartbeats. */
   readonly hot: Db;
+  /** Dispatch, where rows are read in the order of an index. */
+  readonly claims: Db;
   readonly db: Db;
   /** A connection of its own that LISTENs; `onLost` is told once it is gone. */
   listen(
@@ -37,17 +42,20 @@ export interface Connection {
 
 export interface ConnectionOptions {
   readonly databaseUrl: string;
-  /** Connections of both pools together; 16 unless told. */
+  /** Connections of all pools together; 16 unless told. */
   readonly poolSize?: number;
   log(message: string): void;
 }
 
 const POOL_SIZE = 16;
+const MIN_POOL_SIZE = 8;
+/** One claim is under way at a time; one more connection for what reads in order beside it. */
+const CLAIM_CONNECTIONS = 2;
 const STATEMENT_TIMEOUT_MS = 30_000;
 const TRANSACTION_ATTEMPTS = 6;
 /** Texts that get a name; beyond it they are sent unnamed, so that no connection collects plans without end. */
 const MAX_PREPARED = 400;
-const HOT_SETTINGS = [
+const CLAIM_SETTINGS = [
   'plan_cache_mode=force_generic_plan',
   'enable_seqscan=off',
   'enable_hashjoin=off',
@@ -55,20 +63,23 @@ const HOT_SETTINGS = [
   'enable_material=off',
   'jit=off',
 ];
+const HOT_SETTINGS = [...CLAIM_SETTINGS, 'enable_indexscan=off', 'enable_indexonlyscan=off'];
 const DEADLOCK = '40P01';
 const SERIALIZATION_FAILURE = '40001';
 
 /** Opens both pools. Nothing connects before the first statement. */
 export function connect(options: ConnectionOptions): Connection {
-  const size = Math.max(4, options.poolSize ?? POOL_SIZE);
-  const hot = makePool(options, Math.ceil(size / 2), HOT_SETTINGS);
-  const general = makePool(options, Math.floor(size / 2), []);
+  const size = Math.max(MIN_POOL_SIZE, options.poolSize ?? POOL_SIZE);
+  const hot = makePool(options, Math.floor(size / 2) - CLAIM_CONNECTIONS, HOT_SETTINGS);
+  const claims = makePool(options, CLAIM_CONNECTIONS, CLAIM_SETTINGS);
+  const general = makePool(options, Math.ceil(size / 2), []);
   return {
     hot: asDb(hot),
+    claims: asDb(claims),
     db: asDb(general),
     listen: (channels, onMessage, onLost) => listen(options, channels, onMessage, onLost),
     async close() {
-      await Promise.all([hot.end(), general.end()]);
+      await Promise.all([hot.end(), claims.end(), general.end()]);
     },
   };
 }
@@ -95,6 +106,13 @@ function makePool(
   pool.on('connect', (client) => client.on('error', () => undefined));
   pool.on('error', (error) => log(`a connection to PostgreSQL broke: ${error.message}`));
   return pool;
+}
+
+/** For the rest of the transaction statements are planned as on a hot connection. */
+export async function lookUpByKey(tx: Tx): Promise<void> {
+  await tx.execute(
+    `SELECT set_config('enable_indexscan', 'off', true), set_config('enable_indexonlyscan', 'off', true)`,
+  );
 }
 
 const names = new Map<string, string>();
