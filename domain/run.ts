@@ -127,7 +127,8 @@ export interface Task {
 /**
  * The business key: two runs with the same key do the same piece of work, so that at most one of them
  * should take effect. Job, logical date (or start of the data interval), canonical parameters and outputs
- * make it; run ids, try numbers and trigger do not.
+ * make it; run ids, try numbers and trigger do not. Who gives runs without a date idempotency keys of their own
+ * says by that which are the same: two keys are two pieces of work.
  */
 export function businessKey(of: {
   engine: string;
@@ -135,6 +136,7 @@ export function businessKey(of: {
   logicalDate: string | null;
   parameters: unknown;
   outputs?: readonly string[];
+  idempotencyKey?: string | null | undefined;
 }): string {
   const parts = [
     of.engine,
@@ -143,6 +145,7 @@ export function businessKey(of: {
     canonicalJson(of.parameters ?? {}),
   ];
   if (of.outputs && of.outputs.length > 0) parts.push([...of.outputs].sort().join(','));
+  if (of.logicalDate === null && of.idempotencyKey) parts.push(`key=${of.idempotencyKey}`);
   return parts.join('|');
 }
 

@@ -40,6 +40,23 @@ beforeAll(async () => {
 afterAll(() => stand[Symbol.asyncDispose]());
 
 describe('triggering', () => {
+  it('takes runs with keys of their own for different work, but not on the same date', async () => {
+    const keyOf = async (idempotencyKey: string | undefined, logicalDate?: string) => {
+      const parameters = { order: 7 };
+      const request = {
+        parameters,
+        ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
+        ...(logicalDate === undefined ? {} : { logicalDate }),
+      };
+      const { run } = await stand.orchestrator.runs.trigger('plain', request, ACTOR);
+      return run.businessKey;
+    };
+    expect(await keyOf('first')).not.toBe(await keyOf('second'));
+    expect(await keyOf(undefined)).toBe(await keyOf(undefined));
+    const date = '2026-05-01T00:00:00Z';
+    expect(await keyOf('third', date)).toBe(await keyOf('fourth', date));
+  });
+
   it('makes a run with everything that it was given', async () => {
     const { run, created } = await stand.orchestrator.runs.trigger(
       'plain',
