@@ -2,9 +2,10 @@
  * Runs drills one after the other on an instance of their own and prints their scorecards. Exit code 0 where
  * every bound was kept, 1 where one was missed.
  */
+
+import { usablePort } from '../supervise/free-port.ts';
 import { drillAssetCascade } from './asset-cascade.ts';
 import { drillDuplicateRuns } from './duplicate-runs.ts';
-import { freePort } from './free-port.ts';
 import { type DrillInstance, startInstance } from './instance.ts';
 import type { Tell } from './outcome.ts';
 import { drillPoolExhaustion } from './pool-exhaustion.ts';
@@ -36,7 +37,7 @@ export async function runDrills(
   }
   const tell: Tell = (line) => console.error(line);
   tell('starting an instance for the drills');
-  const instance = await startInstance(await freePort());
+  const instance = await startInstance(await usablePort('127.0.0.1', 0, ''));
   const stopOnSignal = () => void instance.stop().then(() => process.exit(1));
   process.once('SIGINT', stopOnSignal).once('SIGTERM', stopOnSignal);
   try {

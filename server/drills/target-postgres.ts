@@ -6,8 +6,8 @@ import { randomBytes } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import { startChild } from '../supervise/child.ts';
+import { usablePort } from '../supervise/free-port.ts';
 import type { StartPostgres } from '../supervise/postgres-messages.ts';
-import { freePort } from './free-port.ts';
 import { serverModule } from './module-url.ts';
 
 export const TARGET_MAX_CONNECTIONS = 100;
@@ -37,7 +37,7 @@ const SCHEMA = `
 `;
 
 export async function startTargetPostgres(directory: string): Promise<TargetPostgres> {
-  const port = await freePort();
+  const port = await usablePort('127.0.0.1', 0, '');
   const password = randomBytes(18).toString('base64url');
   const server = await startChild<unknown>({
     name: 'the PostgreSQL of the drill',

@@ -1,8 +1,8 @@
 /** A real outage, watched in the console from its first sign to the verdict, without a reload. */
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { drillAssetCascade } from '../../server/drills/asset-cascade.ts';
-import { freePort } from '../../server/drills/free-port.ts';
 import { type DrillInstance, startInstance } from '../../server/drills/instance.ts';
+import { freePort } from '../support/free-port.ts';
 import { axeViolations, startBrowser, type TestBrowser } from './browser.ts';
 import { buildConsole } from './running-console.ts';
 
