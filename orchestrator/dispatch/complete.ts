@@ -10,9 +10,9 @@ import { failedBlockingCheck } from '../assets/outcome.ts';
 import { isToken } from '../runs/identifiers.ts';
 import type { RunInfos } from '../runs/run-info.ts';
 import type { Db } from '../store/connection.ts';
+import type { EndReport } from './draft.ts';
 import type { Lanes } from './lanes.ts';
 import type { Offer } from './offer.ts';
-import type { EndReport } from './record.ts';
 import type { KnownSession } from './sessions.ts';
 
 /** Slots that one answer may fill. */

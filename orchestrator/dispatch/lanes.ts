@@ -3,7 +3,8 @@
  * a time. Under load a batch grows by itself while the one before commits (group commit), and in this server a run
  * has one writer, so that the many completions of one dense run never wait for each other's locks.
  */
-import { type EndReport, type RecordDeps, type Recorded, recordEnds } from './record.ts';
+import type { EndReport } from './draft.ts';
+import { type RecordDeps, type Recorded, recordEnds } from './record.ts';
 
 const LANES = 2;
 /** Ends in one transaction; keeps a lock's duration and a statement's size bounded. */

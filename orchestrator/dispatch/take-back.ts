@@ -7,8 +7,8 @@ import type { RunInfos } from '../runs/run-info.ts';
 import type { Reconciler } from '../service.ts';
 import { findHeld, findOrphaned, type HeldTask, loseSessions } from '../store/agent-session.ts';
 import type { Db } from '../store/connection.ts';
+import type { EndReport } from './draft.ts';
 import type { Lanes } from './lanes.ts';
-import type { EndReport } from './record.ts';
 
 export interface TakeBackDeps {
   readonly db: Db;

@@ -2,8 +2,8 @@
 import { SignalboxError } from '../../domain/errors.ts';
 import { canRunBecome } from '../../domain/run.ts';
 import type { Clock } from '../../domain/time.ts';
+import { cancelledError } from '../dispatch/draft.ts';
 import { endOf } from '../dispatch/plan.ts';
-import { cancelledError } from '../dispatch/record.ts';
 import { CANCELLED, PENDING } from '../dispatch/task-codes.ts';
 import { collectChanges } from '../events/changes.ts';
 import { byteaText } from '../store/columns.ts';
