@@ -4,7 +4,7 @@ import type { FastifyBaseLogger } from 'fastify';
 import pg from 'pg';
 import { createCollector } from '../collector/create.ts';
 import type { Collector } from '../collector/service.ts';
-import { type Clock, systemClock } from '../domain/time.ts';
+import type { Clock } from '../domain/time.ts';
 import { createLevers } from '../engines/signalbox/levers.ts';
 import { createIncidents } from '../incidents/create.ts';
 import { createOrchestrator } from '../orchestrator/create.ts';
@@ -15,6 +15,7 @@ import { Credentials } from './auth/credentials.ts';
 import { createLeases, type Leases } from './background/leases.ts';
 import { type Executor, RUNBOOK_FLOW } from './background/system-agent.ts';
 import type { ClickHouseConfig, Config } from './config.ts';
+import { followDatabaseClock } from './database-clock.ts';
 import { createLive } from './live.ts';
 import { addStateMetrics, createMetrics } from './metrics.ts';
 import type { Parts } from './parts.ts';
@@ -46,9 +47,10 @@ export interface Composed {
 export async function compose(options: ComposeOptions): Promise<Composed> {
   const { config, databaseUrl, log, stops, closing } = options;
   const tell = (message: string) => log.info(message);
-  const clock = systemClock;
   const db = openPool(databaseUrl, tell);
   stops.push('database connections', () => db.end());
+  const { clock, stop } = await followDatabaseClock(db, (message) => log.warn(message));
+  stops.push('clock', stop);
   const orchestrator = await createOrchestrator({
     ...{ databaseUrl, clock, log: tell, leaseMs: config.leaseMs },
   });
