@@ -15,11 +15,15 @@ export const RUN_STATES = [
 ] as const;
 export type RunState = (typeof RUN_STATES)[number];
 
-/** A task's states; `upstream-failed` never ran, since something it needs failed. `lost` ends an attempt whose lease ran out. */
+/**
+ * A task's states; `waiting` holds no agent until its time or its signal comes; `upstream-failed` never ran, since
+ * something it needs failed; `lost` ends an attempt whose lease ran out.
+ */
 export const TASK_STATES = [
   'pending',
   'ready',
   'retrying',
+  'waiting',
   'running',
   'succeeded',
   'failed',
@@ -51,7 +55,7 @@ const NEXT: Record<RunState, readonly RunState[]> = {
   scheduled: ['queued', 'running', 'cancelled', 'skipped'],
   queued: ['running', 'succeeded', 'failed', 'cancelled', 'skipped'],
   running: ['retrying', 'succeeded', 'failed', 'cancelled', 'skipped'],
-  retrying: ['running', 'succeeded', 'failed', 'cancelled'],
+  retrying: ['running', 'succeeded', 'failed', 'cancelled', 'skipped'],
   succeeded: [],
   failed: ['queued', 'running', 'retrying'],
   cancelled: ['queued', 'running', 'retrying'],
@@ -76,6 +80,8 @@ export const RUN_TRIGGERS = [
   'retry',
   'subflow',
   'asset',
+  'sensor',
+  'workflow',
   'runbook',
   'external',
 ] as const;
@@ -122,6 +128,10 @@ export interface Task {
   readonly finishedAt: string | null;
   readonly error: RunError | null;
   readonly result: unknown;
+  /** Why it was skipped, or which task before it failed; absent where its state says all. */
+  readonly reason?: string;
+  /** Key of the mapped task that it is one item of. */
+  readonly mappedFrom?: string;
 }
 
 /**

@@ -19,6 +19,7 @@ const RUN: Record<RunState | TaskState, SignName> = {
   ready: 'off',
   running: 'moving',
   retrying: 'caution',
+  waiting: 'off',
   succeeded: 'clear',
   failed: 'danger',
   lost: 'danger',
