@@ -15,7 +15,7 @@ import type { EndedRow, NewLiveTask } from '../store/task-live.ts';
 import type { LoggedAttempt } from '../store/task-log.ts';
 import type { Offer } from './offer.ts';
 import { type PlannedEnd, planRun, type RunPlan } from './plan.ts';
-import { READY, RUNNING, SUCCEEDED, taskStateOf } from './task-codes.ts';
+import { pausedState, READY, RUNNING, SUCCEEDED, taskStateOf } from './task-codes.ts';
 
 /** The end of an attempt as somebody reports it; `outcome` tells him what became of the report. */
 export interface EndReport {
@@ -91,7 +91,7 @@ export function draftRun(
     noteAsset(draft, info, report, plan.vector[report.task] ?? 0, attempt.finishedAt);
   }
   for (const task of plan.upstreamFailed) noteUpstreamFailed(draft, info, task);
-  draftNext(deps, draft, info, plan, ends);
+  draftNext(deps, draft, { info, paused: run.paused }, plan, ends);
   if (plan.end === null) {
     const state = plan.retrying ? 'retrying' : run.state === 'queued' ? 'running' : run.state;
     draft.going.push({ runId: run.runId, state, tasks: plan.vector, error });
@@ -164,7 +164,7 @@ function toAttempt(report: EndReport, row: EndedRow, code: number, now: EpochMs)
 function draftNext(
   deps: DraftDeps,
   draft: Draft,
-  info: RunInfo,
+  { info, paused }: { readonly info: RunInfo; readonly paused: boolean },
   plan: RunPlan,
   ends: readonly { report: EndReport }[],
 ): void {
@@ -174,6 +174,10 @@ function draftNext(
       ...readyTask(info.runId, info.version, next.task, info.priority),
       ...next,
     };
+    if (paused) {
+      draft.tasks.push({ ...task, state: pausedState(next.state) });
+      continue;
+    }
     while (giver < ends.length && (ends[giver]?.report.offer?.left ?? 0) <= 0) giver += 1;
     const offer = ends[giver]?.report.offer;
     if (

@@ -20,6 +20,15 @@ export const RETRIED = 8;
 export const READY = 1;
 export const RUNNING = 2;
 export const WAITS_FOR_RETRY = 3;
+/** A flow that waits without an agent, until `ready_at` or until it is woken. */
+export const SUSPENDED = 4;
+/** Added to the state of a row that does not run while its run is paused. */
+const PAUSED = 10;
+
+/** The state of a row that is to wait until its run is resumed. */
+export function pausedState(state: number): number {
+  return state === RUNNING || state >= PAUSED ? state : state + PAUSED;
+}
 
 const NAMES: Readonly<Record<number, TaskState>> = {
   [PENDING]: 'pending',
@@ -42,9 +51,10 @@ const LIVE_NAMES: Readonly<Record<number, TaskState>> = {
   [READY]: 'ready',
   [RUNNING]: 'running',
   [WAITS_FOR_RETRY]: 'retrying',
+  [SUSPENDED]: 'waiting',
 };
 
 /** The word for a code of task_live. */
 export function liveStateOf(code: number): TaskState {
-  return LIVE_NAMES[code] ?? 'ready';
+  return LIVE_NAMES[code % PAUSED] ?? 'ready';
 }

@@ -118,15 +118,22 @@ const HELD_COLUMNS = `
 const HELD_FROM =
   'FROM signalbox.task_live t LEFT JOIN signalbox.agent_session s ON s.id = t.session_id';
 
-/** Tasks of these sessions that are to be cancelled. */
+/** How long an agent is told of an assignment that was taken away from it. */
+const REVOKED_TOLD = `interval '10 minutes'`;
+
+const CANCELLING = `
+  SELECT t.run_id AS "runId", t.task, t.token, t.session_id AS "sessionId", '' AS agent,
+         t.cancel_reason AS reason
+  FROM signalbox.task_live t
+  WHERE t.session_id = ANY($1::bigint[]) AND t.cancel_reason IS NOT NULL AND t.state = 2
+  UNION ALL
+  SELECT r.run_id, r.task, r.token, r.session_id, '', r.reason
+  FROM signalbox.task_revoked r
+  WHERE r.session_id = ANY($1::bigint[]) AND r.at > clock_timestamp() - ${REVOKED_TOLD}`;
+
+/** Tasks of these sessions that are to be cancelled, and those that were taken away while they ran. */
 export function findCancelling(tx: Tx, sessionIds: readonly string[]): Promise<HeldTask[]> {
-  return tx.query<HeldTask>(
-    `SELECT t.run_id AS "runId", t.task, t.token, t.session_id AS "sessionId", '' AS agent,
-            t.cancel_reason AS reason
-     FROM signalbox.task_live t
-     WHERE t.session_id = ANY($1::bigint[]) AND t.cancel_reason IS NOT NULL AND t.state = 2`,
-    [plainArray(sessionIds)],
-  );
+  return tx.query<HeldTask>(CANCELLING, [plainArray(sessionIds)]);
 }
 
 /** What a session holds for longer than `minAgeMs`. */

@@ -166,7 +166,9 @@ export async function markRunning(
 
 const RELEASE = `
   UPDATE signalbox.task_live t
-  SET state = 1, session_id = NULL, token = NULL, started_at = NULL
+  SET state = CASE WHEN EXISTS (
+        SELECT FROM signalbox.run_live r WHERE r.run_id = t.run_id AND r.paused_at IS NOT NULL) THEN 11 ELSE 1 END,
+      session_id = NULL, token = NULL, started_at = NULL
   FROM unnest($1::uuid[], $2::int[], $3::bigint[]) AS c (run_id, task, token)
   WHERE t.run_id = c.run_id AND t.task = c.task AND t.token = c.token`;
 

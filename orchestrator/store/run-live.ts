@@ -11,10 +11,13 @@ export interface LiveRun {
   readonly startedAt: EpochMs | null;
   readonly error: RunError | null;
   readonly cancelReason: string | null;
+  /** Whether nothing new may start. */
+  readonly paused: boolean;
 }
 
 const LOCK = `
-  SELECT run_id, state, tasks, (extract(epoch FROM started_at) * 1000)::float8, error, cancel_reason
+  SELECT run_id, state, tasks, (extract(epoch FROM started_at) * 1000)::float8, error, cancel_reason,
+         paused_at IS NOT NULL
   FROM signalbox.run_live WHERE run_id = ANY($1::uuid[]) ORDER BY run_id FOR UPDATE`;
 
 /** Locks these runs in id order. Runs that have ended are missing. */
@@ -23,12 +26,12 @@ export async function lockLiveRuns(
   runIds: Iterable<string>,
 ): Promise<Map<string, LiveRun>> {
   const rows = await tx.rows<
-    readonly [string, RunState, Buffer, number | null, RunError | null, string | null]
+    readonly [string, RunState, Buffer, number | null, RunError | null, string | null, boolean]
   >(LOCK, [plainArray([...runIds])]);
   return new Map(
-    rows.map(([runId, state, tasks, startedAt, error, cancelReason]) => [
+    rows.map(([runId, state, tasks, startedAt, error, cancelReason, paused]) => [
       runId,
-      { runId, state, tasks, startedAt, error, cancelReason },
+      { runId, state, tasks, startedAt, error, cancelReason, paused },
     ]),
   );
 }
