@@ -12,12 +12,15 @@
  *   GET  /{sessionId}/steps/{runId}                recorded steps of a flow, for its replay
  *   POST /{sessionId}/runs         start a subflow (idempotent under its key); GET /runs/{id}?waitMs= waits for its end
  *   GET  /{sessionId}/assets/{key}                 newest value of an asset that another reads as its input
+ *   GET  /{sessionId}/assets/{key}/history         what its last versions recorded, for checks that compare
  *   POST /{sessionId}/stop         a clean end: what it holds is handed back at once
  *
  * An assignment carries a fencing token. Whatever speaks for an attempt carries it back, and is refused with
  * outcome `lease-lost` where the token is no longer the one that holds the task.
  */
+import type { CheckSeverity, StoredVersion } from './asset.ts';
 import type { Run, RunError } from './run.ts';
+import type { TriggerRule } from './trigger-rule.ts';
 
 /** A task handed to an agent. */
 export interface Assignment {
@@ -25,7 +28,8 @@ export interface Assignment {
   readonly workflow: string;
   readonly version: string;
   readonly taskKey: string;
-  readonly kind: 'task' | 'flow' | 'asset';
+  /** `check`: looks at the stored value of an asset, without making it anew. */
+  readonly kind: 'task' | 'flow' | 'asset' | 'check';
   readonly attempt: number;
   /** Fencing token, decimal text of a 64-bit integer. */
   readonly token: string;
@@ -34,6 +38,19 @@ export interface Assignment {
   readonly dataInterval: { readonly start: string; readonly end: string } | null;
   readonly timeoutMs: number | null;
   readonly traceparent: string | null;
+  /** For one item of a mapped task. */
+  readonly item?: AssignedItem;
+}
+
+/** Which item of which list an instance of a mapped task works on; the agent reads the list once a run. */
+export interface AssignedItem {
+  /** Key of the mapped task, whose code runs. */
+  readonly task: string;
+  /** Key of the task whose result is the list. */
+  readonly over: string;
+  readonly index: number;
+  /** Tells one reading of the list from a later one in the same run. */
+  readonly stamp: number;
 }
 
 /** The end of an attempt as the agent saw it. */
@@ -41,9 +58,14 @@ export interface Completion {
   readonly runId: string;
   readonly taskKey: string;
   readonly token: string;
-  readonly state: 'succeeded' | 'failed' | 'cancelled';
+  /** `skipped`: the code asked for it; `error` holds the reason. */
+  readonly state: 'succeeded' | 'failed' | 'cancelled' | 'skipped';
   /** A failure that retries cannot mend. */
   readonly final?: boolean;
+  /** Delay before the next attempt, in place of the one that the task's options give. */
+  readonly retryAfterMs?: number;
+  /** For a branch or a short circuit that succeeded. */
+  readonly branch?: BranchChoice;
   readonly result?: unknown;
   readonly error?: RunError;
   readonly startedAt: number;
@@ -52,15 +74,33 @@ export interface Completion {
   readonly asset?: AssetOutcome;
 }
 
+/** Which way a run goes on after a branch. */
+export interface BranchChoice {
+  /** Keys of direct dependents that go on; the other ones are skipped. */
+  readonly follow: readonly string[];
+  /** Whether everything downstream of what is not followed is skipped as well, whatever its rule. */
+  readonly skipAll?: boolean;
+}
+
 export interface AssetOutcome {
   readonly metadata: Readonly<Record<string, unknown>>;
   readonly checks: readonly {
     name: string;
     passed: boolean;
     blocking: boolean;
+    /** `error` unless told. */
+    severity?: CheckSeverity;
     metadata: Readonly<Record<string, unknown>>;
   }[];
   readonly eventTime?: string;
+  /** What the attempt did: made a version (unless told), looked at data made elsewhere, or only checked. */
+  readonly mode?: 'materialize' | 'observe' | 'check';
+  /** The asset that it is of, where that is not the task's key. */
+  readonly of?: string;
+  /** Where an IO manager put the value. */
+  readonly stored?: StoredVersion;
+  /** Of an observation: what changes when the data does. */
+  readonly dataVersion?: string;
 }
 
 export interface CompletionOutcome {
@@ -120,6 +160,15 @@ export interface WorkflowDefinition {
   readonly maxActiveRuns: number | null;
   readonly tasks: readonly TaskDefinition[];
   readonly asset: AssetDefinition | null;
+  /** A check that stands by itself, of an asset of any file. */
+  readonly check?: CheckDefinition | null;
+}
+
+export interface CheckDefinition {
+  readonly asset: string;
+  readonly name: string;
+  readonly blocking: boolean;
+  readonly severity: CheckSeverity;
 }
 
 export interface TaskDefinition {
@@ -134,6 +183,37 @@ export interface TaskDefinition {
   readonly poolSlots: number;
   readonly priority: number;
   readonly idempotent: boolean;
+  /** `all-succeeded` unless told. */
+  readonly triggerRule?: TriggerRule;
+  /** Whether its failure leaves the run as good as it was. */
+  readonly allowFailure?: boolean;
+  /** Delays before the first, second, … retry, the last one for all that follow; in place of `retryDelayMs`. */
+  readonly retryDelaysMs?: readonly number[];
+  /** Share of a retry's delay that chance adds, 0 to 1; 0.1 unless told. */
+  readonly retryJitter?: number;
+  readonly setup?: boolean;
+  readonly teardown?: TeardownDefinition;
+  readonly map?: MapDefinition;
+  /** What it is beside a plain task, for who looks at it. */
+  readonly type?: 'branch' | 'short-circuit' | 'subflow';
+}
+
+/** A task that tidies up: it runs once a setup of its succeeded and everything between is over, however it ended. */
+export interface TeardownDefinition {
+  /** Keys of its setups; without any it runs whenever something has run before it. */
+  readonly setups: readonly string[];
+  /** Whether its failure fails the run. */
+  readonly failRun: boolean;
+}
+
+/** A task that runs once for each item of the array (or entry of the object) that another task returned. */
+export interface MapDefinition {
+  /** Key of the task whose result is the list. */
+  readonly over: string;
+  /** More items are a failure. */
+  readonly maxItems: number;
+  /** Items at a time; null for no limit. */
+  readonly concurrency: number | null;
 }
 
 export interface AssetDefinition {
@@ -147,7 +227,11 @@ export interface AssetDefinition {
   readonly deadlineCron: string | null;
   readonly critical: boolean;
   readonly fallback: 'last-good' | null;
-  readonly checks: readonly { name: string; blocking: boolean }[];
+  readonly checks: readonly { name: string; blocking: boolean; severity?: CheckSeverity }[];
+  /** Kind of the IO manager that keeps its values; null or absent where Signalbox keeps them. */
+  readonly io?: string | null;
+  /** Made elsewhere, and looked at from here. */
+  readonly observed?: boolean;
 }
 
 /** A file that could not be read as a workflow; the others go on. */
@@ -306,4 +390,18 @@ export interface AssetValue {
   /** True where a fallback serves it. */
   readonly degraded: boolean;
   readonly at: string;
+  /** Where the value is, if an IO manager keeps it; `value` is null then. */
+  readonly stored?: StoredVersion | null;
+  readonly partition?: string | null;
+}
+
+/** Answer to `GET assets/{key}/history`: the last versions, the newest first. */
+export interface AssetHistoryReply {
+  readonly versions: readonly RecordedVersion[];
+}
+
+export interface RecordedVersion {
+  readonly at: string;
+  readonly partition: string | null;
+  readonly metadata: Readonly<Record<string, unknown>>;
 }

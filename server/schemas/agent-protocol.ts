@@ -13,11 +13,15 @@ import type {
   StepsRequest,
   SubflowRequest,
 } from '../../domain/agent-protocol.ts';
+import { TRIGGER_RULES } from '../../domain/trigger-rule.ts';
 import { AnyObject, Key, Name, Nullable, OneOf } from './parts.ts';
 
 const MAX_BATCH = 10_000;
 const MAX_CAPACITY = 100_000;
 const MAX_WAIT_MS = 60_000;
+const MAX_MAPPED = 100_000;
+/** 31 days. */
+const MAX_RETRY_AFTER_MS = 2_678_400_000;
 
 const RunId = Type.String({ minLength: 1, maxLength: 100 });
 const Token = Type.String({ pattern: '^-?\\d{1,20}$' });
@@ -41,6 +45,22 @@ const TaskDefinition = Type.Object({
   poolSlots: Type.Integer({ minimum: 0 }),
   priority: Type.Integer(),
   idempotent: Type.Boolean(),
+  triggerRule: Type.Optional(OneOf(TRIGGER_RULES)),
+  allowFailure: Type.Optional(Type.Boolean()),
+  retryDelaysMs: Type.Optional(
+    Type.Array(Type.Number({ minimum: 0 }), { minItems: 1, maxItems: 1_000 }),
+  ),
+  retryJitter: Type.Optional(Type.Number({ minimum: 0, maximum: 1 })),
+  setup: Type.Optional(Type.Boolean()),
+  teardown: Type.Optional(Type.Object({ setups: Type.Array(Key), failRun: Type.Boolean() })),
+  map: Type.Optional(
+    Type.Object({
+      over: Key,
+      maxItems: Type.Integer({ minimum: 1, maximum: MAX_MAPPED }),
+      concurrency: Nullable(Type.Integer({ minimum: 1 })),
+    }),
+  ),
+  type: Type.Optional(OneOf(['branch', 'short-circuit', 'subflow'])),
 });
 
 const Definition = Type.Object({
@@ -84,8 +104,15 @@ export const CompleteBody = Type.Unsafe<CompleteRequest>(
         runId: RunId,
         taskKey: Key,
         token: Token,
-        state: OneOf(['succeeded', 'failed', 'cancelled']),
+        state: OneOf(['succeeded', 'failed', 'cancelled', 'skipped']),
         final: Type.Optional(Type.Boolean()),
+        retryAfterMs: Type.Optional(Type.Number({ minimum: 0, maximum: MAX_RETRY_AFTER_MS })),
+        branch: Type.Optional(
+          Type.Object({
+            follow: Type.Array(Key, { maxItems: MAX_BATCH }),
+            skipAll: Type.Optional(Type.Boolean()),
+          }),
+        ),
         error: Type.Optional(RunError),
         startedAt: EpochMs,
         finishedAt: EpochMs,
