@@ -27,6 +27,98 @@ export const NO_POLICY: FreshnessPolicy = {
 /** Where a version of an asset came from. */
 export type Provenance = 'computed' | 'fallback' | 'observed';
 
+/** How much a failed check weighs: a warning, or an error that marks the asset. */
+export type CheckSeverity = 'warn' | 'error';
+
+/** What the latest results of an asset's checks add up to; `unknown` where none has run. */
+export const CHECK_STATES = ['passing', 'warning', 'failing', 'unknown'] as const;
+export type CheckState = (typeof CHECK_STATES)[number];
+
+/** Where an IO manager put a version. The location is JSON without secrets: a path, a table. */
+export interface StoredVersion {
+  /** `json-file`, `parquet-file`, `postgres-table`, `clickhouse-table`, `custom`, or the manager's own word. */
+  readonly kind: string;
+  readonly location: Readonly<Record<string, unknown>>;
+  readonly rows: number | null;
+  readonly sizeBytes: number | null;
+  readonly schema: readonly StoredColumn[] | null;
+  /** Whether it was written row by row, and is read so. */
+  readonly stream: boolean;
+}
+
+export interface StoredColumn {
+  readonly name: string;
+  readonly type: string;
+}
+
+/** One run of a check. */
+export interface CheckResult {
+  readonly id: string;
+  readonly assetKey: string;
+  readonly check: string;
+  readonly passed: boolean;
+  readonly severity: CheckSeverity;
+  readonly blocking: boolean;
+  readonly at: string;
+  readonly runId: string | null;
+  readonly metadata: Readonly<Record<string, unknown>>;
+}
+
+/** Data that was looked at and not made. `at` is its event time, where that is known. */
+export interface Observation {
+  readonly id: string;
+  readonly assetKey: string;
+  readonly at: string | null;
+  readonly recordedAt: string;
+  readonly runId: string | null;
+  readonly dataVersion: string | null;
+  readonly metadata: Readonly<Record<string, unknown>>;
+}
+
+/** One value of a metadata entry over time, of a version or of an observation. */
+export interface MetadataPoint {
+  readonly at: string;
+  readonly recordedAt: string;
+  readonly source: 'materialization' | 'observation';
+  readonly id: string;
+  readonly runId: string | null;
+  readonly partition: string | null;
+  readonly entry: MetadataEntry;
+}
+
+export const METADATA_TYPES = [
+  'number',
+  'text',
+  'boolean',
+  'markdown',
+  'url',
+  'json',
+  'table',
+  'timestamp',
+] as const;
+
+/** A fact about a version, with how it wants to be shown. */
+export interface MetadataEntry {
+  readonly type: (typeof METADATA_TYPES)[number];
+  readonly value: unknown;
+}
+
+/**
+ * A stored fact as a typed entry: numbers, texts and booleans stand for themselves, whatever else has a type of its
+ * own is stored as `{ type, value }`, and any other JSON is `json`.
+ */
+export function readMetadataEntry(value: unknown): MetadataEntry {
+  if (typeof value === 'number') return { type: 'number', value };
+  if (typeof value === 'string') return { type: 'text', value };
+  if (typeof value === 'boolean') return { type: 'boolean', value };
+  if (typeof value === 'object' && value !== null && Object.keys(value).length === 2) {
+    const { type, value: inner } = value as { type?: unknown; value?: unknown };
+    const known = METADATA_TYPES.find((one) => one === type);
+    if (known !== undefined && inner !== undefined) return { type: known, value: inner };
+  }
+  return { type: 'json', value };
+}
+
 /** A recorded version of an asset. `at` is its event time. */
 export interface Materialization {
   readonly id: string;
@@ -37,6 +129,8 @@ export interface Materialization {
   readonly partition: string | null;
   readonly provenance: Provenance;
   readonly metadata: Readonly<Record<string, unknown>>;
+  /** Where an IO manager put it; null or absent where Signalbox keeps the value itself. */
+  readonly stored?: StoredVersion | null;
 }
 
 /** An asset as lists and pages show it. */
@@ -62,8 +156,20 @@ export interface Asset {
     name: string;
     passed: boolean | null;
     blocking: boolean;
+    severity?: CheckSeverity;
     at: string | null;
+    /** What the latest result recorded. */
+    metadata?: Readonly<Record<string, unknown>> | null;
   }[];
+  /** Null where it has no checks. */
+  readonly checkState?: CheckState | null;
+  /** Kind of the IO manager that keeps its values; null where Signalbox keeps them. */
+  readonly io?: string | null;
+  readonly lastObservation?: {
+    readonly at: string | null;
+    readonly recordedAt: string;
+    readonly dataVersion: string | null;
+  } | null;
 }
 
 /**
@@ -97,4 +203,15 @@ export function splitAssetKey(key: string): { namespace: string; name: string } 
   return at < 0
     ? { namespace: 'default', name: key }
     : { namespace: key.slice(0, at), name: key.slice(at + 1) };
+}
+
+/** What the latest results add up to; null for none. */
+export function checkStateOf(
+  checks: readonly { readonly passed: boolean | null; readonly severity?: CheckSeverity }[],
+): CheckState | null {
+  if (checks.length === 0) return null;
+  const failed = checks.filter(({ passed }) => passed === false);
+  if (failed.some(({ severity }) => severity !== 'warn')) return 'failing';
+  if (failed.length > 0) return 'warning';
+  return checks.some(({ passed }) => passed !== null) ? 'passing' : 'unknown';
 }
