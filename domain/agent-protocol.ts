@@ -14,6 +14,7 @@
  *   GET  /{sessionId}/assets/{key}                 newest value of an asset that another reads as its input
  *   GET  /{sessionId}/assets/{key}/history         what its last versions recorded, for checks that compare
  *   POST /{sessionId}/stop         a clean end: what it holds is handed back at once
+ *   POST /{sessionId}/died         told by whoever watches the agent's process: it is gone, what it held is lost
  *
  * An assignment carries a fencing token. Whatever speaks for an attempt carries it back, and is refused with
  * outcome `lease-lost` where the token is no longer the one that holds the task.
@@ -40,7 +41,16 @@ export interface Assignment {
   readonly traceparent: string | null;
   /** For one item of a mapped task. */
   readonly item?: AssignedItem;
+  /** An earlier attempt was lost with its agent: this one is to have a process of its own, so that it dies alone. */
+  readonly isolated?: boolean;
 }
+
+/**
+ * Where the code of a task runs. `shared`: in the agent's process. `process`: in a process of its own. `auto`:
+ * shared, until an attempt was lost with its agent.
+ */
+export const ISOLATIONS = ['auto', 'process', 'shared'] as const;
+export type Isolation = (typeof ISOLATIONS)[number];
 
 /** Which item of which list an instance of a mapped task works on; the agent reads the list once a run. */
 export interface AssignedItem {
@@ -194,6 +204,12 @@ export interface TaskDefinition {
   readonly setup?: boolean;
   readonly teardown?: TeardownDefinition;
   readonly map?: MapDefinition;
+  /** As the agent says, unless told. */
+  readonly isolation?: Isolation;
+  /** Heap of the process that an isolated attempt has, in MiB; Node's own limit unless told. */
+  readonly memoryMiB?: number;
+  /** How long code may go on after it was told to stop, before its process is ended; 5 s unless told. */
+  readonly cancelGraceMs?: number;
   /** What it is beside a plain task, for who looks at it. */
   readonly type?: 'branch' | 'short-circuit' | 'subflow';
 }
@@ -282,6 +298,8 @@ export interface LogLine {
   readonly taskKey: string;
   readonly attempt: number;
   readonly at: number;
+  /** Counts the lines of an attempt, so that those of one millisecond keep their order. */
+  readonly seq?: number;
   readonly level: 'debug' | 'info' | 'warn' | 'error';
   readonly message: string;
   readonly attributes: Readonly<Record<string, unknown>>;
@@ -290,6 +308,8 @@ export interface LogLine {
 /** A line as lists show it: its time is RFC 3339. */
 export interface ShownLogLine extends Omit<LogLine, 'at'> {
   readonly at: string;
+  /** A list from here on begins behind this line. */
+  readonly cursor?: string;
 }
 
 export type OnceRequest =
@@ -325,6 +345,12 @@ export interface HeartbeatRequest {
    * longer than a lease, was lost on its way (an answer that never arrived) and is given out anew.
    */
   readonly tokens?: readonly string[];
+}
+
+/** Body of `died`; the answer is 204. */
+export interface DiedRequest {
+  /** What happened, as the lost attempts tell it. */
+  readonly reason: string;
 }
 
 /** Body of `POST steps`. */

@@ -206,6 +206,8 @@ export interface AgentService {
     assetKey: string,
   ): Promise<{ value: unknown; degraded: boolean; at: string } | null>;
   stop(sessionId: string): Promise<void>;
+  /** The agent's process is gone: what it held is lost, and ready again at once. */
+  died(sessionId: string, reason: string): Promise<void>;
 }
 
 /** A background step: idempotent, without input, claimed by one server at a time, run periodically and on a nudge. */

@@ -1,6 +1,12 @@
 /** Options that a task, a flow and an asset share: how it is tried, how long, and in which pool. */
 import type { TaskDefinition } from '../../domain/agent-protocol.ts';
 import {
+  type IsolationOptions,
+  isolationOf,
+  isolationReaders,
+  type ReadIsolation,
+} from './isolation.ts';
+import {
   durationMs,
   factor,
   flag,
@@ -14,7 +20,7 @@ import {
 } from './options.ts';
 import { type ScheduleOptions, scheduleReaders } from './schedule.ts';
 
-export interface AttemptOptions {
+export interface AttemptOptions extends IsolationOptions {
   /** Tries after the first one; 0 unless told. */
   readonly retries?: number;
   /** Before the first retry; 10 s unless told. */
@@ -47,12 +53,18 @@ export interface JobOptions extends ScheduleOptions {
 
 type ReadAttempt = Omit<
   TaskDefinition,
-  'key' | 'after' | 'retryDelayMs' | 'retryMaxDelayMs' | 'timeoutMs'
-> & {
-  readonly retryDelay: number;
-  readonly retryMaxDelay: number;
-  readonly timeout: number | null;
-};
+  | 'key'
+  | 'after'
+  | 'retryDelayMs'
+  | 'retryMaxDelayMs'
+  | 'timeoutMs'
+  | keyof ReturnType<typeof isolationOf>
+> &
+  ReadIsolation & {
+    readonly retryDelay: number;
+    readonly retryMaxDelay: number;
+    readonly timeout: number | null;
+  };
 
 export const attemptReaders: { readonly [K in keyof ReadAttempt]: Read<ReadAttempt[K]> } = {
   retries: integer(0, 10_000, 0),
@@ -64,6 +76,7 @@ export const attemptReaders: { readonly [K in keyof ReadAttempt]: Read<ReadAttem
   poolSlots: integer(1, 10_000, 1),
   priority: integer(-1_000, 1_000, 0),
   idempotent: flag(false),
+  ...isolationReaders,
 };
 
 export const jobReaders = {
@@ -92,5 +105,6 @@ export function taskDefinition(
     poolSlots: read.poolSlots,
     priority: read.priority,
     idempotent: read.idempotent,
+    ...isolationOf(read),
   };
 }

@@ -2,6 +2,7 @@ import type { TaskDefinition } from '../../domain/agent-protocol.ts';
 import type { FlowRef, TaskContext, TaskRef } from './context.ts';
 import { DEFINITION, type Definition, type Handler, stackHere } from './definition.ts';
 import { findTaskCycle } from './graph.ts';
+import { type IsolationOptions, isolationOf, isolationReaders } from './isolation.ts';
 import { DefinitionError, inDefinition, name as readName, readOptions } from './options.ts';
 import { type ParameterSchema, type Parameters, readSchema } from './parameters.ts';
 import { scheduleOf } from './schedule.ts';
@@ -13,7 +14,7 @@ import {
   taskDefinition,
 } from './task-options.ts';
 
-export interface WorkflowOptions<S extends ParameterSchema> extends JobOptions {
+export interface WorkflowOptions<S extends ParameterSchema> extends JobOptions, IsolationOptions {
   /** JSON Schema of the parameters, or a TypeBox or Zod schema. */
   readonly parameters?: S;
 }
@@ -50,6 +51,7 @@ export function workflow<const S extends ParameterSchema = { type: 'object' }>(
     readName(name);
     const { parameters, ...read } = readOptions(options, {
       ...jobReaders,
+      ...isolationReaders,
       parameters: readSchema,
     });
     const tasks: TaskDefinition[] = [];
@@ -81,7 +83,7 @@ export function workflow<const S extends ParameterSchema = { type: 'object' }>(
         parameters: parameters.jsonSchema,
         queue: read.queue,
         maxActiveRuns: read.maxActiveRuns,
-        tasks,
+        tasks: tasks.map((task) => ({ ...isolationOf(read), ...task })),
         asset: null,
       },
       handlers,

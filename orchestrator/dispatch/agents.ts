@@ -6,7 +6,7 @@ import type { TriggerRuns } from '../runs/trigger-lane.ts';
 import { waitForRun } from '../runs/wait.ts';
 import type { AgentService, WorkflowService } from '../service.ts';
 import { listAgents } from '../store/agent-list.ts';
-import { findHeld, stopSession } from '../store/agent-session.ts';
+import { findHeld, loseSession, stopSession } from '../store/agent-session.ts';
 import type { Db } from '../store/connection.ts';
 import { holdsTask } from '../store/once.ts';
 import { readTaskResult, readVector } from '../store/run-tasks.ts';
@@ -90,6 +90,15 @@ export function createAgents(deps: AgentServiceDeps): AgentService {
       if (!(await stopSession(hot, session.id))) return;
       hub.changed('agent', session.name);
       await takeBack(takeBackDeps, await findHeld(hot, session.id, 0), 'handed-back');
+    },
+    async died(sessionId, reason) {
+      const session = await sessions.get(sessionId);
+      sessions.forget(sessionId);
+      if (!(await loseSession(hot, session.id))) return;
+      deps.log(`agent ${session.name} died: ${reason}`);
+      hub.changed('agent', session.name);
+      const lost = `agent ${session.name} died: ${reason}`;
+      await takeBack(takeBackDeps, await findHeld(hot, session.id, 0), 'lost', lost);
     },
   };
 }

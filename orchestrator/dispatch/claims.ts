@@ -143,7 +143,7 @@ async function hand(
     const info = deps.infos.get(claimed.runId);
     const task = info?.version.tasks[claimed.task];
     if (waiter && info && task) {
-      waiter.got.push(toAssignment(info, task, claimed.attempt, claimed.token));
+      waiter.got.push(toAssignment(info, task, claimed.attempt, claimed.token, claimed.lost > 0));
     } else {
       lost.push(claimed);
     }

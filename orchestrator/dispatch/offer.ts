@@ -12,12 +12,16 @@ export interface Offer {
   readonly assignments: Assignment[];
 }
 
-/** A task in an agent's hands. */
+/**
+ * A task in an agent's hands.
+ * @param isolated whether an earlier attempt was lost with its agent
+ */
 export function toAssignment(
   info: RunInfo,
   task: GraphTask,
   attempt: number,
   token: string,
+  isolated = false,
 ): Assignment {
   return {
     runId: info.runId,
@@ -32,5 +36,6 @@ export function toAssignment(
     dataInterval: info.dataInterval,
     timeoutMs: task.timeoutMs,
     traceparent: info.traceparent,
+    ...(isolated ? { isolated } : {}),
   };
 }

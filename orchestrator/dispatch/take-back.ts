@@ -25,6 +25,7 @@ export async function takeBack(
   deps: TakeBackDeps,
   held: readonly HeldTask[],
   kind: 'lost' | 'handed-back',
+  reason?: string,
 ): Promise<number> {
   if (held.length === 0) return 0;
   await deps.infos.load(
@@ -33,13 +34,18 @@ export async function takeBack(
   );
   const reports = held
     .filter(({ runId }) => deps.infos.get(runId))
-    .map((task) => toReport(task, kind));
+    .map((task) => toReport(task, kind, reason));
   await deps.lanes.submit(reports);
   return reports.filter(({ outcome }) => outcome === 'recorded').length;
 }
 
-function toReport(task: HeldTask, kind: 'lost' | 'handed-back'): EndReport {
+function toReport(
+  task: HeldTask,
+  kind: 'lost' | 'handed-back',
+  reason: string | undefined,
+): EndReport {
   const agent = task.agent ?? '';
+  const lost = reason ?? `the lease of agent ${agent} ran out`;
   return {
     runId: task.runId,
     task: task.task,
@@ -49,7 +55,7 @@ function toReport(task: HeldTask, kind: 'lost' | 'handed-back'): EndReport {
     result: null,
     error:
       kind === 'lost'
-        ? { name: 'AgentLost', message: `the lease of agent ${agent} ran out` }
+        ? { name: 'AgentLost', message: lost }
         : { name: 'HandedBack', message: `agent ${agent} stopped` },
     startedAt: null,
     finishedAt: null,

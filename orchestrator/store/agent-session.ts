@@ -171,6 +171,16 @@ export async function stopSession(tx: Tx, sessionId: string): Promise<boolean> {
   return count > 0;
 }
 
+/** The session's process is known to be gone. @returns whether the session was live */
+export async function loseSession(tx: Tx, sessionId: string): Promise<boolean> {
+  const count = await tx.execute(
+    `UPDATE signalbox.agent_session SET state = 'lost', ended_at = clock_timestamp(), running = 0
+     WHERE id = $1 AND state = 'live'`,
+    [sessionId],
+  );
+  return count > 0;
+}
+
 const DELETE_OLD = `
   DELETE FROM signalbox.agent_session WHERE id IN (
     SELECT s.id FROM signalbox.agent_session s

@@ -11,6 +11,8 @@ export interface PickedTask {
   readonly runId: string;
   readonly task: number;
   readonly attempt: number;
+  /** Attempts that were lost with their agents. */
+  readonly lost: number;
 }
 
 /** A task in the hands of a session. */
@@ -23,9 +25,9 @@ const NOT_LIMITED = `NOT EXISTS (
   SELECT FROM signalbox.queue WHERE name = q.name AND (paused OR concurrency IS NOT NULL))`;
 
 const PICK = `
-  SELECT t.run_id, t.task, t.attempt
+  SELECT t.run_id, t.task, t.attempt, t.lost
   FROM unnest($1::text[]) AS q (name) CROSS JOIN LATERAL (
-    SELECT run_id, task, attempt, priority, ready_at FROM signalbox.task_live
+    SELECT run_id, task, attempt, lost, priority, ready_at FROM signalbox.task_live
     WHERE state = 1 AND pool IS NULL AND queue = q.name AND ${NOT_LIMITED}
     ORDER BY priority DESC, ready_at LIMIT $2
     FOR UPDATE SKIP LOCKED) t
@@ -42,8 +44,11 @@ async function pick(
   queues: readonly string[],
   limit: number,
 ): Promise<PickedTask[]> {
-  const rows = await tx.rows<readonly [string, number, number]>(sql, [textArray(queues), limit]);
-  return rows.map(([runId, task, attempt]) => ({ runId, task, attempt }));
+  const rows = await tx.rows<readonly [string, number, number, number]>(sql, [
+    textArray(queues),
+    limit,
+  ]);
+  return rows.map(([runId, task, attempt, lost]) => ({ runId, task, attempt, lost }));
 }
 
 const TAKE = `
@@ -94,13 +99,13 @@ const PICK_LIMITED = `
     FROM pooled d LEFT JOIN signalbox.pool s ON s.name = d.pool AND s.kind = 'task-slots'
   ), free AS MATERIALIZED (
     SELECT t.* FROM q CROSS JOIN LATERAL (
-      SELECT run_id, task, attempt, priority, ready_at, queue, pool, pool_slots FROM signalbox.task_live
+      SELECT run_id, task, attempt, lost, priority, ready_at, queue, pool, pool_slots FROM signalbox.task_live
       WHERE state = 1 AND pool IS NULL AND queue = q.name
       ORDER BY priority DESC, ready_at LIMIT least(q.room, $2::int)
       FOR UPDATE SKIP LOCKED) t WHERE q.room > 0
   ), slotted AS MATERIALIZED (
     SELECT t.* FROM q CROSS JOIN p CROSS JOIN LATERAL (
-      SELECT run_id, task, attempt, priority, ready_at, queue, pool, pool_slots FROM signalbox.task_live
+      SELECT run_id, task, attempt, lost, priority, ready_at, queue, pool, pool_slots FROM signalbox.task_live
       WHERE state = 1 AND pool = p.name AND pool IS NOT NULL AND queue = q.name
       ORDER BY priority DESC, ready_at LIMIT least(p.room, q.room, $2::int)
       FOR UPDATE SKIP LOCKED) t WHERE q.room > 0 AND p.room > 0
@@ -109,15 +114,15 @@ const PICK_LIMITED = `
              AS used
     FROM slotted s
   ), both_kinds AS MATERIALIZED (
-    SELECT run_id, task, attempt, priority, ready_at, queue FROM free
+    SELECT run_id, task, attempt, lost, priority, ready_at, queue FROM free
     UNION ALL
-    SELECT f.run_id, f.task, f.attempt, f.priority, f.ready_at, f.queue FROM fitting f JOIN p ON p.name = f.pool
+    SELECT f.run_id, f.task, f.attempt, f.lost, f.priority, f.ready_at, f.queue FROM fitting f JOIN p ON p.name = f.pool
     WHERE f.used <= p.room
   ), counted AS MATERIALIZED (
     SELECT b.*, row_number() OVER (PARTITION BY b.queue ORDER BY b.priority DESC, b.ready_at) AS nth
     FROM both_kinds b
   )
-  SELECT c.run_id, c.task, c.attempt FROM counted c JOIN q ON q.name = c.queue
+  SELECT c.run_id, c.task, c.attempt, c.lost FROM counted c JOIN q ON q.name = c.queue
   WHERE c.nth <= q.room ORDER BY c.priority DESC, c.ready_at LIMIT $2`;
 
 /** Locks tasks within the limits of queues and pools; exact, whoever else claims at the time. */

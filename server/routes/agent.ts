@@ -39,6 +39,7 @@ export function agentRoutes(app: App, parts: Parts): void {
   sessionRoutes(app, parts, telemetry);
   workRoutes(app, parts, telemetry);
   readRoutes(app, parts);
+  diedRoute(app, parts);
 }
 
 function sessionRoutes(app: App, parts: Parts, telemetry: AgentTelemetry): void {
@@ -99,6 +100,21 @@ function sessionRoutes(app: App, parts: Parts, telemetry: AgentTelemetry): void 
       await telemetry.stopped(sessionId).catch((error: unknown) => {
         request.log.warn({ err: error }, 'the end of an agent was not recorded');
       });
+      return response.code(204).send(null);
+    },
+  );
+}
+
+function diedRoute(app: App, parts: Parts): void {
+  const { agents } = parts.orchestrator;
+  app.post(
+    '/agent/:sessionId/died',
+    {
+      config,
+      schema: { tags, params: BySession, body: bodies.DiedBody, response: { 204: Type.Null() } },
+    },
+    async (request, response) => {
+      await agents.died(request.params.sessionId, request.body.reason);
       return response.code(204).send(null);
     },
   );

@@ -3,15 +3,17 @@
  * through here and nowhere else.
  */
 import { Type } from 'typebox';
-import type {
-  ClaimRequest,
-  CompleteRequest,
-  HeartbeatRequest,
-  LogsRequest,
-  OnceRequest,
-  RegisterRequest,
-  StepsRequest,
-  SubflowRequest,
+import {
+  type ClaimRequest,
+  type CompleteRequest,
+  type DiedRequest,
+  type HeartbeatRequest,
+  ISOLATIONS,
+  type LogsRequest,
+  type OnceRequest,
+  type RegisterRequest,
+  type StepsRequest,
+  type SubflowRequest,
 } from '../../domain/agent-protocol.ts';
 import { TRIGGER_RULES } from '../../domain/trigger-rule.ts';
 import { AnyObject, Key, Name, Nullable, OneOf } from './parts.ts';
@@ -60,6 +62,9 @@ const TaskDefinition = Type.Object({
       concurrency: Nullable(Type.Integer({ minimum: 1 })),
     }),
   ),
+  isolation: Type.Optional(OneOf(ISOLATIONS)),
+  memoryMiB: Type.Optional(Type.Integer({ minimum: 1 })),
+  cancelGraceMs: Type.Optional(Type.Number({ minimum: 0 })),
   type: Type.Optional(OneOf(['branch', 'short-circuit', 'subflow'])),
 });
 
@@ -182,6 +187,7 @@ export const LogsBody = Type.Unsafe<LogsRequest>(
         taskKey: Type.String({ maxLength: 1_000 }),
         attempt: Type.Integer({ minimum: 0 }),
         at: EpochMs,
+        seq: Type.Optional(Type.Integer({ minimum: 0 })),
         level: OneOf(['debug', 'info', 'warn', 'error']),
         message: Type.String(),
         attributes: AnyObject,
@@ -190,6 +196,10 @@ export const LogsBody = Type.Unsafe<LogsRequest>(
     ),
     dropped: Type.Integer({ minimum: 0 }),
   }),
+);
+
+export const DiedBody = Type.Unsafe<DiedRequest>(
+  Type.Object({ reason: Type.String({ maxLength: 2_000 }) }),
 );
 
 export const OnceBody = Type.Unsafe<OnceRequest>({
