@@ -1,12 +1,7 @@
 /** The package `signalbox` as users write workflows with it. */
 export { type Asset, type AssetOptions, asset, type FreshnessOptions } from './define/asset.ts';
-export {
-  type Check,
-  type CheckContext,
-  type CheckOptions,
-  type CheckOutcome,
-  check,
-} from './define/check.ts';
+export type { Check, CheckContext, CheckOptions, CheckOutcome } from './define/check.ts';
+export { check, type OwnCheckOptions } from './define/check-definition.ts';
 export {
   type AssetContext,
   type FlowContext,
@@ -23,8 +18,28 @@ export {
   type WaitOptions,
 } from './define/context.ts';
 export { type Flow, type FlowOptions, flow } from './define/flow.ts';
+export type {
+  IoManager,
+  ReadContext,
+  Row,
+  StagedVersion,
+  WriteContext,
+  Written,
+} from './define/io.ts';
+export { md, metadata } from './define/metadata.ts';
+export { type ObserveOptions, observe, type Seen } from './define/observe.ts';
 export { DefinitionError } from './define/options.ts';
 export type { ParameterSchema, Parameters } from './define/parameters.ts';
+export { qualityScore, schemaUnchanged } from './define/quality.ts';
+export {
+  duplicateRate,
+  freshColumn,
+  nullRate,
+  rowCount,
+  rowCountChange,
+  type Share,
+  uniqueness,
+} from './define/thresholds.ts';
 export {
   type TaskOptions,
   type Workflow,

@@ -3,9 +3,11 @@
  * that the module exports it under, the last part of its key, or a name of its own (`dependsOn: { raw }`).
  */
 import type { AssetDefinition } from '../../domain/agent-protocol.ts';
+import { readKey } from './asset-key.ts';
 import { type Check, type CheckOptions, readChecks, type Untyped } from './check.ts';
 import type { AssetContext } from './context.ts';
 import { DEFINITION, type Definition, isDefinition, stackHere } from './definition.ts';
+import { type IoManager, kindOf, type Row, readIo } from './io.ts';
 import {
   DefinitionError,
   flag,
@@ -54,18 +56,23 @@ export interface AssetOptions<D extends Upstreams, T> extends JobOptions, Attemp
   readonly fallback?: 'last-good';
   /** Address of the system the data comes from. */
   readonly source?: string;
+  /** Keeps the values: `jsonFile(…)`, `postgresTable(…)` …; without it Signalbox does, at most 1 MiB of JSON. */
+  readonly io?: IoManager;
   readonly checks?: readonly Check<T>[] | { readonly [name: string]: CheckOptions<T> | Check<T> };
 }
 
 /** Values of the upstreams by name. */
 export type Inputs<D extends Upstreams> = D extends readonly unknown[]
   ? Readonly<Record<string, Untyped>>
-  : { readonly [K in keyof D]: D[K] extends Asset<infer T> ? T : unknown };
+  : { readonly [K in keyof D]: D[K] extends Asset<infer T> ? Loaded<T> : unknown };
+
+/** What was written as a stream of rows is read as one, any number of times. */
+type Loaded<T> = T extends AsyncIterable<infer R extends Row> ? AsyncIterable<R> : T;
 
 /**
  * Defines an asset.
  * @param key `namespace/name`
- * @param handler makes the value, which must be JSON of at most 1 MiB
+ * @param handler makes the value: JSON of at most 1 MiB, or what the IO manager `io` keeps
  */
 export function asset<const D extends Upstreams = readonly [], T = unknown>(
   key: string,
@@ -90,7 +97,8 @@ export function asset<const D extends Upstreams = readonly [], T = unknown>(
       ...read.freshness,
       critical: read.critical,
       fallback: read.fallback,
-      checks: read.checks.map(({ name, blocking }) => ({ name, blocking })),
+      checks: read.checks.map(({ name, blocking, severity }) => ({ name, blocking, severity })),
+      io: read.io === null ? null : kindOf(read.io),
     };
     return {
       [DEFINITION]: true,
@@ -112,6 +120,7 @@ export function asset<const D extends Upstreams = readonly [], T = unknown>(
       handlers: new Map([[key, handler]]),
       parse: null,
       checks: read.checks,
+      io: read.io,
       inputs: read.dependsOn,
       madeAt: stackHere(),
     };
@@ -126,18 +135,9 @@ const assetReaders = {
   critical: flag(false),
   fallback: optional(oneOf('last-good')),
   source: optional(text(2_000)),
+  io: readIo,
   checks: readChecks,
 };
-
-const KEY = /^[^\s\p{C}]+$/u;
-const MAX_KEY = 250;
-
-function readKey(key: unknown): string {
-  if (typeof key === 'string' && key.length <= MAX_KEY && KEY.test(key)) return key;
-  throw new DefinitionError(
-    `an asset key is "namespace/name" without spaces, at most ${MAX_KEY} characters`,
-  );
-}
 
 function readUpstreams(value: unknown): Definition['inputs'] {
   if (value === undefined) return [];
@@ -148,7 +148,7 @@ function readUpstreams(value: unknown): Definition['inputs'] {
     ? value.map((one): [null, unknown] => [null, one])
     : Object.entries(value);
   const inputs = named.map(([name, one]) => {
-    if (isDefinition(one) && one.described.kind === 'asset') return { key: one.name, name };
+    if (isDefinition(one) && one.described.asset !== null) return { key: one.name, name };
     if (typeof one === 'string') return { key: readKey(one), name };
     throw new DefinitionError('must hold assets, or their keys');
   });
@@ -157,7 +157,7 @@ function readUpstreams(value: unknown): Definition['inputs'] {
   );
 }
 
-function readFreshness(
+export function readFreshness(
   value: unknown = {},
 ): Pick<AssetDefinition, 'warnAfterMs' | 'failAfterMs' | 'deadlineCron'> {
   const read = readOptions(value, {

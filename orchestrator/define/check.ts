@@ -1,6 +1,18 @@
 /** Checks of assets: they look at a version's value before it becomes the one that others read. */
+
+import type { RecordedVersion } from '../../domain/agent-protocol.ts';
+import type { CheckSeverity, StoredColumn } from '../../domain/asset.ts';
 import type { BoundCheck } from './definition.ts';
-import { DefinitionError, flag, inDefinition, name as readName, readOptions } from './options.ts';
+import type { Row } from './io.ts';
+import {
+  DefinitionError,
+  flag,
+  inDefinition,
+  oneOf,
+  type Read,
+  name as readName,
+  readOptions,
+} from './options.ts';
 
 /** For values whose type only the user's own code knows. */
 export type Untyped = ReturnType<typeof JSON.parse>;
@@ -16,17 +28,36 @@ export interface CheckOutcome {
 
 export interface CheckContext {
   readonly assetKey: string;
+  readonly partitionKey: string | undefined;
   readonly signal: AbortSignal;
+  /** Unix milliseconds. */
+  readonly now: number;
+  /** What is known of the value without looking at it; null where it is not rows. */
+  readonly rows: number | null;
+  readonly schema: readonly StoredColumn[] | null;
+  /** What versions before this one recorded, the newest first; at most 50. */
+  history(): Promise<readonly RecordedVersion[]>;
 }
 
-type CheckWork<T> = (
+export type CheckWork<T> = (
   value: Checked<T>,
   context: CheckContext,
 ) => CheckOutcome | boolean | Promise<CheckOutcome | boolean>;
 
-export interface CheckOptions<T> {
+/** Looks at one row after the other, however many there are, and judges at the end. */
+export interface RowFold {
+  row(row: Row): void;
+  end(context: CheckContext): CheckOutcome | Promise<CheckOutcome>;
+}
+
+export interface CheckSettings {
   /** Whether the version is refused when the check fails; false unless told. */
   readonly blocking?: boolean;
+  /** `error` (unless told) marks the asset as failing, `warn` only tells. */
+  readonly severity?: CheckSeverity;
+}
+
+export interface CheckOptions<T> extends CheckSettings {
   readonly run: CheckWork<T>;
 }
 
@@ -34,19 +65,15 @@ export interface CheckOptions<T> {
 export interface Check<T = unknown> extends CheckOptions<T> {
   readonly name: string;
   readonly blocking: boolean;
+  readonly severity: CheckSeverity;
+  /** For checks that need to see each row once: they are fed while the rows are written. */
+  readonly fold?: () => RowFold;
 }
 
-/** Defines a check that stands by itself: `checks: [notEmpty]`. */
-export function check<T>(
-  name: string,
-  options: { readonly blocking?: boolean },
-  run: CheckWork<T>,
-): Check<T> {
-  return inDefinition(`check ${JSON.stringify(name)}`, () => {
-    const { blocking } = readOptions(options, { blocking: flag(false) });
-    return { name: readName(name), blocking, run: readWork(run) as CheckWork<T> };
-  });
-}
+export const checkReaders = {
+  blocking: flag(false),
+  severity: ((value = 'error') => oneOf('error', 'warn')(value)) as Read<CheckSeverity>,
+};
 
 /** Reads the option `checks` of an asset: a list of checks, or an object of them by name. */
 export function readChecks(value: unknown = []): readonly BoundCheck[] {
@@ -67,13 +94,14 @@ export function readChecks(value: unknown = []): readonly BoundCheck[] {
 function readCheck(place: string | null, value: unknown): BoundCheck {
   const read = readOptions(value, {
     name: (given: unknown) => readName(given ?? place),
-    blocking: flag(false),
+    ...checkReaders,
     run: readWork,
+    fold: (fold: unknown) => (typeof fold === 'function' ? (fold as () => RowFold) : null),
   });
   return { ...read, name: place ?? read.name };
 }
 
-function readWork(run: unknown): BoundCheck['run'] {
+export function readWork(run: unknown): BoundCheck['run'] {
   if (typeof run === 'function') return run as BoundCheck['run'];
   throw new DefinitionError('must be a function that looks at the value');
 }

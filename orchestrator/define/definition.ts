@@ -3,6 +3,9 @@
  * project may have installed a copy of the package of its own.
  */
 import type { WorkflowDefinition } from '../../domain/agent-protocol.ts';
+import type { CheckSeverity } from '../../domain/asset.ts';
+import type { RowFold } from './check.ts';
+import type { IoManager } from './io.ts';
 
 export const DEFINITION = Symbol.for('signalbox.definition');
 
@@ -13,7 +16,10 @@ export type Handler = (context: never, input: never) => unknown;
 export interface BoundCheck {
   readonly name: string;
   readonly blocking: boolean;
+  readonly severity: CheckSeverity;
   readonly run: (value: never, context: never) => unknown;
+  /** Of a check that is fed row by row. */
+  readonly fold: (() => RowFold) | null;
 }
 
 export interface Definition {
@@ -25,6 +31,8 @@ export interface Definition {
   /** Turns parameters into what a schema of a library makes of them; null where JSON is all there is. */
   readonly parse: ((parameters: unknown) => unknown) | null;
   readonly checks: readonly BoundCheck[];
+  /** What keeps an asset's values; null or absent where Signalbox does. */
+  readonly io?: IoManager | null;
   /** Upstreams of an asset, with the name that the code gives each, if it does. */
   readonly inputs: readonly { readonly key: string; readonly name: string | null }[];
   /** Where it was made: stack of the call. */
