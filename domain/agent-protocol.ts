@@ -20,7 +20,9 @@
  * outcome `lease-lost` where the token is no longer the one that holds the task.
  */
 import type { CheckSeverity, StoredVersion } from './asset.ts';
+import type { RunOrigin } from './origin.ts';
 import type { Run, RunError } from './run.ts';
+import type { WorkflowSchedule } from './schedule.ts';
 import type { TriggerRule } from './trigger-rule.ts';
 
 /** A task handed to an agent. */
@@ -39,6 +41,8 @@ export interface Assignment {
   readonly dataInterval: { readonly start: string; readonly end: string } | null;
   readonly timeoutMs: number | null;
   readonly traceparent: string | null;
+  /** Who asked for the run; absent where that was a person or a schedule. */
+  readonly trigger?: RunOrigin;
   /** For one item of a mapped task. */
   readonly item?: AssignedItem;
   /** An earlier attempt was lost with its agent: this one is to have a process of its own, so that it dies alone. */
@@ -160,11 +164,7 @@ export interface WorkflowDefinition {
   readonly description?: string;
   readonly tags: readonly string[];
   readonly owners: readonly string[];
-  readonly schedule: {
-    readonly cron: string;
-    readonly timezone: string;
-    readonly catchup: boolean;
-  } | null;
+  readonly schedule: WorkflowSchedule | null;
   readonly parameters: Readonly<Record<string, unknown>> | null;
   readonly queue: string;
   readonly maxActiveRuns: number | null;

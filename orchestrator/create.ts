@@ -3,6 +3,7 @@
  * dispatch, and the events that others follow. Any number of servers may hold one each.
  */
 import type { Clock } from '../domain/time.ts';
+import { createBackfills } from './backfill/create.ts';
 import { createCatalog } from './catalog/create.ts';
 import { createAgentLevers } from './dispatch/agent-levers.ts';
 import { createAgents } from './dispatch/agents.ts';
@@ -56,6 +57,9 @@ export async function createOrchestrator(options: OrchestratorOptions): Promise<
     ...{ db: hot, general: db, clock, infos, versions, hub, triggerRuns, announceRuns },
     promote: (workflow) => dispatch.promoter.ended(workflow),
   });
+  const backfills = createBackfills({
+    ...{ db, clock, parameters, createRuns, announceRuns, runs, hub, log },
+  });
   const agents = createAgents({
     ...{ hot, db, infos, hub, leaseMs, triggerRuns, log },
     ...{ lanes: dispatch.lanes, claims: dispatch.claims },
@@ -66,6 +70,7 @@ export async function createOrchestrator(options: OrchestratorOptions): Promise<
   const events = createEventSource(db, versions);
   return {
     ...{ runs, agents, events },
+    backfills: backfills.service,
     workflows: catalog.workflows,
     assets: catalog.assets,
     pools: catalog.pools,
@@ -86,10 +91,12 @@ export async function createOrchestrator(options: OrchestratorOptions): Promise<
     reconcilers: [
       ...catalog.reconcilers,
       ...dispatch.reconcilers,
+      backfills.reconciler,
       createEventRetention(db, events),
     ],
     onChange: hub.onChange,
     async close() {
+      await backfills.close();
       await catalog.close();
       await dispatch.close();
       await connection.close();

@@ -19,6 +19,7 @@ import type {
   WorkflowFileError,
 } from '../domain/agent-protocol.ts';
 import type { Asset, Materialization } from '../domain/asset.ts';
+import type { Backfill, BackfillItem, BackfillPlan, BackfillRequest } from '../domain/backfill.ts';
 import type { EventSource, ExternalRunSink } from '../domain/events.ts';
 import type { DetectorAsset } from '../domain/finding.ts';
 import type { ConnectionBudget, Levers } from '../domain/levers.ts';
@@ -97,6 +98,25 @@ export interface RunService {
   cancel(id: string, reason: string, actor: Actor): Promise<Run>;
   /** Runs again what failed or was cancelled; what succeeded keeps its result. */
   retry(id: string, actor: Actor): Promise<Run>;
+}
+
+export interface BackfillService {
+  /** What a backfill would do, interval by interval; starts nothing. */
+  plan(workflow: string, request: BackfillRequest): Promise<BackfillPlan>;
+  start(
+    workflow: string,
+    request: BackfillRequest,
+    actor: Actor,
+  ): Promise<{ backfill: Backfill; created: boolean }>;
+  list(query: PageQuery & { workflow?: string; state?: string }): Promise<Page<Backfill>>;
+  get(id: string): Promise<Backfill>;
+  items(id: string, query: PageQuery): Promise<Page<BackfillItem>>;
+  /** Cancels what runs and what is to come. */
+  cancel(id: string, actor: Actor): Promise<Backfill>;
+  /** Starts nothing more; what runs goes on. */
+  pause(id: string, actor: Actor): Promise<Backfill>;
+  /** Goes on, also with what failed or was cancelled. */
+  resume(id: string, actor: Actor): Promise<Backfill>;
 }
 
 export interface AssetPolicyInput {
@@ -220,6 +240,7 @@ export interface Reconciler {
 export interface Orchestrator {
   readonly workflows: WorkflowService;
   readonly runs: RunService;
+  readonly backfills: BackfillService;
   readonly assets: AssetService;
   readonly pools: PoolService;
   readonly queues: QueueService;

@@ -36,6 +36,7 @@ export function toAssignment(
     dataInterval: info.dataInterval,
     timeoutMs: task.timeoutMs,
     traceparent: info.traceparent,
+    ...(info.origin === null ? {} : { trigger: info.origin }),
     ...(isolated ? { isolated } : {}),
   };
 }

@@ -8,8 +8,10 @@ export const LIVE = 1;
 export const SUCCEEDED = 2;
 export const FAILED = 3;
 export const CANCELLED = 4;
-const SKIPPED = 5;
+export const SKIPPED = 5;
 export const UPSTREAM_FAILED = 6;
+/** A branch went another way, or a short circuit ended the run's way here: it stays skipped when the run is retried. */
+export const NOT_CHOSEN = 9;
 
 /** How an attempt ended, beside the above. */
 export const LOST = 7;
@@ -38,9 +40,24 @@ const NAMES: Readonly<Record<number, TaskState>> = {
   [CANCELLED]: 'cancelled',
   [SKIPPED]: 'skipped',
   [UPSTREAM_FAILED]: 'upstream-failed',
+  [NOT_CHOSEN]: 'skipped',
   [LOST]: 'lost',
   [RETRIED]: 'failed',
 };
+
+/** Whether a task with this code of the vector is over. */
+export function isEnded(code: number): boolean {
+  return code > LIVE;
+}
+
+/** Whether those that come after count it as failed. */
+export function isFailure(code: number): boolean {
+  return code === FAILED || code === CANCELLED || code === UPSTREAM_FAILED;
+}
+
+export function isSkip(code: number): boolean {
+  return code === SKIPPED || code === NOT_CHOSEN;
+}
 
 /** The word for a code of the vector or of the log. */
 export function taskStateOf(code: number): TaskState {

@@ -2,9 +2,11 @@
  * What never changes of a run, cached in each server: assignments and events are made of it, so that dispatch
  * reads nothing but the live tables.
  */
+import type { RunOrigin } from '../../domain/origin.ts';
 import type { DataInterval, RunTrigger } from '../../domain/run.ts';
 import { toRfc3339 } from '../../domain/time.ts';
 import type { Tx } from '../store/connection.ts';
+import { readOrigins } from '../store/run-origin.ts';
 import { isUuid } from './identifiers.ts';
 import { createRecent } from './recent.ts';
 import { traceparentOf } from './run-id.ts';
@@ -20,6 +22,8 @@ export interface RunInfo {
   readonly traceparent: string;
   readonly priority: number;
   readonly trigger: RunTrigger;
+  /** Who asked for it; null where that was a person or a schedule. */
+  readonly origin: RunOrigin | null;
 }
 
 export interface RunInfos {
@@ -30,6 +34,13 @@ export interface RunInfos {
 }
 
 const MAX_RUNS = 50_000;
+/** Triggers of runs that have an origin. */
+const ASKED_FOR: ReadonlySet<RunTrigger> = new Set<RunTrigger>([
+  'backfill',
+  'sensor',
+  'workflow',
+  'asset',
+]);
 /** A run with parameters counts for several, since they may be large. */
 const WEIGHT_OF_PARAMETERS = 10;
 
@@ -68,15 +79,19 @@ export function createRunInfos(versions: Versions): RunInfos {
         tx,
         rows.map((row) => row.version_id),
       );
+      const origins = await readOrigins(
+        tx,
+        rows.flatMap(({ id, trigger }) => (ASKED_FOR.has(trigger) ? [id] : [])),
+      );
       for (const row of rows) {
         const version = versions.get(row.version_id);
-        if (version) cache.set(row.id, infoOf(row, version));
+        if (version) cache.set(row.id, infoOf(row, version, origins.get(row.id) ?? null));
       }
     },
   };
 }
 
-function infoOf(row: Row, version: Version): RunInfo {
+function infoOf(row: Row, version: Version, origin: RunOrigin | null): RunInfo {
   const start = toRfc3339(row.interval_start);
   const end = toRfc3339(row.interval_end);
   return {
@@ -89,5 +104,6 @@ function infoOf(row: Row, version: Version): RunInfo {
     traceparent: traceparentOf(row.id, row.traceparent),
     priority: row.priority,
     trigger: row.trigger,
+    origin,
   };
 }

@@ -2,6 +2,7 @@
  * Bringing runs into being, for whatever reason: by hand, by schedule, for assets, as a subflow, for a runbook.
  * Many at once cost a few statements; a key that was used before gives the first run back.
  */
+import type { RunOrigin } from '../../domain/origin.ts';
 import { businessKey, type DataInterval, type Run, type RunTrigger } from '../../domain/run.ts';
 import { type Clock, type EpochMs, toRfc3339 } from '../../domain/time.ts';
 import { LIVE, READY } from '../dispatch/task-codes.ts';
@@ -17,6 +18,7 @@ import {
   lockActiveRuns,
   type NewRun,
 } from '../store/run-insert.ts';
+import { insertOrigins } from '../store/run-origin.ts';
 import { insertLiveTasks, type NewLiveTask } from '../store/task-live.ts';
 import { createRunIds, traceIdOf, traceparentOf } from './run-id.ts';
 import type { RunInfo, RunInfos } from './run-info.ts';
@@ -38,6 +40,8 @@ export interface RunRequest {
   readonly parentRunId?: string | null;
   readonly retryOf?: string | null;
   readonly traceparent?: string | null;
+  /** Who asked for it, where that was no person and no schedule. */
+  readonly origin?: RunOrigin | null;
 }
 
 export interface CreatedRun {
@@ -76,6 +80,7 @@ export function createRunMaker(deps: {
       : drafts;
     const inserted = await insertRuns(tx, ordered, now);
     const fresh = drafts.filter((draft) => inserted.has(draft.id));
+    await insertOrigins(tx, originsOf(fresh));
     const states = await makeLive(tx, fresh, now);
     const byDraft = new Map<Draft, CreatedRun>();
     for (const draft of fresh) {
@@ -92,6 +97,15 @@ export function createRunMaker(deps: {
     });
   };
 }
+
+function originsOf(drafts: readonly Draft[]): { runId: string; origin: RunOrigin }[] {
+  return drafts.flatMap(({ id, request }) =>
+    request.origin ? [{ runId: id, origin: request.origin }] : [],
+  );
+}
+
+/** Runs without a date whose keys tell which of them are the same work. */
+const KEYED: ReadonlySet<RunTrigger> = new Set<RunTrigger>(['manual', 'sensor', 'workflow']);
 
 interface Draft extends NewRun {
   readonly version: Version;
@@ -120,7 +134,7 @@ function draftRuns(requests: readonly RunRequest[], nextId: () => string, versio
         job: request.workflow,
         logicalDate: toRfc3339(request.logicalDate ?? null) ?? request.dataInterval?.start ?? null,
         parameters: request.parameters,
-        idempotencyKey: request.trigger === 'manual' ? request.idempotencyKey : undefined,
+        idempotencyKey: KEYED.has(request.trigger) ? request.idempotencyKey : undefined,
       }),
     };
     drafts.push(draft);
@@ -278,6 +292,7 @@ function infoOf({ id, request, version }: Draft): RunInfo {
     traceparent: traceparentOf(id, request.traceparent ?? null),
     priority: request.priority ?? 0,
     trigger: request.trigger,
+    origin: request.origin ?? null,
   };
 }
 

@@ -109,10 +109,12 @@ export async function lockActiveRuns(tx: Tx, workflows: readonly string[]): Prom
   }
 }
 
-/** Unfinished runs of a workflow that are not waiting for room. */
+/** Unfinished runs of a workflow that are not waiting for room; those of backfills have a limit of their own. */
 export async function countActiveRuns(tx: Tx, workflow: string): Promise<number> {
   const [row] = await tx.query<{ count: number }>(
-    `SELECT count(*)::int AS count FROM signalbox.run_live WHERE workflow = $1 AND state <> 'scheduled'`,
+    `SELECT count(*)::int AS count FROM signalbox.run_live l
+     WHERE workflow = $1 AND state <> 'scheduled'
+       AND NOT EXISTS (SELECT FROM signalbox.backfill_item b WHERE b.run_id = l.run_id)`,
     [workflow],
   );
   return row?.count ?? 0;

@@ -33,7 +33,7 @@ CREATE TABLE signalbox.backfill (
     error            text
 );
 CREATE INDEX backfill_by_workflow ON signalbox.backfill (workflow, id DESC);
-CREATE INDEX backfill_open ON signalbox.backfill (id) WHERE state IN ('running', 'cancelling');
+CREATE INDEX backfill_open ON signalbox.backfill (id) WHERE state IN ('running', 'paused', 'cancelling');
 CREATE UNIQUE INDEX backfill_by_key ON signalbox.backfill (workflow, idempotency_key)
     WHERE idempotency_key IS NOT NULL;
 

@@ -1,0 +1,33 @@
+/** Who asked for a run, where that was no person and no schedule; `ctx.trigger` tells it to the run's code. */
+
+/** A run that ended, as a cause of another. */
+export interface RunCause {
+  readonly kind: 'run';
+  readonly runId: string;
+  readonly workflow: string;
+  readonly state: string;
+}
+
+/** A new version of an asset, as a cause of a run. */
+export interface AssetCause {
+  readonly kind: 'asset';
+  readonly asset: string;
+  /** Run that made it; null where it was only observed. */
+  readonly runId: string | null;
+  readonly partition: string | null;
+  /** Event time of the data, RFC 3339. */
+  readonly at: string;
+}
+
+export type Cause = RunCause | AssetCause;
+
+export type RunOrigin =
+  | { readonly kind: 'backfill'; readonly backfillId: string }
+  | { readonly kind: 'sensor'; readonly sensor: string; readonly key: string }
+  | {
+      readonly kind: 'on';
+      /** What came true: one for `any`, one of each condition for `all`. */
+      readonly causes: readonly Cause[];
+      /** Runs before it that started each other in this way. */
+      readonly depth: number;
+    };
