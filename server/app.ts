@@ -17,6 +17,7 @@ import type { Parts } from './parts.ts';
 import { accessRoutes } from './routes/access.ts';
 import { agentRoutes } from './routes/agent.ts';
 import { assetRoutes } from './routes/assets.ts';
+import { backfillRoutes } from './routes/backfills.ts';
 import { capacityRoutes } from './routes/capacity.ts';
 import { consoleRoutes } from './routes/console.ts';
 import { detectorRoutes } from './routes/detectors.ts';
@@ -71,6 +72,7 @@ function apiRoutes(api: App, parts: Parts): void {
   accessRoutes(api, parts);
   workflowRoutes(api, parts);
   runRoutes(api, parts);
+  backfillRoutes(api, parts);
   assetRoutes(api, parts);
   capacityRoutes(api, parts);
   incidentRoutes(api, parts);

@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { agentCommand } from './commands/agent.ts';
 import { assetsCommand } from './commands/assets.ts';
+import { backfillCommand } from './commands/backfill.ts';
 import { agentsCommand, poolsCommand, queuesCommand } from './commands/capacity.ts';
 import { dbCommand } from './commands/db.ts';
 import { drillCommand } from './commands/drill.ts';
@@ -22,6 +23,7 @@ export const COMMANDS: readonly (() => Command)[] = [
   workflowsCommand,
   runsCommand,
   tasksCommand,
+  backfillCommand,
   assetsCommand,
   poolsCommand,
   queuesCommand,

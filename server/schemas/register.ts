@@ -4,6 +4,7 @@ import { ERRORS, type ErrorCode } from '../../domain/errors.ts';
 import type { App } from '../http/app-type.ts';
 import { ACCESS_SCHEMAS } from './access.ts';
 import { ASSET_SCHEMAS } from './assets.ts';
+import { BACKFILL_SCHEMAS } from './backfills.ts';
 import { INCIDENT_SCHEMAS } from './incidents.ts';
 import { OneOf } from './parts.ts';
 import { RUN_SCHEMAS } from './runs.ts';
@@ -19,7 +20,14 @@ const Problem = Type.Object({
 });
 
 export function addSchemas(app: App): void {
-  const all = { Problem, ...ACCESS_SCHEMAS, ...RUN_SCHEMAS, ...ASSET_SCHEMAS, ...INCIDENT_SCHEMAS };
+  const all = {
+    Problem,
+    ...ACCESS_SCHEMAS,
+    ...RUN_SCHEMAS,
+    ...BACKFILL_SCHEMAS,
+    ...ASSET_SCHEMAS,
+    ...INCIDENT_SCHEMAS,
+  };
   for (const [name, schema] of Object.entries(all)) app.addSchema({ ...schema, $id: name });
   const problem = {
     description: 'What is wrong, and what to do',
