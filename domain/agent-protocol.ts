@@ -12,6 +12,8 @@
  *   GET  /{sessionId}/steps/{runId}                recorded steps of a flow, for its replay
  *   POST /{sessionId}/runs         start a subflow (idempotent under its key); GET /runs/{id}?waitMs= waits for its end
  *   GET  /{sessionId}/assets/{key}                 newest value of an asset that another reads as its input
+ *   GET  /{sessionId}/assets/{key}/for/{runId}/{taskKey}   values of the partitions that the task is made from
+ *   POST /{sessionId}/partitions   adds or removes keys of dynamic partitions
  *   GET  /{sessionId}/assets/{key}/history         what its last versions recorded, for checks that compare
  *   POST /{sessionId}/stop         a clean end: what it holds is handed back at once
  *   POST /{sessionId}/died         told by whoever watches the agent's process: it is gone, what it held is lost
@@ -21,6 +23,12 @@
  */
 import type { CheckSeverity, StoredVersion } from './asset.ts';
 import type { RunOrigin } from './origin.ts';
+import type {
+  AssignedPartition,
+  InputVersion,
+  PartitionMapping,
+  PartitionsDefinition,
+} from './partition.ts';
 import type { Run, RunError } from './run.ts';
 import type { WorkflowSchedule } from './schedule.ts';
 import type { TriggerRule } from './trigger-rule.ts';
@@ -45,6 +53,8 @@ export interface Assignment {
   readonly trigger?: RunOrigin;
   /** For one item of a mapped task. */
   readonly item?: AssignedItem;
+  /** Of a run that makes partitions: those that this task makes. */
+  readonly partition?: AssignedPartition;
   /** An earlier attempt was lost with its agent: this one is to have a process of its own, so that it dies alone. */
   readonly isolated?: boolean;
 }
@@ -113,7 +123,17 @@ export interface AssetOutcome {
   readonly of?: string;
   /** Where an IO manager put the value. */
   readonly stored?: StoredVersion;
-  /** Of an observation: what changes when the data does. */
+  /** What changes when the data does; unless told it is a hash of the value. */
+  readonly dataVersion?: string;
+  /** Versions of upstreams that it was made from. */
+  readonly inputs?: readonly InputVersion[];
+  /** Of an attempt that makes several partitions: what was recorded of each, by key. */
+  readonly partitions?: Readonly<Record<string, PartitionOutcome>>;
+}
+
+export interface PartitionOutcome {
+  readonly metadata?: Readonly<Record<string, unknown>>;
+  readonly eventTime?: string;
   readonly dataVersion?: string;
 }
 
@@ -204,6 +224,9 @@ export interface TaskDefinition {
   readonly setup?: boolean;
   readonly teardown?: TeardownDefinition;
   readonly map?: MapDefinition;
+  /** Assets that a success of it makes, and that it reads. */
+  readonly produces?: readonly string[];
+  readonly consumes?: readonly string[];
   /** As the agent says, unless told. */
   readonly isolation?: Isolation;
   /** Heap of the process that an isolated attempt has, in MiB; Node's own limit unless told. */
@@ -248,6 +271,16 @@ export interface AssetDefinition {
   readonly io?: string | null;
   /** Made elsewhere, and looked at from here. */
   readonly observed?: boolean;
+  /** Null or absent where it is one whole. */
+  readonly partitions?: PartitionsDefinition | null;
+  /** By upstream key, where it is not what the definitions suggest. */
+  readonly mappings?: Readonly<Record<string, PartitionMapping>>;
+  /** `range`: the code makes many partitions in one run; `each` (unless told): a run for each. */
+  readonly partitionRuns?: 'each' | 'range';
+  /** What changes when the code does; unless the code names it, a hash of the function. */
+  readonly codeVersion?: string | null;
+  /** Declared only: a task of a workflow, or another system, makes it. */
+  readonly madeElsewhere?: boolean;
 }
 
 /** A file that could not be read as a workflow; the others go on. */
@@ -419,6 +452,25 @@ export interface AssetValue {
   /** Where the value is, if an IO manager keeps it; `value` is null then. */
   readonly stored?: StoredVersion | null;
   readonly partition?: string | null;
+  /** Of the materialization. */
+  readonly id?: string;
+  readonly dataVersion?: string;
+}
+
+/** Answer to `GET assets/{key}/for/{runId}/{taskKey}`: what that task is given of the upstream. */
+export interface AssetInputReply {
+  /** The code gets an object by partition key, rather than one value. */
+  readonly many: boolean;
+  readonly values: readonly AssetValue[];
+  /** Partitions that it is made from and that have no value yet (at most 20 of them). */
+  readonly missing: readonly string[];
+}
+
+/** Body of `POST partitions`: a task adds to or takes from a list of dynamic partitions. */
+export interface DynamicPartitionsRequest {
+  readonly name: string;
+  readonly add?: readonly string[];
+  readonly remove?: readonly string[];
 }
 
 /** Answer to `GET assets/{key}/history`: the last versions, the newest first. */

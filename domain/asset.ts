@@ -2,6 +2,12 @@
  * Assets and the truth about their freshness. Freshness looks at event time: when the newest data is from,
  * not when somebody last wrote a row. A fallback is `degraded`, never `fresh`; no data is `unknown`.
  */
+import type {
+  InputVersion,
+  PartitionsDefinition,
+  PartitionTotals,
+  StaleCause,
+} from './partition.ts';
 import type { EpochMs } from './time.ts';
 
 export const FRESHNESS = ['fresh', 'warning', 'stale', 'degraded', 'unknown'] as const;
@@ -131,6 +137,12 @@ export interface Materialization {
   readonly metadata: Readonly<Record<string, unknown>>;
   /** Where an IO manager put it; null or absent where Signalbox keeps the value itself. */
   readonly stored?: StoredVersion | null;
+  /** The same for two versions whose data is the same. */
+  readonly dataVersion?: string;
+  /** Version of the code that made it; null where that is not known. */
+  readonly codeVersion?: string | null;
+  /** Versions of upstreams that it was made from. */
+  readonly inputs?: readonly InputVersion[];
 }
 
 /** An asset as lists and pages show it. */
@@ -170,6 +182,25 @@ export interface Asset {
     readonly recordedAt: string;
     readonly dataVersion: string | null;
   } | null;
+  /** Null where it is one whole. */
+  readonly partitions?: {
+    readonly definition: PartitionsDefinition;
+    readonly totals: PartitionTotals;
+    /** The newest that should be there by now. */
+    readonly newestExpected: string | null;
+  } | null;
+  /** Version of the code as it is now; null where no code here makes it. */
+  readonly codeVersion?: string | null;
+  /** Why it should be made anew, the asset's own reasons first; of a partitioned asset, its newest partition. */
+  readonly staleCauses?: readonly StaleCause[];
+  /** Tasks of workflows that make it, and that read it. */
+  readonly producedBy?: readonly TaskOfWorkflow[];
+  readonly consumedBy?: readonly TaskOfWorkflow[];
+}
+
+export interface TaskOfWorkflow {
+  readonly workflow: string;
+  readonly task: string;
 }
 
 /**

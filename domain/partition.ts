@@ -79,6 +79,16 @@ export interface AssignedPartition {
   readonly dimensions: Readonly<Record<string, string>> | null;
 }
 
+/** A version of an upstream that was read. */
+export interface InputVersion {
+  readonly assetKey: string;
+  readonly partition: string | null;
+  /** Of the materialization. */
+  readonly id: string;
+  readonly dataVersion: string;
+  readonly degraded?: boolean;
+}
+
 export const PARTITION_STATES = [
   'missing',
   'fresh',
