@@ -4,15 +4,27 @@
  */
 import type { TaskDefinition, WorkflowDefinition } from '../../domain/agent-protocol.ts';
 import { SignalboxError } from '../../domain/errors.ts';
+import type { Instance } from '../runs/expansion.ts';
+import { spanOf } from './span.ts';
 
 /** Tasks of one graph; a vector of states has one byte for each. */
 const MAX_TASKS = 20_000;
 
-export interface GraphTask extends Omit<TaskDefinition, 'after'> {
+export interface GraphTask extends Omit<TaskDefinition, 'after' | 'teardown' | 'map'> {
   readonly kind: 'task' | 'flow' | 'asset';
-  /** Indexes of the tasks that must have succeeded before. */
+  /** Indexes of the tasks that it comes after. */
   readonly after: readonly number[];
   readonly queue: string;
+  readonly teardown?: { readonly setups: readonly number[]; readonly failRun: boolean };
+  /** Of a teardown: tasks between its setups and itself that it waits for beside those of `after`. */
+  readonly between?: readonly number[];
+  readonly map?: {
+    readonly over: number;
+    readonly maxItems: number;
+    readonly concurrency: number | null;
+  };
+  /** Of an instance of a mapped task; never stored, a run's own graph has it. */
+  readonly instance?: Instance;
 }
 
 export interface Graph {
@@ -64,31 +76,64 @@ function linkTasks(
   if (indexes.size < tasks.length) {
     throw new SignalboxError('invalid-request', `${name} has two tasks of one key`);
   }
-  const linked = tasks.map(({ after, ...task }): GraphTask => {
-    const places = after.map((key) => {
+  const placesOf = (of: string, keys: readonly string[], words: string) =>
+    keys.map((key) => {
       const index = indexes.get(key);
       if (index !== undefined) return index;
       throw new SignalboxError(
         'invalid-request',
-        `${name}: ${task.key} comes after ${key}, which is not a task`,
+        `${name}: ${of} ${words} ${key}, which is not a task`,
       );
     });
-    return { ...task, kind, queue, after: [...new Set(places)] };
+  const linked = tasks.map(({ after, teardown, map, ...task }): GraphTask => {
+    const places = placesOf(task.key, after, 'comes after');
+    const [over] = map ? placesOf(task.key, [map.over], 'maps over') : [];
+    const setups = placesOf(task.key, teardown?.setups ?? [], 'tidies up after');
+    return {
+      ...{ ...task, kind, queue },
+      after: [...new Set([...places, ...setups, ...(over === undefined ? [] : [over])])],
+      ...(teardown ? { teardown: { ...teardown, setups } } : {}),
+      ...(map && over !== undefined ? { map: { ...map, over } } : {}),
+    };
   });
   const graph = { tasks: linked };
+  refuseTwoMeanings(name, tasks, indexes);
+  refuseCycle(name, graph);
+  if (!linked.some(({ teardown }) => teardown)) return graph;
+  const spanned = { tasks: linked.map(spanOf(linked)) };
+  refuseCycle(name, spanned);
+  return spanned;
+}
+
+function refuseCycle(name: string, graph: Graph): void {
   const looped = findCycle(graph);
-  if (looped !== null) {
-    throw new SignalboxError('invalid-request', `${name}: ${looped} waits for itself in a circle`);
+  if (looped === null) return;
+  throw new SignalboxError('invalid-request', `${name}: ${looped} waits for itself in a circle`);
+}
+
+/** Keys of instances are made of the mapped task's key: no other task may have one of them. */
+function refuseTwoMeanings(
+  name: string,
+  tasks: readonly TaskDefinition[],
+  indexes: ReadonlyMap<string, number>,
+): void {
+  if (!tasks.some(({ map }) => map)) return;
+  for (const key of indexes.keys()) {
+    const mapped = tasks[indexes.get(/^(.*)\[\d+\]$/.exec(key)?.[1] ?? '') ?? -1];
+    if (mapped?.map) {
+      const detail = `${name}: ${key} is the key of an item of the mapped task ${mapped.key}`;
+      throw new SignalboxError('invalid-request', detail);
+    }
   }
-  return graph;
 }
 
 /** Key of a task that is part of a cycle or waits for one; null where the graph has none. */
 export function findCycle(graph: Graph): string | null {
-  const left = graph.tasks.map((task) => task.after.length);
+  const gates = graph.tasks.map(({ after, between = [] }) => [...after, ...between]);
+  const left = gates.map((gate) => gate.length);
   const dependents = graph.tasks.map((): number[] => []);
-  for (const [index, task] of graph.tasks.entries()) {
-    for (const upstream of task.after) dependents[upstream]?.push(index);
+  for (const [index, gate] of gates.entries()) {
+    for (const upstream of gate) dependents[upstream]?.push(index);
   }
   const free = left.flatMap((count, index) => (count === 0 ? [index] : []));
   let ended = 0;

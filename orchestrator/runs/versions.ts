@@ -4,6 +4,7 @@
  */
 import type { Graph, GraphTask } from '../catalog/graph.ts';
 import type { Tx } from '../store/connection.ts';
+import type { Expansion } from './expansion.ts';
 import { createRecent } from './recent.ts';
 
 /** A version of a workflow, ready to run. */
@@ -18,6 +19,19 @@ export interface Version {
   readonly indexOf: ReadonlyMap<string, number>;
   /** The one task that nothing comes after, whose result is the run's; −1 where there are several. */
   readonly last: number;
+  /** For each task those whose ends decide whether it starts: what it comes after, and what a teardown spans. */
+  readonly gates: readonly (readonly number[])[];
+  /** Tasks that start with the run. */
+  readonly roots: readonly number[];
+  /** For each task whose result is a list: the mapped tasks over it. */
+  readonly mapsOver: ReadonlyMap<number, readonly number[]>;
+  readonly teardowns: readonly number[];
+  /** Where among a task's gates one was last found that had not ended; a hint, whatever it says. */
+  readonly places: Int32Array;
+  /** What became of mapped tasks in a run; none in the workflow's own version. */
+  readonly expanded: readonly Expansion[];
+  /** The workflow's own version; itself where nothing is expanded. */
+  readonly base: Version;
 }
 
 export interface Versions {
@@ -49,20 +63,58 @@ export function createVersions(): Versions {
   };
 }
 
-function compile(row: { id: string; workflow: string; version: string; graph: Graph }): Version {
+function compile(row: {
+  readonly id: string;
+  readonly workflow: string;
+  readonly version: string;
+  readonly graph: Graph;
+}): Version {
   const { tasks } = row.graph;
+  const gates = tasks.map(({ after, between }) => (between ? [...after, ...between] : after));
   const dependents = tasks.map((): number[] => []);
-  for (const [index, task] of tasks.entries()) {
-    for (const upstream of task.after) dependents[upstream]?.push(index);
+  const mapsOver = new Map<number, number[]>();
+  for (const [index, { map }] of tasks.entries()) {
+    for (const upstream of gates[index] ?? []) dependents[upstream]?.push(index);
+    if (map) mapsOver.set(map.over, [...(mapsOver.get(map.over) ?? []), index]);
   }
-  const leaves = dependents.flatMap((after, index) => (after.length === 0 ? [index] : []));
-  return {
+  const leaves = leavesOf(tasks, dependents);
+  const version = {
     id: row.id,
     workflow: row.workflow,
     version: row.version,
-    tasks,
-    dependents,
+    ...{ tasks, dependents, gates, mapsOver },
     indexOf: new Map(tasks.map((task, index) => [task.key, index])),
     last: leaves.length === 1 ? (leaves[0] ?? -1) : -1,
+    roots: tasks.flatMap((task, index) => (startsAtOnce(task) ? [index] : [])),
+    teardowns: tasks.flatMap(({ teardown }, index) => (teardown ? [index] : [])),
+    places: new Int32Array(tasks.length),
+    expanded: [],
   };
+  return withItself(version);
+}
+
+function withItself(version: Omit<Version, 'base'>): Version {
+  const whole: Version = {
+    ...version,
+    get base() {
+      return whole;
+    },
+  };
+  return whole;
+}
+
+function startsAtOnce({ after, triggerRule, map }: GraphTask): boolean {
+  return after.length === 0 || (triggerRule === 'always' && !map);
+}
+
+/** Tasks that nothing comes after but what tidies up. */
+function leavesOf(
+  tasks: readonly GraphTask[],
+  dependents: readonly (readonly number[])[],
+): readonly number[] {
+  return tasks.flatMap(({ teardown }, index) =>
+    !teardown && (dependents[index] ?? []).every((dependent) => tasks[dependent]?.teardown)
+      ? [index]
+      : [],
+  );
 }

@@ -1,0 +1,97 @@
+/**
+ * Mapped tasks: a graph whose tasks are known, and lists whose length is known only when they are there. The instances
+ * of a mapped task are further indexes behind the graph's own, so that all that speaks of tasks by index (live rows,
+ * the log, events) needs to know nothing of them. A version with its instances stands for the graph of one run.
+ */
+import type { GraphTask } from '../catalog/graph.ts';
+import type { Version } from './versions.ts';
+
+/**
+ * What became of a mapped task: its index, the index of its first instance, how many there are, and a number that
+ * tells this reading of the list from another. Where the list could not be used, `first` is −1 and `count` its
+ * length, or −1 where it was no list.
+ */
+export type Expansion = readonly [task: number, first: number, count: number, stamp: number];
+
+/** Which item of which list an instance works on. */
+export interface Instance {
+  /** Index of the mapped task. */
+  readonly of: number;
+  readonly task: string;
+  /** Key of the task whose result is the list. */
+  readonly over: string;
+  readonly index: number;
+  readonly stamp: number;
+}
+
+/** Shapes of runs of one version that are kept: most runs of a workflow map over lists of few lengths. */
+const MAX_SHAPES = 16;
+const shapes = new WeakMap<Version, Map<string, Version>>();
+const NONE: readonly number[] = [];
+
+/** Key of an instance. */
+export function instanceKey(task: string, index: number): string {
+  return `${task}[${index}]`;
+}
+
+/** The version with the instances of its mapped tasks. */
+export function expandVersion(version: Version, expanded: readonly Expansion[] | null): Version {
+  const { base } = version;
+  if (expanded === null || expanded.length === 0) return base;
+  const shape = JSON.stringify(expanded);
+  const known = shapes.get(base) ?? new Map<string, Version>();
+  shapes.set(base, known);
+  const found = known.get(shape);
+  if (found) return found;
+  const made = expand(base, expanded);
+  const [oldest] = known.keys();
+  if (known.size >= MAX_SHAPES && oldest !== undefined) known.delete(oldest);
+  known.set(shape, made);
+  return made;
+}
+
+function expand(base: Version, expanded: readonly Expansion[]): Version {
+  const tasks = [...base.tasks];
+  const indexOf = new Map(base.indexOf);
+  for (const [task, first, count, stamp] of expanded) {
+    const mapped = base.tasks[task];
+    const over = base.tasks[mapped?.map?.over ?? -1];
+    if (!mapped || !over || first < 0) continue;
+    const { map: _, ...plain } = mapped;
+    // What stood here for a list of another length stays, under no key.
+    while (tasks.length < first) tasks.push({ ...plain, key: '', after: NONE });
+    for (let index = 0; index < count; index += 1) {
+      const key = instanceKey(mapped.key, index);
+      const instance = { of: task, task: mapped.key, over: over.key, index, stamp };
+      tasks[first + index] = { ...plain, key, instance };
+      indexOf.set(key, first + index);
+    }
+  }
+  const further = new Array<readonly number[]>(tasks.length - base.tasks.length).fill(NONE);
+  return {
+    ...base,
+    tasks,
+    indexOf,
+    expanded,
+    dependents: [...base.dependents, ...further],
+    gates: [...base.gates, ...further],
+  };
+}
+
+/** What became of this mapped task; undefined where its list is not there yet. */
+export function expansionOf(version: Version, task: number): Expansion | undefined {
+  return version.expanded.find(([mapped]) => mapped === task);
+}
+
+/** Indexes that stand for tasks: the graph's own, and instances of the lists as they are now. */
+export function shownTasks(
+  version: Version,
+): readonly (readonly [index: number, task: GraphTask])[] {
+  return [...version.tasks.entries()].filter(([, { key }]) => key !== '');
+}
+
+/** How many items a result is to a mapped task over it; −1 where it is no list. */
+export function countItems(result: unknown): number {
+  if (Array.isArray(result)) return result.length;
+  return typeof result === 'object' && result !== null ? Object.keys(result).length : -1;
+}
