@@ -1,5 +1,5 @@
 /** Cancelling a run, retrying it, and letting one begin that waited for room: statements on one run or few. */
-import type { RunState } from '../../domain/run.ts';
+import type { RunError, RunState } from '../../domain/run.ts';
 import { byteaText, plainArray, textArray } from './columns.ts';
 import type { Tx } from './connection.ts';
 
@@ -52,12 +52,13 @@ export interface EndedRun {
   readonly versionId: string | null;
   /** How its tasks ended; null where all succeeded. */
   readonly tasks: Buffer | null;
+  readonly error: RunError | null;
 }
 
 /** Locks the row of a run; undefined where there is none. */
 export async function lockRun(tx: Tx, runId: string): Promise<EndedRun | undefined> {
   const [row] = await tx.query<EndedRun>(
-    `SELECT id, workflow, engine, state, priority, version_id AS "versionId", tasks
+    `SELECT id, workflow, engine, state, priority, version_id AS "versionId", tasks, error
      FROM signalbox.run WHERE id = $1 FOR UPDATE`,
     [runId],
   );
@@ -96,11 +97,12 @@ export interface ScheduledRun {
   readonly tasks: Buffer;
 }
 
-/** Locks the next runs that wait for room. */
+/** Locks the next runs that wait for room, and for nothing else. */
 export function lockScheduled(tx: Tx, workflow: string, limit: number): Promise<ScheduledRun[]> {
   return tx.query<ScheduledRun>(
     `SELECT run_id AS "runId", tasks FROM signalbox.run_live
-     WHERE workflow = $1 AND state = 'scheduled' AND cancel_reason IS NULL
+     WHERE workflow = $1 AND state = 'scheduled' AND cancel_reason IS NULL AND paused_at IS NULL
+       AND NOT EXISTS (SELECT FROM signalbox.run_hold h WHERE h.run_id = run_live.run_id)
      ORDER BY priority DESC, run_id LIMIT $2 FOR UPDATE SKIP LOCKED`,
     [workflow, limit],
   );
