@@ -44,6 +44,7 @@ export async function createOrchestrator(options: OrchestratorOptions): Promise<
   const catalog = createCatalog({
     ...{ db, clock, log, createRuns, announceRuns },
     defaultParameters: (schema) => parameters.defaults(schema),
+    cancelRun: (id, reason) => runs.cancel(id, reason, { name: 'signalbox' }),
     changed: (topic, id) => dispatch.hub.changed(topic, id),
   });
   const dispatch = await createDispatch({
@@ -72,6 +73,7 @@ export async function createOrchestrator(options: OrchestratorOptions): Promise<
     ...{ runs, agents, events },
     backfills: backfills.service,
     workflows: catalog.workflows,
+    schedules: catalog.schedules,
     assets: catalog.assets,
     pools: catalog.pools,
     queues: {

@@ -25,6 +25,7 @@ import type { DetectorAsset } from '../domain/finding.ts';
 import type { ConnectionBudget, Levers } from '../domain/levers.ts';
 import type { Pool } from '../domain/pool.ts';
 import type { Run, Task } from '../domain/run.ts';
+import type { ExpectedRun, SchedulePreview } from '../domain/schedule.ts';
 
 export interface Page<T> {
   readonly items: readonly T[];
@@ -80,6 +81,19 @@ export interface WorkflowService {
     errors: readonly WorkflowFileError[],
   ): Promise<void>;
   fileErrors(): Promise<readonly WorkflowFileError[]>;
+}
+
+export interface ScheduleService {
+  /** A workflow's schedule and the next `count` runs that it calls for (1,000 at most). */
+  preview(workflow: string, count: number): Promise<SchedulePreview>;
+  /** What became of runs that were due, newest logical date first. */
+  expectedRuns(
+    query: PageQuery & { workflow?: string; outcome?: string },
+  ): Promise<Page<ExpectedRun>>;
+  /** Runs that were due longer than `graceMs` ago, of which nothing has become: no scheduler looks. At most 1,000. */
+  overdue(
+    graceMs: number,
+  ): Promise<readonly { workflow: string; logicalDate: string; dueAt: string }[]>;
 }
 
 export interface RunService {
@@ -239,6 +253,7 @@ export interface Reconciler {
 
 export interface Orchestrator {
   readonly workflows: WorkflowService;
+  readonly schedules: ScheduleService;
   readonly runs: RunService;
   readonly backfills: BackfillService;
   readonly assets: AssetService;

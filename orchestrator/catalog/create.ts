@@ -16,12 +16,14 @@ import { createValueRetention } from '../assets/values.ts';
 import { createExternalSink } from '../external/sink.ts';
 import { createRunIds } from '../runs/run-id.ts';
 import type { AnnounceRuns, CreateRuns } from '../runs/trigger.ts';
+import { createExpectedRetention, createScheduleService } from '../schedule/expected.ts';
 import { createScheduler } from '../schedule/scheduler.ts';
 import type {
   AssetService,
   PoolService,
   QueueService,
   Reconciler,
+  ScheduleService,
   WorkflowService,
 } from '../service.ts';
 import { readServedValue } from '../store/asset.ts';
@@ -37,6 +39,8 @@ export interface CatalogDeps {
   readonly announceRuns: AnnounceRuns;
   /** Parameters of a scheduled run: the defaults that the workflow's schema names. */
   defaultParameters(schema: Readonly<Record<string, unknown>> | null): Record<string, unknown>;
+  /** Cancels a run. @throws SignalboxError where it has ended, or is not there */
+  cancelRun(runId: string, reason: string): Promise<unknown>;
   log(message: string): void;
   /** Tells listeners in this process; called after the commit. */
   changed(topic: 'run' | 'asset' | 'pool' | 'workflow', id: string): void;
@@ -44,6 +48,7 @@ export interface CatalogDeps {
 
 export interface Catalog {
   readonly workflows: WorkflowService;
+  readonly schedules: ScheduleService;
   readonly assets: AssetService;
   readonly pools: PoolService;
   readonly queues: QueueService;
@@ -68,12 +73,17 @@ export function createCatalog(deps: CatalogDeps): Catalog {
   const assets = createAssets(deps);
   return {
     workflows: createWorkflows({ ...deps, nudgeScheduler: scheduler.nudge }),
+    schedules: createScheduleService(db, clock),
     assets,
     pools: createPools(deps),
     queues: createQueues(db),
     external: createExternalSink({ ...deps, newId }),
     levers: { assets: createAssetLevers({ ...deps, assets, newId }) },
-    reconcilers: [scheduler.reconciler, createValueRetention(db, clock)],
+    reconcilers: [
+      scheduler.reconciler,
+      createExpectedRetention(db, clock),
+      createValueRetention(db, clock),
+    ],
     recordAssetOutcomes: (tx, ends) => {
       const now = clock.now();
       return recordAssets(tx, readTaskEnds(ends, newId, now), now);

@@ -9,7 +9,16 @@ import { setImmediate as yieldToOthers } from 'node:timers/promises';
 import type { WorkflowDefinition, WorkflowFileError } from '../../domain/agent-protocol.ts';
 import { canonicalJson } from '../../domain/run.ts';
 import { type EpochMs, toRfc3339 } from '../../domain/time.ts';
-import { type CronSchedule, type Interval, intervalsAfter, parseCron } from '../schedule/cron.ts';
+import {
+  type CronSchedule,
+  dueAt,
+  firstInterval,
+  type Interval,
+  intervalAfter,
+  parseCron,
+  remembered,
+} from '../schedule/cron.ts';
+import { maxActiveOf } from '../schedule/overlap.ts';
 import { upsertAssets } from '../store/asset-definition.ts';
 import type { Db } from '../store/connection.ts';
 import {
@@ -34,6 +43,12 @@ const UNPRINTABLE = /[\p{Cc}\p{Cs}]/u;
 interface Registration {
   readonly definition: WorkflowDefinition;
   readonly record: WorkflowRecord;
+}
+
+/** The next interval of a schedule that is known, and of one that is new. */
+interface NextIntervals {
+  following(schedule: CronSchedule): Interval | null;
+  first(schedule: CronSchedule): Interval | null;
 }
 
 /** @returns names of what is new or has changed */
@@ -83,7 +98,10 @@ async function changedOnes(
   const stored = await readRegistered(db, [...byName.keys()]);
   const known = new Map(stored.map((row) => [row.name, row]));
   const changed: Registration[] = [];
-  const next = intervalsAfter(now);
+  const next: NextIntervals = {
+    following: remembered(intervalAfter, now),
+    first: remembered(firstInterval, now),
+  };
   let hashed = 0;
   for (const definition of byName.values()) {
     hashed += 1;
@@ -126,11 +144,14 @@ export function hashOf(value: unknown): string {
 function recordOf(
   definition: WorkflowDefinition,
   version: string,
-  next: (schedule: CronSchedule) => Interval | null,
+  next: NextIntervals,
 ): WorkflowRecord {
-  const { schedule } = definition;
-  const interval = schedule ? next(schedule) : null;
-  if (schedule && !interval) throw new Error(`the schedule "${schedule.cron}" never comes`);
+  const { name, schedule } = definition;
+  const following = schedule && next.following(schedule);
+  const first = schedule && next.first(schedule);
+  if (schedule && !first && schedule.endDate === undefined) {
+    throw new Error(`the schedule "${schedule.cron}" never comes`);
+  }
   const deadline = definition.asset?.deadlineCron;
   if (deadline) parseCron({ cron: deadline, timezone: 'UTC' });
   return {
@@ -143,12 +164,29 @@ function recordOf(
     schedule,
     parameters: definition.parameters,
     queue: definition.queue,
-    max_active_runs: definition.maxActiveRuns,
+    max_active_runs: maxActiveOf(definition.maxActiveRuns, schedule),
     version,
     graph: compileGraph(definition),
-    next_run_at: interval && toRfc3339(interval.end),
-    next_logical_date: interval && toRfc3339(interval.start),
+    ...nextRunOf(name, schedule, following, 'next'),
+    ...nextRunOf(name, schedule, first, 'first'),
   };
+}
+
+function nextRunOf<Which extends 'next' | 'first'>(
+  name: string,
+  schedule: WorkflowDefinition['schedule'],
+  interval: Interval | null,
+  which: Which,
+): Pick<WorkflowRecord, `${Which}_run_at` | `${Which}_logical_date` | `${Which}_interval_end`> {
+  const columns = {
+    [`${which}_run_at`]: schedule && interval && toRfc3339(dueAt(name, schedule, interval)),
+    [`${which}_logical_date`]: interval && toRfc3339(interval.start),
+    [`${which}_interval_end`]: interval && toRfc3339(interval.end),
+  };
+  return columns as Pick<
+    WorkflowRecord,
+    `${Which}_run_at` | `${Which}_logical_date` | `${Which}_interval_end`
+  >;
 }
 
 async function store(db: Db, batch: readonly Registration[], now: EpochMs): Promise<void> {

@@ -1,11 +1,39 @@
-/** Schedules as users write them: a cron expression or a preset, in a timezone. */
+/**
+ * Schedules as users write them: a cron expression or a preset, an interval, or several of these, in a timezone;
+ * and the policies of what is late, doubled or in each other's way. What they mean is in `domain/schedule.ts`.
+ */
 import { Cron } from 'croner';
 import type { WorkflowDefinition } from '../../domain/agent-protocol.ts';
-import { DefinitionError, flag, type Read } from './options.ts';
+import {
+  DEFAULT_DST,
+  type DstPolicies,
+  type Overlap,
+  type ScheduleEntry,
+} from '../../domain/schedule.ts';
+import { formatDuration, parseDuration } from '../../domain/time.ts';
+import { readCronFields } from '../schedule/cron-fields.ts';
+import { localAtOrAfter } from '../schedule/cron-walk.ts';
+import {
+  DefinitionError,
+  durationMs,
+  flag,
+  integer,
+  oneOf,
+  optional,
+  type Read,
+  readOptions,
+  spanMs,
+} from './options.ts';
+import { readMoment } from './schedule-dates.ts';
 
 const zones = new Map<string, boolean>();
 const crons = new Set<string>();
+const MAX_ENTRIES = 50;
+const MIN_EVERY_MS = 1_000;
+const MAX_JITTER_MS = 86_400_000;
+const MAX_CATCHUP = 100_000;
 
+/** A cron expression of a deadline. */
 export const cron: Read<string> = (value) => {
   if (typeof value !== 'string') throw new DefinitionError('must be a cron expression');
   // Thousands of workflows share few schedules.
@@ -42,28 +70,266 @@ function isZone(value: string): boolean {
   return valid;
 }
 
-export interface ScheduleOptions {
-  /** Cron expression or preset (`@hourly`, `@daily` …). */
-  readonly schedule?: string;
-  /** IANA name; UTC unless told. */
+/** A cron expression with what is its own. */
+export interface CronScheduleOptions {
+  /** Five fields, six with seconds first, or a preset. */
+  readonly cron: string;
+  /** IANA name; the workflow's unless told. */
   readonly timezone?: string;
-  /** Whether intervals that were missed are made up for; false unless told. */
-  readonly catchup?: boolean;
+  readonly dst?: Partial<DstPolicies>;
 }
 
-export const scheduleReaders = {
-  schedule: ((value) => (value === undefined || value === null ? null : cron(value))) as Read<
-    string | null
-  >,
-  timezone,
-  catchup: flag(false),
+/** Each so much elapsed time, whatever clocks do. */
+export interface EveryScheduleOptions {
+  /** `"15m"`, `"PT15M"`; a second at least. */
+  readonly every: string | number;
+  /** A moment that it counts from; the start date unless told, else midnight UTC. */
+  readonly anchor?: string | Date;
+}
+
+/** `"0 2 * * *"`, `"@daily"`, `"15m"`, `"PT15M"`, or an object. */
+export type ScheduleInput = string | CronScheduleOptions | EveryScheduleOptions;
+
+export interface ScheduleOptions {
+  /**
+   * Cron expression, preset (`@hourly`, `@daily`, `@weekly`, `@monthly`, `@quarterly`, `@yearly`), interval, or a
+   * list of them.
+   */
+  readonly schedule?: ScheduleInput | readonly ScheduleInput[];
+  /** IANA name; UTC unless told. */
+  readonly timezone?: string;
+  /**
+   * Whether intervals that passed (a stop, a pause, a start date in the past) are made up for; false unless told:
+   * then only the latest one runs. With limits: so many of the newest, those that ended so long ago at most.
+   */
+  readonly catchup?: boolean | { readonly atMost?: number; readonly within?: string | number };
+  /** First logical date: `"2026-01-01"` (midnight in the timezone), or a time. */
+  readonly startDate?: string | Date;
+  /** Last logical date; a date alone means all of that day. */
+  readonly endDate?: string | Date;
+  /** Each run starts so much later at most, by a share that stays the same for an instant; a day at most. */
+  readonly jitter?: string | number;
+  /** What becomes of times that clocks skip or repeat; `{ missing: 'shift', duplicate: 'first' }` unless told. */
+  readonly dst?: Partial<DstPolicies>;
+  /** What happens to a run that is due while earlier ones have not ended; as far as `maxActiveRuns` lets it, unless told. */
+  readonly overlap?: Overlap['policy'] | Overlap;
+  /** Whether a scheduled run waits until the one of the logical date before has succeeded; false unless told. */
+  readonly dependsOnPast?: boolean;
+}
+
+/** An entry as it was written; what it does not say is the workflow's. */
+type ReadEntry =
+  | { readonly cron: string; readonly timezone: string | null; readonly dst: DstPolicies | null }
+  | { readonly everyMs: number; readonly anchor: unknown };
+
+interface ReadCatchup {
+  readonly catchup: boolean;
+  readonly catchupAtMost?: number;
+  readonly catchupWithinMs?: number;
+}
+
+const scheduleCron: Read<string> = (value) => {
+  if (typeof value !== 'string') throw new DefinitionError('must be a cron expression');
+  let problem: string | null = null;
+  try {
+    const comes = localAtOrAfter(readCronFields(value), 0) !== null;
+    if (!comes) problem = 'its date never comes';
+  } catch (error) {
+    problem = error instanceof Error ? error.message : String(error);
+  }
+  if (problem === null) return value.trim();
+  throw new DefinitionError(
+    `${JSON.stringify(value)} is not a cron expression such as "0 2 * * *" or "@daily": ${problem}`,
+  );
 };
 
-export function scheduleOf(read: {
-  schedule: string | null;
-  timezone: string;
-  catchup: boolean;
-}): WorkflowDefinition['schedule'] {
-  if (read.schedule === null) return null;
-  return { cron: read.schedule, timezone: read.timezone, catchup: read.catchup };
+const every: Read<number> = (value) => {
+  const ms = spanMs(value);
+  if (ms >= MIN_EVERY_MS && Number.isInteger(ms)) return ms;
+  throw new DefinitionError(`must be a duration of ${formatDuration(MIN_EVERY_MS)} at least`);
+};
+
+const dst: Read<DstPolicies | null> = optional((value) => {
+  const { missing, duplicate } = readOptions<{
+    missing: DstPolicies['missing'] | null;
+    duplicate: DstPolicies['duplicate'] | null;
+  }>(value, {
+    missing: optional(oneOf('shift', 'skip')),
+    duplicate: optional(oneOf('first', 'last', 'both', 'none')),
+  });
+  return {
+    missing: missing ?? DEFAULT_DST.missing,
+    duplicate: duplicate ?? DEFAULT_DST.duplicate,
+  };
+});
+
+function entry(value: unknown): ReadEntry {
+  if (typeof value === 'string') {
+    if (isDuration(value)) return { everyMs: every(value), anchor: undefined };
+    return { cron: scheduleCron(value), timezone: null, dst: null };
+  }
+  if (typeof value === 'object' && value !== null && 'every' in value) {
+    const read = readOptions<{ every: number; anchor: unknown }>(value, {
+      every,
+      anchor: (anchor) => anchor,
+    });
+    return { everyMs: read.every, anchor: read.anchor };
+  }
+  return readOptions<{ cron: string; timezone: string | null; dst: DstPolicies | null }>(value, {
+    cron: scheduleCron,
+    timezone: optional(timezone),
+    dst,
+  });
+}
+
+function isDuration(text: string): boolean {
+  try {
+    parseDuration(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+const schedule: Read<readonly ReadEntry[] | null> = optional((value) => {
+  const list: readonly unknown[] = Array.isArray(value) ? value : [value];
+  if (list.length >= 1 && list.length <= MAX_ENTRIES) return list.map(entry);
+  throw new DefinitionError(`must be a schedule, or a list of 1 to ${MAX_ENTRIES}`);
+});
+
+const catchup: Read<ReadCatchup> = (value = false) => {
+  if (typeof value !== 'object' || value === null) return { catchup: flag(false)(value) };
+  const { atMost, within } = readOptions<{ atMost: number | null; within: number | null }>(value, {
+    atMost: optional(integer(1, MAX_CATCHUP, 1)),
+    within: optional(spanMs),
+  });
+  return {
+    catchup: true,
+    ...(atMost === null ? {} : { catchupAtMost: atMost }),
+    ...(within === null ? {} : { catchupWithinMs: within }),
+  };
+};
+
+const jitter: Read<number> = (value = 0) => {
+  const ms = durationMs()(value);
+  if (ms <= MAX_JITTER_MS) return Math.round(ms);
+  throw new DefinitionError(`must be at most ${formatDuration(MAX_JITTER_MS)}`);
+};
+
+const overlapPolicy = oneOf('queue', 'skip', 'cancel-running', 'allow');
+
+const overlap: Read<Overlap | null> = optional((value) => {
+  if (typeof value === 'string') return { policy: overlapPolicy(value) };
+  const read = readOptions<{ policy: Overlap['policy']; atMost: number | null }>(value, {
+    policy: overlapPolicy,
+    atMost: optional(integer(1, 1_000_000, 1)),
+  });
+  if (read.atMost === null) return { policy: read.policy };
+  if (read.policy === 'queue') return { policy: read.policy, atMost: read.atMost };
+  throw new DefinitionError('atMost goes with the policy "queue" only');
+});
+
+const moment: Read<string | Date | null> = (value) => {
+  if (value === undefined || value === null) return null;
+  if (typeof value === 'string' || value instanceof Date) return value;
+  throw new DefinitionError('must be a date such as "2026-01-01", or a time');
+};
+
+interface ReadSchedule {
+  readonly schedule: readonly ReadEntry[] | null;
+  readonly timezone: string;
+  readonly catchup: ReadCatchup;
+  readonly startDate: string | Date | null;
+  readonly endDate: string | Date | null;
+  readonly jitter: number;
+  readonly dst: DstPolicies | null;
+  readonly overlap: Overlap | null;
+  readonly dependsOnPast: boolean;
+}
+
+export const scheduleReaders: { readonly [K in keyof ReadSchedule]: Read<ReadSchedule[K]> } = {
+  ...{ schedule, timezone, catchup, jitter, dst, overlap },
+  startDate: moment,
+  endDate: moment,
+  dependsOnPast: flag(false),
+};
+
+/**
+ * @param given the options as `scheduleReaders` read them; `schedule` may still be the text of one
+ * @throws DefinitionError for options that do not go together
+ */
+export function scheduleOf(
+  given: Omit<ReadSchedule, 'schedule'> & { readonly schedule: ReadSchedule['schedule'] | string },
+): WorkflowDefinition['schedule'] {
+  const entries = typeof given.schedule === 'string' ? [entry(given.schedule)] : given.schedule;
+  const read = { ...given, schedule: entries };
+  if (read.schedule === null) {
+    const { startDate, endDate } = read;
+    const needless = Object.entries({ startDate, endDate, overlap: read.overlap }).find(
+      ([, value]) => value !== null,
+    );
+    if (needless) throw new DefinitionError(`${needless[0]}: there is no schedule that it is for`);
+    return null;
+  }
+  const startDate = read.startDate && option('startDate', read.startDate, read.timezone, 'begin');
+  const endDate = read.endDate && option('endDate', read.endDate, read.timezone, 'end');
+  if (startDate !== null && endDate !== null && startDate > endDate) {
+    throw new DefinitionError('endDate: is before startDate');
+  }
+  return {
+    ...entriesOf(read, read.schedule, startDate),
+    ...read.catchup,
+    ...(startDate === null ? {} : { startDate }),
+    ...(endDate === null ? {} : { endDate }),
+    ...(read.jitter === 0 ? {} : { jitterMs: read.jitter }),
+    ...(read.overlap === null ? {} : { overlap: read.overlap }),
+    ...(read.dependsOnPast ? { dependsOnPast: true } : {}),
+  };
+}
+
+function option(name: string, value: unknown, zone: string, side: 'begin' | 'end'): string {
+  try {
+    return readMoment(value, zone, side);
+  } catch (error) {
+    throw new DefinitionError(`${name}: ${error instanceof Error ? error.message : error}`);
+  }
+}
+
+/** The entries with what the workflow says for all of them, and a text for people. */
+function entriesOf(
+  read: ReadSchedule,
+  entries: readonly ReadEntry[],
+  startDate: string | null,
+): Pick<NonNullable<WorkflowDefinition['schedule']>, 'cron' | 'timezone' | 'schedules' | 'dst'> {
+  const [only] = entries;
+  if (only && 'cron' in only && entries.length === 1) {
+    const own = only.dst ?? read.dst;
+    return {
+      cron: only.cron,
+      timezone: only.timezone ?? read.timezone,
+      ...(own === null ? {} : { dst: own }),
+    };
+  }
+  const schedules = entries.map((one): ScheduleEntry => {
+    if ('cron' in one) {
+      return {
+        cron: one.cron,
+        timezone: one.timezone ?? read.timezone,
+        ...(one.dst === null ? {} : { dst: one.dst }),
+      };
+    }
+    const anchor = one.anchor ?? startDate ?? new Date(0);
+    return { everyMs: one.everyMs, anchor: option('anchor', anchor, read.timezone, 'begin') };
+  });
+  return {
+    cron: schedules.map((one) => describeEntry(one, read.timezone)).join('; '),
+    timezone: read.timezone,
+    schedules,
+    ...(read.dst === null ? {} : { dst: read.dst }),
+  };
+}
+
+function describeEntry(entry: ScheduleEntry, zone: string): string {
+  if ('everyMs' in entry) return `every ${formatDuration(entry.everyMs)}`;
+  return entry.timezone === zone ? entry.cron : `${entry.cron} (${entry.timezone})`;
 }

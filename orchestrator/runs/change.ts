@@ -3,8 +3,8 @@ import { SignalboxError } from '../../domain/errors.ts';
 import { canRunBecome } from '../../domain/run.ts';
 import type { Clock } from '../../domain/time.ts';
 import { cancelledError } from '../dispatch/draft.ts';
-import { endOf } from '../dispatch/plan.ts';
-import { CANCELLED, PENDING } from '../dispatch/task-codes.ts';
+import { planCancel } from '../dispatch/plan.ts';
+import { PENDING } from '../dispatch/task-codes.ts';
 import { collectChanges } from '../events/changes.ts';
 import { byteaText } from '../store/columns.ts';
 import type { Db, Tx } from '../store/connection.ts';
@@ -21,10 +21,14 @@ import {
 } from '../store/run-change.ts';
 import { countActiveRuns, insertLiveRuns, lockActiveRuns } from '../store/run-insert.ts';
 import { endRuns, lockLiveRuns } from '../store/run-live.ts';
+import { releaseHolds } from '../store/run-overlap.ts';
+import { storeBefore } from '../store/expansion.ts';
 import { readRunnable } from '../store/run-workflow.ts';
 import { insertLiveTasks } from '../store/task-live.ts';
 import { beginTasks, reopenedVector } from './begin.ts';
+import { expandVersion } from './expansion.ts';
 import type { RunInfos } from './run-info.ts';
+import { readyTask } from './trigger.ts';
 
 export interface ChangeDeps {
   readonly db: Db;
@@ -36,21 +40,34 @@ export interface Cancelled {
   /** Sessions that hold tasks of the run; it is cancelled once these have ended. */
   readonly sessions: readonly string[];
   readonly children: readonly string[];
+  /** Queues that have something ready that tidies up. */
+  readonly queues: ReadonlySet<string>;
   /** False where the run was not live. */
   readonly live: boolean;
 }
 
-/** Cancels what has not started, and asks for the end of what runs. */
-export function cancelRun(deps: ChangeDeps, runId: string, reason: string): Promise<Cancelled> {
+/** Cancels what has not started, and asks for the end of what runs; what tidies up after it still runs. */
+export async function cancelRun(
+  deps: ChangeDeps,
+  runId: string,
+  reason: string,
+): Promise<Cancelled> {
+  await deps.infos.load(deps.db, [runId]);
   return deps.db.transaction(async (tx) => {
     const run = (await lockLiveRuns(tx, [runId])).get(runId);
-    if (!run) return { sessions: [], children: [], live: false };
-    const waiting = new Set(await deleteWaitingTasks(tx, runId));
-    const sessions = await markCancelling(tx, runId, reason);
-    const tasks = Uint8Array.from(run.tasks, (code, index) =>
-      code === PENDING || waiting.has(index) ? CANCELLED : code,
-    );
-    if (endOf(tasks, true) === null) {
+    const info = deps.infos.get(runId);
+    if (!run || !info) return { sessions: [], children: [], queues: new Set(), live: false };
+    const version = expandVersion(info.version, run.expanded);
+    const waiting = await deleteWaitingTasks(tx, runId, version.teardowns);
+    const sessions = await markCancelling(tx, runId, reason, version.teardowns);
+    const plan = planCancel(version, run.tasks, waiting, run.lastAttempts ?? undefined);
+    const tasks = plan.vector;
+    const started = plan.next.map((next) => ({
+      ...readyTask(runId, version, next.task, info.priority),
+      ...next,
+    }));
+    await insertLiveTasks(tx, started);
+    if (plan.end === null) {
       await setCancelling(tx, runId, tasks, run.cancelReason ?? reason);
     } else {
       const now = deps.clock.now();
@@ -65,7 +82,8 @@ export function cancelRun(deps: ChangeDeps, runId: string, reason: string): Prom
       );
       await changes.append(tx);
     }
-    return { sessions, children: await findLiveChildren(tx, runId), live: true };
+    const queues = new Set(started.map(({ queue }) => queue));
+    return { sessions, queues, children: await findLiveChildren(tx, runId), live: true };
   });
 }
 
@@ -90,12 +108,14 @@ export async function retryRun(deps: ChangeDeps, runId: string): Promise<Readonl
         `the run is ${state}; only a failed or cancelled one can be retried`,
       );
     }
-    const pending = reopenedVector(info.version, run.tasks ?? new Uint8Array());
+    const version = expandVersion(info.version, run.expanded);
+    const pending = reopenedVector(version, run.tasks ?? new Uint8Array());
     const scheduled = !(await hasRoom(tx, run.workflow));
-    const attempts = await readLastAttempts(tx, [runId]);
+    const attempts = (await readLastAttempts(tx, [runId])).get(runId) ?? new Map<number, number>();
     const begun = scheduled
-      ? { vector: pending, tasks: [] }
-      : beginTasks(info, pending, attempts.get(runId) ?? new Map());
+      ? { vector: pending, version, tasks: [], end: null }
+      : beginTasks({ ...info, version }, pending, attempts);
+    if (begun.end !== null) throw new SignalboxError('conflict', 'nothing of it can run again');
     await reopenRun(tx, runId);
     const state = scheduled ? 'scheduled' : 'queued';
     await insertLiveRuns(tx, [
@@ -105,6 +125,8 @@ export async function retryRun(deps: ChangeDeps, runId: string): Promise<Readonl
         tasks: byteaText(begun.vector),
       },
     ]);
+    const before = [...attempts].filter(([task]) => begun.vector[task] === PENDING);
+    await storeBefore(tx, runId, begun.version.expanded, new Map(before));
     await insertLiveTasks(tx, begun.tasks);
     const changes = collectChanges(deps.clock.now());
     changes.run(runId, { state });
@@ -133,17 +155,19 @@ export async function promoteRuns(
     await lockActiveRuns(tx, [workflow]);
     const active = limit === null ? 0 : await countActiveRuns(tx, workflow);
     const room = Math.min(MAX_PROMOTED, (limit ?? MAX_PROMOTED) - active);
+    await releaseHolds(tx, workflow);
     const waiting = room > 0 ? await lockScheduled(tx, workflow, room) : [];
     const ids = waiting.map(({ runId }) => runId);
     if (ids.length === 0) return { runs: [], queues: new Set<string>() };
     await deps.infos.load(tx, ids);
     const attempts = await readLastAttempts(tx, ids);
     const changes = collectChanges(deps.clock.now());
-    const begun = waiting.flatMap(({ runId, tasks }) => {
+    const begun = waiting.flatMap(({ runId, tasks, expanded }) => {
       const info = deps.infos.get(runId);
       if (!info) return [];
       changes.run(runId, { state: 'queued' });
-      return [{ runId, ...beginTasks(info, tasks, attempts.get(runId) ?? new Map()) }];
+      const run = { ...info, version: expandVersion(info.version, expanded) };
+      return [{ runId, ...beginTasks(run, tasks, attempts.get(runId) ?? new Map()) }];
     });
     const tasks = begun.flatMap((run) => run.tasks);
     await queueRuns(

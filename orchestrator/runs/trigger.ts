@@ -3,6 +3,7 @@
  * Many at once cost a few statements; a key that was used before gives the first run back.
  */
 import type { RunOrigin } from '../../domain/origin.ts';
+import type { RunPartitions } from '../../domain/partition.ts';
 import { businessKey, type DataInterval, type Run, type RunTrigger } from '../../domain/run.ts';
 import { type Clock, type EpochMs, toRfc3339 } from '../../domain/time.ts';
 import { LIVE, READY } from '../dispatch/task-codes.ts';
@@ -19,7 +20,9 @@ import {
   type NewRun,
 } from '../store/run-insert.ts';
 import { insertOrigins } from '../store/run-origin.ts';
+import { insertRunPartitions } from '../store/run-partition.ts';
 import { insertLiveTasks, type NewLiveTask } from '../store/task-live.ts';
+import { namePartitions } from '../assets/partitions/of-task.ts';
 import { createRunIds, traceIdOf, traceparentOf } from './run-id.ts';
 import type { RunInfo, RunInfos } from './run-info.ts';
 import type { Version, Versions } from './versions.ts';
@@ -40,8 +43,12 @@ export interface RunRequest {
   readonly parentRunId?: string | null;
   readonly retryOf?: string | null;
   readonly traceparent?: string | null;
+  /** It waits as `scheduled` whatever room there is; the caller says for what (`run_hold`). */
+  readonly hold?: boolean;
   /** Who asked for it, where that was no person and no schedule. */
   readonly origin?: RunOrigin | null;
+  /** Partitions that it makes. */
+  readonly partitions?: RunPartitions | null;
 }
 
 export interface CreatedRun {
@@ -81,6 +88,7 @@ export function createRunMaker(deps: {
     const inserted = await insertRuns(tx, ordered, now);
     const fresh = drafts.filter((draft) => inserted.has(draft.id));
     await insertOrigins(tx, originsOf(fresh));
+    await insertRunPartitions(tx, partitionsOf(fresh));
     const states = await makeLive(tx, fresh, now);
     const byDraft = new Map<Draft, CreatedRun>();
     for (const draft of fresh) {
@@ -101,6 +109,12 @@ export function createRunMaker(deps: {
 function originsOf(drafts: readonly Draft[]): { runId: string; origin: RunOrigin }[] {
   return drafts.flatMap(({ id, request }) =>
     request.origin ? [{ runId: id, origin: request.origin }] : [],
+  );
+}
+
+function partitionsOf(drafts: readonly Draft[]): { runId: string; partitions: RunPartitions }[] {
+  return drafts.flatMap(({ id, request: { partitions } }) =>
+    partitions ? [{ runId: id, partitions }] : [],
   );
 }
 
@@ -134,6 +148,7 @@ function draftRuns(requests: readonly RunRequest[], nextId: () => string, versio
         job: request.workflow,
         logicalDate: toRfc3339(request.logicalDate ?? null) ?? request.dataInterval?.start ?? null,
         parameters: request.parameters,
+        outputs: namePartitions(request.partitions ?? null),
         idempotencyKey: KEYED.has(request.trigger) ? request.idempotencyKey : undefined,
       }),
     };
@@ -166,8 +181,9 @@ async function makeLive(
       continue;
     }
     const left = room.get(draft.request.workflow);
-    const state = left === undefined || left > 0 ? 'queued' : 'scheduled';
-    if (left !== undefined && left > 0) room.set(draft.request.workflow, left - 1);
+    const state =
+      (left === undefined || left > 0) && draft.request.hold !== true ? 'queued' : 'scheduled';
+    if (left !== undefined && state === 'queued') room.set(draft.request.workflow, left - 1);
     states.set(draft.id, state);
     changes.run(draft.id, { state });
   }
@@ -243,8 +259,8 @@ async function findFirst(
 }
 
 /** Tasks that need nothing before them. */
-export function rootTasks(version: Version): number[] {
-  return version.tasks.flatMap((task, index) => (task.after.length === 0 ? [index] : []));
+export function rootTasks(version: Version): readonly number[] {
+  return version.roots;
 }
 
 function firstVector(version: Version): Uint8Array {
@@ -293,6 +309,7 @@ function infoOf({ id, request, version }: Draft): RunInfo {
     priority: request.priority ?? 0,
     trigger: request.trigger,
     origin: request.origin ?? null,
+    partitions: request.partitions ?? null,
   };
 }
 

@@ -3,42 +3,40 @@
  * transaction; besides, each run carries a key of its logical date. So two servers, or one that died in between,
  * never make a run twice, and none is skipped.
  *
+ * What was due and is not run is noted with its reason (`expected_run`), in the same transaction.
+ *
  * The clock is not trusted: after a jump forward (or a long stop) what was missed is one run without catchup,
  * each of them with; after a jump back the next runs are computed anew, and their keys keep what has run from
  * running again.
  */
-import { type Clock, type EpochMs, toRfc3339 } from '../../domain/time.ts';
-import type { AnnounceRuns, CreatedRun, CreateRuns, RunRequest } from '../runs/trigger.ts';
+import { SignalboxError } from '../../domain/errors.ts';
+import type { Clock, EpochMs } from '../../domain/time.ts';
+import { createRunIds } from '../runs/run-id.ts';
+import type { AnnounceRuns } from '../runs/trigger.ts';
 import type { Reconciler } from '../service.ts';
-import type { Db, Tx } from '../store/connection.ts';
-import {
-  claimDue,
-  claimLaterThan,
-  type DueRow,
-  type NextRun,
-  readEarliestDue,
-  setNextRuns,
-} from '../store/schedule.ts';
-import { type Due, dueIntervals, intervalAfter } from './cron.ts';
+import type { Db } from '../store/connection.ts';
+import { noteSuperseded } from '../store/expected-run.ts';
+import { deleteSuperseded, readSuperseded } from '../store/run-overlap.ts';
+import { claimDue, claimLaterThan, readEarliestDue, setNextRuns } from '../store/schedule.ts';
+import { dueAt, intervalAfter } from './cron.ts';
+import { type MakeDueDeps, makeDue, nextRunOf } from './make-due.ts';
 
 const EVERY_MS = 1_000;
 /** Schedules in one transaction. */
 const BATCH = 200;
-/** Intervals of one schedule that are caught up on in one transaction; the rest follows at once. */
-const CATCHUP_AT_ONCE = 50;
 const MAX_ROUNDS = 1_000;
 /** When to look again at what is due, but whose row another transaction holds. */
 const HELD_BY_OTHER_MS = 100;
 /** A step back of the clock that is more than its usual corrections. */
 const JUMP_BACK_MS = 2_000;
 
-export interface SchedulerDeps {
+export interface SchedulerDeps extends Omit<MakeDueDeps, 'newId'> {
   readonly db: Db;
   readonly clock: Clock;
-  readonly createRuns: CreateRuns;
   readonly announceRuns: AnnounceRuns;
-  defaultParameters(schema: Readonly<Record<string, unknown>> | null): Record<string, unknown>;
-  log(message: string): void;
+  /** @throws SignalboxError where it has ended, or is not there */
+  cancelRun(runId: string, reason: string): Promise<unknown>;
+  changed(topic: 'run', id: string): void;
 }
 
 export interface Scheduler {
@@ -50,6 +48,7 @@ export interface Scheduler {
 
 export function createScheduler(deps: SchedulerDeps): Scheduler {
   const { db, clock } = deps;
+  const newId = createRunIds(clock);
   let timer: NodeJS.Timeout | undefined;
   let running: Promise<void> | undefined;
   let queued: Promise<void> | undefined;
@@ -61,8 +60,9 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
     if (clock.now() < lastLookMs - JUMP_BACK_MS) await reschedule(deps);
     lastLookMs = clock.now();
     for (let round = 0; round < MAX_ROUNDS && !closed; round += 1) {
-      if (!(await triggerDue(deps))) break;
+      if (!(await triggerDue(deps, newId))) break;
     }
+    await cancelSuperseded(deps);
     const earliest = await readEarliestDue(db);
     if (earliest) wakeAt(earliest.getTime());
   }
@@ -114,73 +114,42 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
 }
 
 /** @returns whether more may be due */
-async function triggerDue(deps: SchedulerDeps): Promise<boolean> {
+async function triggerDue(deps: SchedulerDeps, newId: () => string): Promise<boolean> {
   const now = deps.clock.now();
-  const { created, more } = await deps.db.transaction(async (tx) => {
+  const { made, full } = await deps.db.transaction(async (tx) => {
     const rows = await claimDue(tx, new Date(now), BATCH);
-    const due = rows.map((row) => ({ row, due: dueOf(row, now, deps.log) }));
-    const runs = await makeRuns(tx, deps, due);
-    if (rows.length > 0)
-      await setNextRuns(
-        tx,
-        due.map(({ row, due: { next } }) => nextRun(row, next)),
-      );
     return {
-      created: runs,
-      more:
-        rows.length === BATCH || due.some(({ due: { next } }) => next !== null && next.end <= now),
+      made: await makeDue(tx, { ...deps, newId }, rows, now),
+      full: rows.length === BATCH,
     };
   });
-  if (created.length > 0) deps.announceRuns(created);
-  return more;
+  if (made.created.length > 0) deps.announceRuns(made.created);
+  for (const id of made.skipped) deps.changed('run', id);
+  return full || made.more;
 }
 
-function dueOf(row: DueRow, now: EpochMs, log: (message: string) => void): Due {
-  const from = { start: row.next_logical_date.getTime(), end: row.next_run_at.getTime() };
-  try {
-    return dueIntervals(row.schedule, from, now, CATCHUP_AT_ONCE);
-  } catch (error) {
-    // Registration lets no such schedule in; were there one, the others must go on.
-    log(
-      `the schedule of ${row.name} cannot be read: ${error instanceof Error ? error.message : error}`,
-    );
-    return { intervals: [], next: null };
+/** Cancels runs that newer ones of their schedule replace. Asked for twice it does nothing more. */
+async function cancelSuperseded({ db, cancelRun, log }: SchedulerDeps): Promise<void> {
+  const pairs = await readSuperseded(db, BATCH);
+  const done: string[] = [];
+  for (const { runId, byRunId } of pairs) {
+    try {
+      await cancelRun(runId, `run ${byRunId} of its schedule was due (overlap: cancel-running)`);
+      done.push(runId);
+    } catch (error) {
+      // One that has ended meanwhile needs no cancelling.
+      if (error instanceof SignalboxError) done.push(runId);
+      else
+        log(
+          `run ${runId} could not be cancelled: ${error instanceof Error ? error.message : error}`,
+        );
+    }
   }
-}
-
-function makeRuns(
-  tx: Tx,
-  deps: SchedulerDeps,
-  due: readonly { row: DueRow; due: Due }[],
-): Promise<readonly CreatedRun[]> {
-  const requests = due.flatMap(({ row, due: { intervals } }) => {
-    const parameters = deps.defaultParameters(row.parameters);
-    return intervals.map(({ start, end }): RunRequest => {
-      const dataInterval = {
-        start: new Date(start).toISOString(),
-        end: new Date(end).toISOString(),
-      };
-      return {
-        workflow: row.name,
-        versionId: row.version_id,
-        maxActiveRuns: row.max_active_runs,
-        parameters,
-        trigger: 'schedule',
-        logicalDate: start,
-        dataInterval,
-        idempotencyKey: `schedule:${dataInterval.start}`,
-      };
-    });
+  if (done.length === 0) return;
+  await db.transaction(async (tx) => {
+    await noteSuperseded(tx, done);
+    await deleteSuperseded(tx, done);
   });
-  return requests.length === 0 ? Promise.resolve([]) : deps.createRuns(tx, requests);
-}
-
-function nextRun(row: Pick<DueRow, 'name'>, next: Due['next']): NextRun {
-  return {
-    name: row.name,
-    next_run_at: next && toRfc3339(next.end),
-    next_logical_date: next && toRfc3339(next.start),
-  };
 }
 
 /** After a jump back: brings forward each next run that is later than the schedule's first instant from now on. */
@@ -194,7 +163,9 @@ async function reschedule(deps: SchedulerDeps): Promise<void> {
       const rows = await claimLaterThan(tx, new Date(now), after, BATCH);
       const next = rows.flatMap((row) => {
         const first = intervalAfter(row.schedule, now);
-        return first && first.end < row.next_run_at.getTime() ? [nextRun(row, first)] : [];
+        if (first === null) return [];
+        const at = dueAt(row.name, row.schedule, first);
+        return at < row.next_run_at.getTime() ? [nextRunOf(row, first)] : [];
       });
       if (next.length > 0) await setNextRuns(tx, next);
       after = rows.at(-1)?.name ?? after;

@@ -1,22 +1,34 @@
 /** Cancelling a run, retrying it, and letting one begin that waited for room: statements on one run or few. */
 import type { RunError, RunState } from '../../domain/run.ts';
+import type { Expansion } from '../runs/expansion.ts';
 import { byteaText, plainArray, textArray } from './columns.ts';
 import type { Tx } from './connection.ts';
 
-/** Takes what has not started out of `task_live`. @returns indexes of the tasks */
-export async function deleteWaitingTasks(tx: Tx, runId: string): Promise<number[]> {
+/** Takes what has not started out of `task_live`, but for these. @returns indexes of the tasks */
+export async function deleteWaitingTasks(
+  tx: Tx,
+  runId: string,
+  spared: readonly number[],
+): Promise<number[]> {
   const rows = await tx.rows<readonly [number]>(
-    'DELETE FROM signalbox.task_live WHERE run_id = $1 AND token IS NULL RETURNING task',
-    [runId],
+    `DELETE FROM signalbox.task_live WHERE run_id = $1 AND token IS NULL AND task <> ALL($2::int[])
+     RETURNING task`,
+    [runId, plainArray(spared)],
   );
   return rows.map(([task]) => task);
 }
 
-/** Asks for the end of what runs. @returns the sessions that hold it */
-export async function markCancelling(tx: Tx, runId: string, reason: string): Promise<string[]> {
+/** Asks for the end of what runs, but for these. @returns the sessions that hold it */
+export async function markCancelling(
+  tx: Tx,
+  runId: string,
+  reason: string,
+  spared: readonly number[],
+): Promise<string[]> {
   const rows = await tx.rows<readonly [string]>(
-    `UPDATE signalbox.task_live SET cancel_reason = $2 WHERE run_id = $1 AND token IS NOT NULL RETURNING session_id`,
-    [runId, reason],
+    `UPDATE signalbox.task_live SET cancel_reason = $2
+     WHERE run_id = $1 AND token IS NOT NULL AND task <> ALL($3::int[]) RETURNING session_id`,
+    [runId, reason, plainArray(spared)],
   );
   return [...new Set(rows.map(([sessionId]) => sessionId))];
 }
@@ -53,12 +65,14 @@ export interface EndedRun {
   /** How its tasks ended; null where all succeeded. */
   readonly tasks: Buffer | null;
   readonly error: RunError | null;
+  /** Instances of mapped tasks; null for none. */
+  readonly expanded: readonly Expansion[] | null;
 }
 
 /** Locks the row of a run; undefined where there is none. */
 export async function lockRun(tx: Tx, runId: string): Promise<EndedRun | undefined> {
   const [row] = await tx.query<EndedRun>(
-    `SELECT id, workflow, engine, state, priority, version_id AS "versionId", tasks, error
+    `SELECT id, workflow, engine, state, priority, version_id AS "versionId", tasks, error, expanded
      FROM signalbox.run WHERE id = $1 FOR UPDATE`,
     [runId],
   );
@@ -95,12 +109,13 @@ export async function readLastAttempts(
 export interface ScheduledRun {
   readonly runId: string;
   readonly tasks: Buffer;
+  readonly expanded: readonly Expansion[] | null;
 }
 
 /** Locks the next runs that wait for room, and for nothing else. */
 export function lockScheduled(tx: Tx, workflow: string, limit: number): Promise<ScheduledRun[]> {
   return tx.query<ScheduledRun>(
-    `SELECT run_id AS "runId", tasks FROM signalbox.run_live
+    `SELECT run_id AS "runId", tasks, expanded FROM signalbox.run_live
      WHERE workflow = $1 AND state = 'scheduled' AND cancel_reason IS NULL AND paused_at IS NULL
        AND NOT EXISTS (SELECT FROM signalbox.run_hold h WHERE h.run_id = run_live.run_id)
      ORDER BY priority DESC, run_id LIMIT $2 FOR UPDATE SKIP LOCKED`,

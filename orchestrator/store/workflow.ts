@@ -67,20 +67,34 @@ export interface WorkflowRecord extends Described {
   readonly max_active_runs: number | null;
   readonly next_run_at: string | null;
   readonly next_logical_date: string | null;
+  readonly next_interval_end: string | null;
+  /** The same for a schedule that is new, which may begin in the past. */
+  readonly first_run_at: string | null;
+  readonly first_logical_date: string | null;
+  readonly first_interval_end: string | null;
 }
 
 /** Where the schedule stays as it was, its next run stays too: an edit must neither skip nor repeat one. */
+const NOT_TIMES = `'{catchup,catchupAtMost,catchupWithinMs,overlap,dependsOnPast}'::text[]`;
 const SAME_SCHEDULE = `
-  w.next_run_at IS NOT NULL
-  AND w.schedule ->> 'cron' = excluded.schedule ->> 'cron'
-  AND w.schedule ->> 'timezone' = excluded.schedule ->> 'timezone'`;
+  w.next_run_at IS NOT NULL AND w.schedule - ${NOT_TIMES} = excluded.schedule - ${NOT_TIMES}`;
+/** A start date that is new, or another one, is where the schedule begins. */
+const NEW_START = `w.schedule ->> 'startDate' IS DISTINCT FROM excluded.schedule ->> 'startDate'`;
+
+/** A column of the next run: as it stands, as a new schedule has it, or as one that goes on has it. */
+function nextColumn(name: string): string {
+  return `next_${name} = CASE WHEN ${SAME_SCHEDULE} THEN w.next_${name}
+    WHEN ${NEW_START} THEN excluded.next_${name}
+    ELSE (SELECT g.next_${name} FROM given g WHERE g.name = excluded.name) END`;
+}
 
 const UPSERT_WORKFLOWS = `
   WITH given AS MATERIALIZED (
     SELECT * FROM jsonb_to_recordset($1::jsonb) AS d (
       name text, kind text, file text, description text, tags jsonb, owners jsonb, schedule jsonb,
       parameters jsonb, queue text, max_active_runs int, version text, graph jsonb,
-      next_run_at timestamptz, next_logical_date timestamptz)
+      next_run_at timestamptz, next_logical_date timestamptz, next_interval_end timestamptz,
+      first_run_at timestamptz, first_logical_date timestamptz, first_interval_end timestamptz)
   ), made AS (
     INSERT INTO signalbox.workflow_version (workflow, version, graph, created_at)
     SELECT name, version, graph, $2 FROM given ORDER BY name
@@ -89,10 +103,10 @@ const UPSERT_WORKFLOWS = `
   )
   INSERT INTO signalbox.workflow AS w (
     name, kind, file, description, tags, owners, schedule, parameters, queue, max_active_runs,
-    version_id, next_run_at, next_logical_date, registered_at, updated_at)
+    version_id, next_run_at, next_logical_date, next_interval_end, registered_at, updated_at)
   SELECT g.name, g.kind, g.file, g.description, g.tags, g.owners, g.schedule,
          g.parameters, g.queue, g.max_active_runs, made.id,
-         g.next_run_at, g.next_logical_date, $2, $2
+         g.first_run_at, g.first_logical_date, g.first_interval_end, $2, $2
   FROM given g JOIN made ON made.workflow = g.name
   ORDER BY g.name
   ON CONFLICT (name) DO UPDATE SET
@@ -100,9 +114,9 @@ const UPSERT_WORKFLOWS = `
     tags = excluded.tags, owners = excluded.owners, schedule = excluded.schedule,
     parameters = excluded.parameters, queue = excluded.queue,
     max_active_runs = excluded.max_active_runs, version_id = excluded.version_id,
-    next_run_at = CASE WHEN ${SAME_SCHEDULE} THEN w.next_run_at ELSE excluded.next_run_at END,
-    next_logical_date =
-      CASE WHEN ${SAME_SCHEDULE} THEN w.next_logical_date ELSE excluded.next_logical_date END,
+    ${nextColumn('run_at')},
+    ${nextColumn('logical_date')},
+    ${nextColumn('interval_end')},
     updated_at = excluded.updated_at`;
 
 /** Stores these workflows and their versions; what is not among them stays. */
@@ -153,7 +167,10 @@ export async function setWorkflowPaused(
   now: Date,
 ): Promise<boolean> {
   const changed = await tx.execute(
-    'UPDATE signalbox.workflow SET paused = $2, updated_at = $3 WHERE name = $1',
+    `UPDATE signalbox.workflow SET paused = $2, updated_at = $3,
+       paused_at = CASE WHEN $2 AND NOT paused THEN $3 ELSE paused_at END,
+       unpaused_at = CASE WHEN paused AND NOT $2 THEN $3 ELSE unpaused_at END
+     WHERE name = $1`,
     [name, paused, now],
   );
   return changed > 0;

@@ -24,6 +24,8 @@ export interface Stand extends AsyncDisposable {
   readonly hot: Db;
   readonly changes: { topic: string; id: string }[];
   readonly log: string[];
+  /** Runs whose cancellation was asked for; the catalog alone cancels nothing. */
+  readonly cancelled: readonly string[];
   /** All events of a kind that were appended for ClickHouse, in order. */
   events(kind: 'run' | 'asset'): Promise<Record<string, unknown>[]>;
   endAssets(...ends: AssetTaskEnd[]): Promise<void>;
@@ -52,6 +54,7 @@ export async function startCatalog(clock: Clock = systemClock): Promise<Stand> {
   const postgres = await startMigratedPostgres();
   const log: string[] = [];
   const changes: Stand['changes'] = [];
+  const cancelled: string[] = [];
   const connections: Connection[] = [];
   const make = () => {
     const connection = connect({ databaseUrl: postgres.url, log: (line) => log.push(line) });
@@ -63,6 +66,7 @@ export async function startCatalog(clock: Clock = systemClock): Promise<Stand> {
       createRuns: createRunMaker({ clock, versions, infos: createRunInfos(versions) }),
       announceRuns: () => {},
       defaultParameters: () => ({}),
+      cancelRun: async (id) => cancelled.push(id),
       log: (line) => log.push(line),
       changed: (topic, id) => changes.push({ topic, id }),
     });
@@ -78,6 +82,7 @@ export async function startCatalog(clock: Clock = systemClock): Promise<Stand> {
     hot: first.hot,
     changes,
     log,
+    cancelled,
     async events(kind) {
       const rows = await first.db.query<{ events: string }>(
         'SELECT events FROM signalbox.event_batch WHERE kind = $1 ORDER BY xid, id',

@@ -1,13 +1,21 @@
 import { describe, expect, test } from 'vitest';
 import {
-  dueIntervals,
+  type CronSchedule,
   type Interval,
+  instantsOf,
   intervalAfter,
   nextInstant,
   parseCron,
 } from '../../../orchestrator/schedule/cron.ts';
+import { dueIntervals as dueOf } from '../../../orchestrator/schedule/due.ts';
 
 const at = (text: string) => Date.parse(text);
+const dueIntervals = (
+  schedule: CronSchedule & { catchup: boolean },
+  from: Interval,
+  now: number,
+  limit: number,
+) => dueOf({ workflow: 'w', schedule, from, now, limit, passedOverLimit: 100 });
 const shown = (interval: Interval | null) =>
   interval && [new Date(interval.start).toISOString(), new Date(interval.end).toISOString()];
 
@@ -35,8 +43,11 @@ describe('data intervals', () => {
 
   test('an expression, a timezone, or a preset that does not exist is refused with its text', () => {
     for (const cron of ['', '* * * *', '99 * * * *', 'daily', '@reboot', '0 0 1 1 * * 2030']) {
-      expect(() => parseCron({ cron, timezone: 'UTC' })).toThrow(`"${cron}" is not a cron`);
+      const told = `"${cron}" is not a cron`;
+      expect(() => parseCron({ cron, timezone: 'UTC' })).toThrow(told);
+      expect(() => instantsOf({ cron, timezone: 'UTC' })).toThrow(told);
     }
+    expect(() => instantsOf({ cron: '@daily', timezone: 'Berlin' })).toThrow('"Berlin"');
     expect(() => parseCron({ cron: '@daily', timezone: 'Berlin' })).toThrow('"Berlin"');
   });
 
@@ -72,7 +83,7 @@ describe('what is due', () => {
 
   test('before its end nothing is, at its very end it is', () => {
     const early = dueIntervals({ ...hourly, catchup: false }, from, from.end - 1, 10);
-    expect(early).toEqual({ intervals: [], next: from });
+    expect(early).toEqual({ intervals: [], passedOver: [], next: from });
     const due = dueIntervals({ ...hourly, catchup: false }, from, from.end, 10);
     expect(due.intervals).toEqual([from]);
     expect(shown(due.next)).toEqual(['2026-01-01T01:00:00.000Z', '2026-01-01T02:00:00.000Z']);
