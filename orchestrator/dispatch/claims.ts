@@ -162,10 +162,10 @@ async function claimFor(
   slots: readonly { sessionId: string }[],
 ): Promise<readonly ClaimedTask[]> {
   const limited = await findLimited(deps.claims, queues);
+  await deps.tokens.ensure(deps.db);
   const startedRuns: string[] = [];
   const claimed = await deps.claims.transaction(async (tx) => {
     startedRuns.length = 0;
-    const nextToken = await deps.tokens.take(tx, slots.length);
     const [live, picked] = await Promise.all([
       findHoldingLease(tx, [...new Set(slots.map(({ sessionId }) => sessionId))]),
       limited.length > 0
@@ -175,7 +175,7 @@ async function claimFor(
     const valid = slots.filter(({ sessionId }) => live.has(sessionId));
     const found = picked.flatMap((task, index): ClaimedTask[] => {
       const slot = valid[index];
-      return slot ? [{ ...task, sessionId: slot.sessionId, token: nextToken() }] : [];
+      return slot ? [{ ...task, sessionId: slot.sessionId, token: deps.tokens.next() }] : [];
     });
     if (found.length === 0) return found;
     const runIds = [...new Set(found.map((task) => task.runId))];

@@ -11,6 +11,7 @@ import { type Claims, createClaims } from './claims.ts';
 import { createHeartbeats, type Heartbeats } from './heartbeats.ts';
 import { createLanes, type Lanes } from './lanes.ts';
 import { createLimits } from './limits.ts';
+import { createLiveRuns } from './live-runs.ts';
 import type { Recorded } from './record.ts';
 import { createRetries } from './retries.ts';
 import { createSessionRetention, createSessions, type Sessions } from './sessions.ts';
@@ -75,7 +76,7 @@ export async function createDispatch(deps: DispatchDeps): Promise<Dispatch> {
   });
   const lanes = createLanes(
     {
-      ...{ db: hot, clock, infos, tokens },
+      ...{ db: hot, clock, infos, tokens, live: createLiveRuns() },
       isLimited: limits.isLimited,
       recordAssetOutcomes: deps.recordAssetOutcomes,
       random: Math.random,

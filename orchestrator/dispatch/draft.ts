@@ -6,16 +6,20 @@ import type { AssetOutcome } from '../../domain/agent-protocol.ts';
 import type { RunError } from '../../domain/run.ts';
 import type { EpochMs } from '../../domain/time.ts';
 import type { AssetTaskEnd } from '../assets/outcome.ts';
+import { keysOfTask } from '../assets/partitions/of-task.ts';
 import type { GraphTask } from '../catalog/graph.ts';
 import type { Changes } from '../events/changes.ts';
+import { expandVersion } from '../runs/expansion.ts';
 import type { RunInfo } from '../runs/run-info.ts';
 import { readyTask } from '../runs/trigger.ts';
-import type { LiveRun, LiveRunChange, RunEnd } from '../store/run-live.ts';
+import type { HeldEntry } from '../store/held.ts';
+import type { HeldLiveRun, LiveRunChange, RunEnd } from '../store/run-live.ts';
 import type { EndedRow, NewLiveTask } from '../store/task-live.ts';
 import type { LoggedAttempt } from '../store/task-log.ts';
 import type { Offer } from './offer.ts';
 import { type PlannedEnd, planRun, type RunPlan } from './plan.ts';
-import { pausedState, READY, RUNNING, SUCCEEDED, taskStateOf } from './task-codes.ts';
+import { findFailure, isForgiven, type PlannedBranch } from './progress.ts';
+import { FAILED, pausedState, READY, RUNNING, SUCCEEDED, taskStateOf } from './task-codes.ts';
 
 /** The end of an attempt as somebody reports it; `outcome` tells him what became of the report. */
 export interface EndReport {
@@ -29,6 +33,10 @@ export interface EndReport {
   readonly startedAt: EpochMs | null;
   readonly finishedAt: EpochMs | null;
   readonly asset: AssetOutcome | null;
+  /** Which way the run goes on after a branch. */
+  readonly branch?: PlannedBranch | null;
+  /** Delay before the next attempt that the failure asked for. */
+  readonly retryAfterMs?: number | null;
   readonly agent: string;
   readonly offer: Offer | null;
   outcome: 'recorded' | 'already-recorded' | 'lease-lost';
@@ -44,7 +52,11 @@ export interface Draft {
   readonly ended: RunEnd[];
   readonly assets: AssetTaskEnd[];
   readonly changes: Changes;
-  readonly handed: { offer: Offer; info: RunInfo; task: NewLiveTask }[];
+  /** Runs whose mapped tasks got their lists: their graphs from now on. */
+  readonly expanded: RunInfo[];
+  readonly handed: { offer: Offer; info: RunInfo; task: HeldEntry }[];
+  /** Slots that it fills, by who offered them. */
+  readonly spent: Map<Offer, number>;
   readonly queues: Set<string>;
   retryInMs: number | null;
   changedAssets: readonly string[];
@@ -61,23 +73,22 @@ export interface DraftDeps {
 export function draftRun(
   deps: DraftDeps,
   draft: Draft,
-  run: LiveRun,
-  info: RunInfo,
+  run: HeldLiveRun,
+  known: RunInfo,
   ends: readonly { report: EndReport; row: EndedRow }[],
 ): void {
-  const { version } = info;
+  const before = expandVersion(known.version, run.expanded);
   const plan = planRun(
-    version,
+    before,
     run.tasks,
-    ends.map(({ report, row }) => ({
-      ...row,
-      task: report.task,
-      kind: report.kind,
-      final: report.final,
-    })),
+    ends.map(({ report, row }) => ({ ...report, ...row, task: report.task })),
     run.cancelReason !== null,
     deps.random,
+    run.lastAttempts ?? undefined,
   );
+  const { version } = plan;
+  const info = version === known.version ? known : { ...known, version };
+  if (version !== before) draft.expanded.push(info);
   let error = run.error;
   let result: unknown = null;
   for (const [index, { report, row }] of ends.entries()) {
@@ -87,33 +98,61 @@ export function draftRun(
     draft.changes.attempt(report.runId, { ...attempt, code });
     noteFreed(deps, draft, version.tasks[report.task]);
     if (code === SUCCEEDED && report.task === version.last) result = report.result;
-    error ??= failureOf(plan, report, info);
+    if (!isForgiven(version, report.task)) error ??= failureOf(plan, report, info);
     noteAsset(draft, info, report, plan.vector[report.task] ?? 0, attempt.finishedAt);
   }
   for (const task of plan.upstreamFailed) noteUpstreamFailed(draft, info, task);
-  draftNext(deps, draft, { info, paused: run.paused }, plan, ends);
+  for (const { task, error: why } of plan.refused) {
+    noteRefused(draft, info, task, why, run.lastAttempts);
+    if (!isForgiven(version, task)) error ??= atTask(info, task, why);
+  }
+  const hold = new Map(run.held);
+  for (const { report, row } of ends) if (row.held) hold.delete(report.task);
+  const holder = draftNext(
+    deps,
+    draft,
+    { info, paused: run.paused, holder: run.holder, hold },
+    plan,
+    ends,
+  );
   if (plan.end === null) {
     const state = plan.retrying ? 'retrying' : run.state === 'queued' ? 'running' : run.state;
-    draft.going.push({ runId: run.runId, state, tasks: plan.vector, error });
-    if (state !== run.state) draft.changes.run(run.runId, { state, startedAt: run.startedAt });
+    const startedAt = run.startedAt ?? draft.now;
+    const held = { holder: hold.size === 0 ? null : holder, held: hold };
+    draft.going.push({ runId: run.runId, state, tasks: plan.vector, error, startedAt, ...held });
+    if (state !== run.state) draft.changes.run(run.runId, { state, startedAt });
     return;
   }
   const startedAt = run.startedAt ?? draft.now;
-  const shown = plan.end === 'succeeded' ? null : error;
+  const shown = plan.end === 'failed' ? (error ?? upstreamError(plan)) : error;
   draft.ended.push({
     runId: run.runId,
     state: plan.end,
     startedAt,
-    error: plan.end === 'cancelled' ? cancelledError(run.cancelReason) : shown,
+    error:
+      plan.end === 'cancelled' ? cancelledError(run.cancelReason) : isGood(plan) ? null : shown,
     result,
-    tasks: plan.end === 'succeeded' ? null : plan.vector,
+    tasks: plan.vector.every((code) => code === SUCCEEDED) ? null : plan.vector,
   });
   draft.changes.run(run.runId, {
     state: plan.end,
     startedAt,
     finishedAt: draft.now,
-    error: shown,
+    error: isGood(plan) ? null : shown,
   });
+}
+
+function isGood({ end }: RunPlan): boolean {
+  return end === 'succeeded' || end === 'skipped';
+}
+
+/** Why a run failed of which no task failed that counts: one could not run. */
+function upstreamError({ version, vector }: RunPlan): RunError {
+  const key = version.tasks[findFailure(version, vector)]?.key ?? '';
+  return {
+    name: 'UpstreamFailed',
+    message: `${key}: it did not run, since something before it failed`,
+  };
 }
 
 /** A slot of a pool or of a limited queue is free again: whoever waits for it may start. */
@@ -131,9 +170,11 @@ export function cancelledError(reason: string | null): RunError {
 function failureOf(plan: RunPlan, report: EndReport, info: RunInfo): RunError | null {
   const state = taskStateOf(plan.vector[report.task] ?? 0);
   if (state !== 'failed' && state !== 'cancelled') return null;
-  const key = info.version.tasks[report.task]?.key ?? '';
-  const { name, message } = report.error ?? { name: 'TaskFailed', message: state };
-  return { name, message: `${key}: ${message}` };
+  return atTask(info, report.task, report.error ?? { name: 'TaskFailed', message: state });
+}
+
+function atTask(info: RunInfo, task: number, { name, message }: RunError): RunError {
+  return { name, message: `${info.version.tasks[task]?.key ?? ''}: ${message}` };
 }
 
 /** Longest attempt that is believed; longer ones are mistakes of a clock. */
@@ -160,14 +201,30 @@ function toAttempt(report: EndReport, row: EndedRow, code: number, now: EpochMs)
   };
 }
 
-/** Gives what became ready to the agents whose attempts made it so, as far as they take it; the rest to any. */
+/** A run while its next tasks are given away. */
+interface Giving {
+  readonly info: RunInfo;
+  readonly paused: boolean;
+  readonly holder: string | null;
+  /** What the holder runs of it; takes what it is given. */
+  readonly hold: Map<number, HeldEntry>;
+}
+
+/** Tasks that a run's row names at most; its size is what each change of it costs. */
+const MAX_HELD = 1_000;
+
+/**
+ * Gives what became ready to the agents whose attempts made it so, as far as they take it; the rest to any.
+ * @returns the session that holds the run now
+ */
 function draftNext(
   deps: DraftDeps,
   draft: Draft,
-  { info, paused }: { readonly info: RunInfo; readonly paused: boolean },
+  { info, paused, holder: before, hold }: Giving,
   plan: RunPlan,
   ends: readonly { report: EndReport }[],
-): void {
+): string | null {
+  let holder = hold.size === 0 ? null : before;
   let giver = 0;
   for (const next of plan.next) {
     const task: NewLiveTask = {
@@ -188,20 +245,33 @@ function draftNext(
       !deps.isLimited(task.queue)
     ) {
       offer.left -= 1;
-      const running = {
-        ...task,
-        state: RUNNING,
-        sessionId: offer.sessionId,
-        token: draft.nextToken(),
-      };
-      draft.handed.push({ offer, info, task: running });
-      draft.tasks.push(running);
+      draft.spent.set(offer, (draft.spent.get(offer) ?? 0) + 1);
+      const token = draft.nextToken();
+      const { attempt, retriesLeft, lost } = task;
+      const entry = { task: task.task, attempt, retriesLeft, lost, token, at: draft.now };
+      draft.handed.push({ offer, info, task: entry });
+      if (mayHold(info, task.task, hold) && (holder === null || holder === offer.sessionId)) {
+        holder = offer.sessionId;
+        hold.set(task.task, entry);
+      } else {
+        draft.tasks.push({ ...task, state: RUNNING, sessionId: offer.sessionId, token });
+      }
       continue;
     }
     draft.tasks.push(task);
     if (next.state === READY) draft.queues.add(task.queue);
     else draft.retryInMs = Math.min(draft.retryInMs ?? Number.POSITIVE_INFINITY, next.delayMs);
   }
+  return holder;
+}
+
+/** Whether a task may stand in its run's row: flows are asked for by their rows, with each step. */
+function mayHold(
+  { version }: RunInfo,
+  task: number,
+  hold: ReadonlyMap<number, HeldEntry>,
+): boolean {
+  return version.tasks[task]?.kind === 'task' && version.base === version && hold.size < MAX_HELD;
 }
 
 function noteAsset(
@@ -213,36 +283,63 @@ function noteAsset(
 ): void {
   const task = info.version.tasks[report.task];
   const state = taskStateOf(code);
-  if (
-    task?.kind !== 'asset' ||
-    (state !== 'succeeded' && state !== 'failed' && state !== 'cancelled')
-  )
+  if (!task || (state !== 'succeeded' && state !== 'failed' && state !== 'cancelled')) return;
+  const { error, asset: outcome } = report;
+  if (task.kind === 'asset') {
+    const end = assetEnd(info, task, task.key, at);
+    draft.assets.push({ ...end, state, result: report.result, outcome, error });
     return;
-  draft.assets.push({
-    ...assetEnd(info, task.key, at),
-    state,
-    result: report.result,
-    outcome: report.asset,
-    error: report.error,
-  });
+  }
+  for (const key of task.produces ?? []) {
+    const result = valueOf(report.result, key, task.produces ?? []);
+    draft.assets.push({ ...assetEnd(info, task, key, at), state, result, outcome, error });
+  }
+}
+
+/** A task that produces one asset returns its value, one that produces several an object of them by key. */
+function valueOf(result: unknown, key: string, produces: readonly string[]): unknown {
+  if (produces.length === 1) return result;
+  if (typeof result !== 'object' || result === null) return null;
+  return (result as Readonly<Record<string, unknown>>)[key] ?? null;
+}
+
+/** Logs an attempt of a mapped task that could not begin, so that its page says why. */
+function noteRefused(
+  draft: Draft,
+  { runId }: RunInfo,
+  task: number,
+  error: RunError,
+  lastAttempts: ReadonlyMap<number, number> | null,
+): void {
+  const { now } = draft;
+  const attempt: LoggedAttempt = {
+    ...{ runId, task, attempt: (lastAttempts?.get(task) ?? 0) + 1, code: FAILED, error },
+    ...{ agent: '', token: '0', readyAt: now, startedAt: now, finishedAt: now, result: null },
+  };
+  draft.attempts.push(attempt);
+  draft.changes.attempt(runId, attempt);
 }
 
 function noteUpstreamFailed(draft: Draft, info: RunInfo, index: number): void {
   const task = info.version.tasks[index];
-  if (task?.kind !== 'asset') return;
-  draft.assets.push({
-    ...assetEnd(info, task.key, draft.now),
-    state: 'upstream-failed',
-    result: null,
-    outcome: null,
-    error: null,
-  });
+  if (!task) return;
+  for (const key of task.kind === 'asset' ? [task.key] : (task.produces ?? [])) {
+    draft.assets.push({
+      ...assetEnd(info, task, key, draft.now),
+      state: 'upstream-failed',
+      result: null,
+      outcome: null,
+      error: null,
+    });
+  }
 }
 
-function assetEnd(info: RunInfo, assetKey: string, at: EpochMs) {
+function assetEnd(info: RunInfo, task: GraphTask, assetKey: string, at: EpochMs) {
   const { dataInterval } = info;
   return {
     assetKey,
+    partitions: keysOfTask(info.partitions, assetKey),
+    codeVersion: task.asset?.codeVersion ?? null,
     runId: info.runId,
     workflow: info.workflow,
     at,

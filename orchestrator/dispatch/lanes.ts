@@ -53,12 +53,8 @@ export function createLanes(deps: RecordDeps, onRecorded: (recorded: Recorded) =
   /** A batch that fails is tried once more sender by sender, so that a fault of one hurts no other. */
   async function record(batch: readonly Waiting[]): Promise<void> {
     try {
-      onRecorded(
-        await recordEnds(
-          deps,
-          batch.flatMap(({ reports }) => reports),
-        ),
-      );
+      const reports = batch.flatMap((waiting) => waiting.reports);
+      for (const recorded of await recordEnds(deps, reports)) onRecorded(recorded);
       for (const { done } of batch) done();
     } catch (error) {
       const [only] = batch;

@@ -5,34 +5,48 @@
 import type { Tx } from '../store/connection.ts';
 
 const BLOCK = 1_000_000;
+/** More than all that is given out before somebody makes sure again. */
+const ENOUGH = 200_000;
 
 export interface Tokens {
-  /** Sets tokens aside. @returns what gives them out, one a call, `count` in all */
-  take(tx: Tx, count: number): Promise<() => string>;
+  /** Makes sure that there are enough for a transaction. Undefined where there are. */
+  ensure(db: Tx): Promise<void> | undefined;
+  /** The next one. `ensure` has been called since the last transaction. */
+  next(): string;
 }
 
 export function createTokens(): Tokens {
-  let next = 0n;
-  let end = 0n;
+  let next = 0;
+  let end = 0;
+  /** The block that follows. */
+  let spare: number | null = null;
+  let taking: Promise<void> | undefined;
+
+  async function take(db: Tx): Promise<void> {
+    const [row] = await db.query<{ block: string }>(
+      `SELECT nextval('signalbox.token_block') AS block`,
+    );
+    spare = Number(row?.block ?? 0) * BLOCK;
+  }
+
   return {
-    async take(tx, count) {
-      if (count > BLOCK) throw new RangeError(`more than ${BLOCK} tokens at once`);
-      if (end - next < BigInt(count)) {
-        const [row] = await tx.query<{ block: string }>(
-          `SELECT nextval('signalbox.token_block') AS block`,
-        );
-        next = BigInt(row?.block ?? 0) * BigInt(BLOCK);
-        end = next + BigInt(BLOCK);
+    ensure(db) {
+      if (end - next >= ENOUGH || spare !== null) return undefined;
+      taking ??= take(db).finally(() => {
+        taking = undefined;
+      });
+      return taking;
+    },
+    next() {
+      if (next >= end) {
+        if (spare === null) throw new Error('more tokens than were set aside');
+        next = spare;
+        end = spare + BLOCK;
+        spare = null;
       }
-      let token = next;
-      next += BigInt(count);
-      const last = next;
-      return () => {
-        if (token >= last) throw new Error('more tokens than were set aside');
-        const text = token.toString();
-        token += 1n;
-        return text;
-      };
+      const token = next;
+      next += 1;
+      return String(token);
     },
   };
 }

@@ -45,7 +45,10 @@ export function createRunLevers(deps: {
         `SELECT EXISTS (
            SELECT FROM signalbox.task_live t JOIN signalbox.agent_session s ON s.id = t.session_id
            WHERE t.run_id = $1 AND t.state = 2 AND s.state = 'live'
-             AND s.lease_expires_at > clock_timestamp()) AS holds`,
+             AND s.lease_expires_at > clock_timestamp())
+         OR EXISTS (
+           SELECT FROM signalbox.run_live l JOIN signalbox.agent_session s ON s.id = l.holder
+           WHERE l.run_id = $1 AND s.state = 'live' AND s.lease_expires_at > clock_timestamp()) AS holds`,
         [id],
       );
       return row?.holds ?? false;

@@ -2,6 +2,7 @@
 export interface Recent<Key, Value> {
   get(key: Key): Value | undefined;
   set(key: Key, value: Value): void;
+  delete(key: Key): void;
 }
 
 /**
@@ -17,6 +18,8 @@ export function createRecent<Key, Value>(
   let old = new Map<Key, Value>();
   let size = 0;
   const set = (key: Key, value: Value) => {
+    const before = young.get(key);
+    if (before !== undefined) size -= sizeOf(before);
     young.set(key, value);
     size += sizeOf(value);
     if (size <= maxSize / 2) return;
@@ -36,5 +39,11 @@ export function createRecent<Key, Value>(
       return kept;
     },
     set,
+    delete(key) {
+      const value = young.get(key);
+      if (value !== undefined) size -= sizeOf(value);
+      young.delete(key);
+      old.delete(key);
+    },
   };
 }

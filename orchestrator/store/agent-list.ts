@@ -1,6 +1,7 @@
 /** Agents as lists show them: the newest session of each name, judged by its last heartbeat. */
 import type { Agent, AgentState } from '../../domain/agent.ts';
 import type { Tx } from './connection.ts';
+import { HELD_COUNT } from './held.ts';
 
 interface Row {
   readonly id: string;
@@ -30,7 +31,8 @@ const SELECT = `
                    > (s.lease_expires_at - s.last_heartbeat_at) * 2 / 3 THEN 'late'
               ELSE 'online' END AS state,
          s.queues, s.concurrency,
-         (SELECT count(*)::int FROM signalbox.task_live t WHERE t.session_id = s.id AND t.state = 2) AS running,
+         (SELECT count(*) FROM signalbox.task_live t WHERE t.session_id = s.id AND t.state = 2)::int
+           + (SELECT coalesce(sum(${HELD_COUNT}), 0) FROM signalbox.run_live l WHERE l.holder = s.id)::int AS running,
          s.started_at, s.last_heartbeat_at, s.lease_expires_at
   FROM signalbox.agent_session s
   WHERE (s.state = 'live' OR (

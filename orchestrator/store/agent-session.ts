@@ -2,6 +2,7 @@
 import type { AgentPoolReport, RegisterRequest } from '../../domain/agent-protocol.ts';
 import { plainArray, textArray } from './columns.ts';
 import type { Tx } from './connection.ts';
+import { findHeldRuns, findOrphanedRuns, type HeldRun } from './held.ts';
 
 /** A session as dispatch knows it; nothing of it ever changes. */
 export interface Session {
@@ -137,7 +138,22 @@ export function findCancelling(tx: Tx, sessionIds: readonly string[]): Promise<H
 }
 
 /** What a session holds for longer than `minAgeMs`. */
-export function findHeld(tx: Tx, sessionId: string, minAgeMs: number): Promise<HeldTask[]> {
+export async function findHeld(tx: Tx, sessionId: string, minAgeMs: number): Promise<HeldTask[]> {
+  const [runs, rows] = await Promise.all([
+    findHeldRuns(tx, sessionId, minAgeMs),
+    findHeldRows(tx, sessionId, minAgeMs),
+  ]);
+  return [...rows, ...runs.flatMap(tasksOf)];
+}
+
+function tasksOf({ runId, sessionId, agent, entries }: HeldRun): HeldTask[] {
+  return [...entries.values()].map(({ task, token }) => ({
+    ...{ runId, task, token, sessionId, agent },
+    reason: null,
+  }));
+}
+
+function findHeldRows(tx: Tx, sessionId: string, minAgeMs: number): Promise<HeldTask[]> {
   return tx.query<HeldTask>(
     `SELECT ${HELD_COLUMNS} ${HELD_FROM}
      WHERE t.session_id = $1 AND t.state = 2
@@ -186,6 +202,7 @@ const DELETE_OLD = `
     SELECT s.id FROM signalbox.agent_session s
     WHERE s.state <> 'live' AND s.ended_at < clock_timestamp() - interval '7 days'
       AND NOT EXISTS (SELECT FROM signalbox.task_live t WHERE t.session_id = s.id AND t.state = 2)
+      AND NOT EXISTS (SELECT FROM signalbox.run_live l WHERE l.holder = s.id)
     LIMIT $1)`;
 
 /** Deletes sessions that ended long ago and hold nothing any more. @returns how many */
@@ -212,6 +229,11 @@ const ORPHANED = `
   SELECT ${HELD_COLUMNS} ${HELD_FROM}
   WHERE t.state = 2 AND t.session_id IN (SELECT session_id FROM ended) LIMIT $1`;
 
-export function findOrphaned(tx: Tx, limit: number): Promise<HeldTask[]> {
-  return tx.query<HeldTask>(ORPHANED, [limit]);
+/** @param limit rows; a run's row may name many tasks */
+export async function findOrphaned(tx: Tx, limit: number): Promise<HeldTask[]> {
+  const [rows, runs] = await Promise.all([
+    tx.query<HeldTask>(ORPHANED, [limit]),
+    findOrphanedRuns(tx, limit),
+  ]);
+  return [...rows, ...runs.flatMap(tasksOf)];
 }

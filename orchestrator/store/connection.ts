@@ -23,6 +23,11 @@ export interface Tx {
 export interface Db extends Tx {
   /** One transaction; done again from the start after a deadlock or a serialization failure. */
   transaction<T>(work: (tx: Tx) => Promise<T>): Promise<T>;
+  /**
+   * One transaction of statements none of which needs another's answer: all of them, and the commit, go out in one
+   * packet. Where one fails, nothing is written, and its error is thrown. It is not done again.
+   */
+  batch<T>(work: (tx: Tx) => Promise<T>): Promise<T>;
 }
 
 export interface Connection {
@@ -149,6 +154,7 @@ function asTx(client: Pick<pg.ClientBase, 'query'>): Tx {
 function asDb(pool: pg.Pool): Db {
   return {
     ...asTx(pool as unknown as Pick<pg.ClientBase, 'query'>),
+    batch: (work) => batch(pool, work),
     async transaction(work) {
       for (let attempt = 1; ; attempt += 1) {
         try {
@@ -159,6 +165,35 @@ function asDb(pool: pg.Pool): Db {
       }
     },
   };
+}
+
+/** The connection's socket, which a client of pg's has but does not show. */
+interface Corked {
+  readonly connection?: { readonly stream?: { cork?(): void; uncork?(): void } };
+}
+
+async function batch<T>(pool: pg.Pool, work: (tx: Tx) => Promise<T>): Promise<T> {
+  const client = await pool.connect();
+  const { stream } = (client as Corked).connection ?? {};
+  let broken: Error | undefined;
+  try {
+    stream?.cork?.();
+    const begun = client.query('BEGIN');
+    const worked = work(asTx(client));
+    const ended = client.query('COMMIT');
+    stream?.uncork?.();
+    const [begin, result, commit] = await Promise.allSettled([begun, worked, ended]);
+    if (begin.status === 'rejected') broken = begin.reason as Error;
+    if (commit.status === 'rejected') broken = commit.reason as Error;
+    if (result.status === 'rejected') throw result.reason;
+    if (broken) throw broken;
+    if (commit.status === 'fulfilled' && commit.value.command !== 'COMMIT') {
+      throw new Error('a transaction was not committed');
+    }
+    return result.value;
+  } finally {
+    client.release(broken);
+  }
 }
 
 async function once<T>(pool: pg.Pool, work: (tx: Tx) => Promise<T>): Promise<T> {
@@ -187,7 +222,7 @@ function mayRepeat(error: unknown): boolean {
 }
 
 /** SQLSTATE of an error of PostgreSQL's; undefined for any other. */
-function sqlState(error: unknown): string | undefined {
+export function sqlState(error: unknown): string | undefined {
   return error instanceof pg.DatabaseError ? error.code : undefined;
 }
 

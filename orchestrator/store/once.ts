@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { isToken, isUuid } from '../runs/identifiers.ts';
 import { jsonText } from './columns.ts';
 import type { Tx } from './connection.ts';
+import { type HeldRun, readHeldOf } from './held.ts';
 
 export interface OnceRow {
   readonly state: 'held' | 'done' | 'unknown';
@@ -31,7 +32,11 @@ export async function holdsTask(tx: Tx, runId: string, token: string): Promise<b
     runId,
     token,
   ]);
-  return rows.length > 0;
+  return rows.length > 0 || holdsIn(await readHeldOf(tx, runId), token);
+}
+
+function holdsIn(run: HeldRun | undefined, token: string): boolean {
+  return [...(run?.entries.values() ?? [])].some((entry) => entry.token === token);
 }
 
 /** Takes the key for the holder. @returns false where somebody has it */
@@ -60,17 +65,23 @@ export async function lockOnce(
   workflow: string,
   key: string,
 ): Promise<OnceRow | undefined> {
-  const [row] = await tx.query<OnceRow>(
+  const [row] = await tx.query<OnceRow & { run_id: string; lease: boolean }>(
     `SELECT o.state, o.on_unknown, o.token, o.result,
             EXISTS (
               SELECT FROM signalbox.task_live t
               JOIN signalbox.agent_session s ON s.id = t.session_id
               WHERE t.run_id = o.run_id AND t.token = o.token AND t.state = 2
-                AND s.state = 'live' AND s.lease_expires_at > clock_timestamp()) AS alive
+                AND s.state = 'live' AND s.lease_expires_at > clock_timestamp()) AS alive,
+            o.run_id,
+            EXISTS (
+              SELECT FROM signalbox.run_live l JOIN signalbox.agent_session s ON s.id = l.holder
+              WHERE l.run_id = o.run_id
+                AND s.state = 'live' AND s.lease_expires_at > clock_timestamp()) AS lease
      FROM signalbox.once_key o WHERE o.workflow = $1 AND o.key_hash = $2 FOR UPDATE OF o`,
     [workflow, hashOf(key)],
   );
-  return row;
+  if (!row || row.alive || !row.lease) return row;
+  return { ...row, alive: holdsIn(await readHeldOf(tx, row.run_id), row.token) };
 }
 
 /** Hands a held key to another holder. */

@@ -1,5 +1,6 @@
 /** Queues: those that were set, that a definition or a live agent names, or that have tasks. */
 import type { Tx } from './connection.ts';
+import { HELD_COUNT } from './held.ts';
 
 export interface QueueRow {
   readonly name: string;
@@ -12,9 +13,15 @@ export interface QueueRow {
 export function readQueues(db: Tx): Promise<QueueRow[]> {
   return db.query<QueueRow>(`
     WITH counted AS (
-      SELECT queue, (count(*) FILTER (WHERE state = 1))::int AS ready,
-             (count(*) FILTER (WHERE state = 2))::int AS running
-      FROM signalbox.task_live GROUP BY queue
+      SELECT queue, sum(ready)::int AS ready, sum(running)::int AS running FROM (
+        SELECT queue, (coalesce(sum(1 + coalesce(octet_length(more), 0) / 4) FILTER (WHERE state = 1), 0)) AS ready,
+               count(*) FILTER (WHERE state = 2) AS running
+        FROM signalbox.task_live GROUP BY queue
+        UNION ALL
+        SELECT w.queue, 0, sum(${HELD_COUNT})
+        FROM signalbox.run_live l JOIN signalbox.workflow w ON w.name = l.workflow
+        WHERE l.holder IS NOT NULL GROUP BY w.queue) both_kinds
+      GROUP BY queue
     ), named AS (
       SELECT name FROM signalbox.queue
       UNION SELECT queue FROM signalbox.workflow

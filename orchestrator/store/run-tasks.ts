@@ -1,6 +1,8 @@
 /** The tasks of a run: how each stands, what is live, what ended, durable steps. */
 import type { RunError } from '../../domain/run.ts';
+import { RUNNING } from '../dispatch/task-codes.ts';
 import type { Tx } from './connection.ts';
+import { readHeldOf } from './held.ts';
 
 export interface RunVector {
   readonly versionId: string | null;
@@ -31,7 +33,16 @@ export interface LiveTaskRow {
   readonly startedAt: Date | null;
 }
 
-export function readLiveTasks(db: Tx, runId: string): Promise<LiveTaskRow[]> {
+export async function readLiveTasks(db: Tx, runId: string): Promise<LiveTaskRow[]> {
+  const [rows, held] = await Promise.all([readLiveRows(db, runId), readHeldOf(db, runId)]);
+  const entries = [...(held?.entries.values() ?? [])].map(({ task, attempt, at }) => ({
+    ...{ task, attempt, state: RUNNING, agent: held?.agent ?? null },
+    ...{ readyAt: new Date(at), startedAt: new Date(at) },
+  }));
+  return [...rows, ...entries];
+}
+
+function readLiveRows(db: Tx, runId: string): Promise<LiveTaskRow[]> {
   return db.query<LiveTaskRow>(
     `SELECT t.task, t.state, t.attempt, s.name AS agent, t.ready_at AS "readyAt", t.started_at AS "startedAt"
      FROM signalbox.task_live t LEFT JOIN signalbox.agent_session s ON s.id = t.session_id

@@ -61,6 +61,8 @@ export interface EndedRow {
   readonly lost: number;
   readonly readyAt: EpochMs;
   readonly startedAt: EpochMs;
+  /** It stood in its run's row, and had none of its own. */
+  readonly held?: boolean;
 }
 
 /**
