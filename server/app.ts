@@ -25,6 +25,7 @@ import { healthRoutes } from './routes/health.ts';
 import { incidentRoutes } from './routes/incidents.ts';
 import { runbookRoutes } from './routes/runbooks.ts';
 import { runRoutes } from './routes/runs.ts';
+import { scheduleRoutes } from './routes/schedules.ts';
 import { telemetryRoutes } from './routes/telemetry.ts';
 import { workflowRoutes } from './routes/workflows.ts';
 import { addSchemas } from './schemas/register.ts';
@@ -71,6 +72,7 @@ export async function buildApp(parts: Parts, log: FastifyBaseLogger): Promise<Ap
 function apiRoutes(api: App, parts: Parts): void {
   accessRoutes(api, parts);
   workflowRoutes(api, parts);
+  scheduleRoutes(api, parts);
   runRoutes(api, parts);
   backfillRoutes(api, parts);
   assetRoutes(api, parts);

@@ -17,6 +17,7 @@ import {
 } from '../../domain/agent-protocol.ts';
 import { TRIGGER_RULES } from '../../domain/trigger-rule.ts';
 import { AnyObject, Key, Name, Nullable, OneOf } from './parts.ts';
+import { Schedule } from './schedules.ts';
 
 const MAX_BATCH = 10_000;
 const MAX_CAPACITY = 100_000;
@@ -74,9 +75,7 @@ const Definition = Type.Object({
   file: Type.String(),
   tags: Type.Array(Type.String()),
   owners: Type.Array(Type.String()),
-  schedule: Nullable(
-    Type.Object({ cron: Type.String(), timezone: Type.String(), catchup: Type.Boolean() }),
-  ),
+  schedule: Nullable(Schedule),
   parameters: Nullable(AnyObject),
   queue: Name,
   maxActiveRuns: Nullable(Type.Integer({ minimum: 1 })),
@@ -221,6 +220,41 @@ export const OnceBody = Type.Unsafe<OnceRequest>({
 
 export const SubflowBody = Type.Unsafe<SubflowRequest>(
   Type.Object({ runId: RunId, token: Token, key: Key, workflow: Name, parameters: AnyObject }),
+);
+
+export const WaitBody = Type.Unsafe<WaitRequest>(
+  Type.Object({
+    runId: RunId,
+    token: Token,
+    key: Key,
+    kind: OneOf(['event', 'input']),
+    name: Type.Optional(Key),
+    correlation: Type.Optional(Type.String({ maxLength: 500 })),
+    message: Type.Optional(Type.String({ maxLength: 10_000 })),
+    schema: Type.Optional(AnyObject),
+    timeoutMs: Nullable(Type.Number({ minimum: 0 })),
+    waitMs: Type.Number({ minimum: 0, maximum: MAX_WAIT_MS }),
+  }),
+);
+
+export const SuspendBody = Type.Unsafe<SuspendRequest>(
+  Type.Object({
+    runId: RunId,
+    taskKey: Key,
+    token: Token,
+    wakeInMs: Nullable(Type.Number({ minimum: 0 })),
+    wakes: Type.Boolean(),
+  }),
+);
+
+export const EmitBody = Type.Unsafe<EmitRequest>(
+  Type.Object({
+    runId: RunId,
+    token: Token,
+    key: Key,
+    name: Key,
+    correlation: Type.Optional(Type.String({ maxLength: 500 })),
+  }),
 );
 
 export const WaitQuery = Type.Object({

@@ -8,6 +8,7 @@ import { BACKFILL_SCHEMAS } from './backfills.ts';
 import { INCIDENT_SCHEMAS } from './incidents.ts';
 import { OneOf } from './parts.ts';
 import { RUN_SCHEMAS } from './runs.ts';
+import { SCHEDULE_SCHEMAS } from './schedules.ts';
 
 const Problem = Type.Object({
   type: Type.String(),
@@ -24,6 +25,7 @@ export function addSchemas(app: App): void {
     Problem,
     ...ACCESS_SCHEMAS,
     ...RUN_SCHEMAS,
+    ...SCHEDULE_SCHEMAS,
     ...BACKFILL_SCHEMAS,
     ...ASSET_SCHEMAS,
     ...INCIDENT_SCHEMAS,

@@ -2,6 +2,7 @@
 import { Type } from 'typebox';
 import { RUN_STATES, RUN_TRIGGERS, TASK_STATES } from '../../domain/run.ts';
 import { AnyObject, Closed, IdempotencyKey, Nullable, OneOf, Time } from './parts.ts';
+import { Schedule } from './schedules.ts';
 
 const RunError = Type.Object({
   name: Type.String(),
@@ -16,9 +17,7 @@ const Workflow = Type.Object({
   paused: Type.Boolean(),
   tags: Type.Array(Type.String()),
   owners: Type.Array(Type.String()),
-  schedule: Nullable(
-    Type.Object({ cron: Type.String(), timezone: Type.String(), catchup: Type.Boolean() }),
-  ),
+  schedule: Nullable(Schedule),
   nextRunAt: Nullable(Time),
   version: Type.String(),
   parameters: Nullable(AnyObject),

@@ -1,4 +1,4 @@
-/** `signalbox workflows list|show|trigger|pause|unpause` */
+/** `signalbox workflows list|show|next|expected|trigger|pause|unpause` */
 import { Command } from 'commander';
 import type { WorkflowFileError } from '../../../domain/agent-protocol.ts';
 import type { Run } from '../../../domain/run.ts';
@@ -7,6 +7,7 @@ import type { List } from '../api-client.ts';
 import { UsageError } from '../exit.ts';
 import { printable, renderFields, renderTable, state, time } from '../output.ts';
 import { remoteCommand, segment, wholeNumber } from '../remote.ts';
+import { expectedCommand, nextCommand, policiesOf, scheduleText } from './schedules.ts';
 
 interface TriggerOptions {
   readonly parameters?: string;
@@ -29,6 +30,8 @@ export function workflowsCommand(): Command {
         },
       ),
     )
+    .addCommand(nextCommand())
+    .addCommand(expectedCommand())
     .addCommand(triggerCommand())
     .addCommand(pauseCommand('pause', 'Start no more runs by schedule'))
     .addCommand(pauseCommand('unpause', 'Start runs by schedule again'));
@@ -75,8 +78,9 @@ function renderWorkflow(workflow: WorkflowSummary): string {
     ['name', workflow.name],
     ['kind', workflow.kind],
     ['description', workflow.description],
-    ['schedule', schedule && `${schedule.cron} ${schedule.timezone}`],
+    ['schedule', schedule && scheduleText(schedule)],
     ['next run', time(workflow.nextRunAt)],
+    ...(schedule === null ? [] : policiesOf(schedule)),
     ['paused', workflow.paused],
     ['parameters', workflow.parameters],
     ['file', workflow.file],
