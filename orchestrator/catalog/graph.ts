@@ -2,13 +2,20 @@
  * A workflow's graph, compiled once a version: tasks in the definition's order, dependencies as indexes into it,
  * every option resolved. What runs reads only this, never the definition.
  */
-import type { TaskDefinition, WorkflowDefinition } from '../../domain/agent-protocol.ts';
+import type { AssetDefinition, TaskDefinition, WorkflowDefinition } from '../../domain/agent-protocol.ts';
 import { SignalboxError } from '../../domain/errors.ts';
+import type { PartitionsDefinition } from '../../domain/partition.ts';
 import type { Instance } from '../runs/expansion.ts';
 import { spanOf } from './span.ts';
 
 /** Tasks of one graph; a vector of states has one byte for each. */
 const MAX_TASKS = 20_000;
+
+/** What a task that makes an asset has to know of it. */
+export interface GraphAsset {
+  readonly partitions: PartitionsDefinition | null;
+  readonly codeVersion: string | null;
+}
 
 export interface GraphTask extends Omit<TaskDefinition, 'after' | 'teardown' | 'map'> {
   readonly kind: 'task' | 'flow' | 'asset';
@@ -25,6 +32,8 @@ export interface GraphTask extends Omit<TaskDefinition, 'after' | 'teardown' | '
   };
   /** Of an instance of a mapped task; never stored, a run's own graph has it. */
   readonly instance?: Instance;
+  /** Of an asset that has partitions or a version of its code. */
+  readonly asset?: GraphAsset;
 }
 
 export interface Graph {
@@ -51,10 +60,11 @@ const PLAIN_TASK: Omit<TaskDefinition, 'key'> = {
  * @throws SignalboxError `invalid-request` that names the unknown dependency, the repeated key or the cycle
  */
 export function compileGraph(definition: WorkflowDefinition): Graph {
-  return linkTasks(definition.name, tasksOf(definition), {
+  const graph = linkTasks(definition.name, tasksOf(definition), {
     kind: definition.kind === 'workflow' ? 'task' : definition.kind,
     queue: definition.queue,
   });
+  return withAsset(graph, definition.asset);
 }
 
 function tasksOf(definition: WorkflowDefinition): readonly TaskDefinition[] {
@@ -62,6 +72,12 @@ function tasksOf(definition: WorkflowDefinition): readonly TaskDefinition[] {
   const own = definition.tasks[0] ?? { ...PLAIN_TASK, key: definition.name };
   const key = definition.kind === 'asset' ? (definition.asset?.key ?? definition.name) : own.key;
   return [{ ...own, key, after: [] }];
+}
+
+function withAsset(graph: Graph, of: AssetDefinition | null): Graph {
+  const { partitions = null, codeVersion = null } = of ?? {};
+  if (partitions === null && codeVersion === null) return graph;
+  return { tasks: graph.tasks.map((task) => ({ ...task, asset: { partitions, codeVersion } })) };
 }
 
 function linkTasks(

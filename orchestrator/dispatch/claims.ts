@@ -192,10 +192,7 @@ async function claimFor(
     await changes.append(tx);
     return found;
   });
-  await deps.infos.load(
-    deps.db,
-    claimed.map(({ runId }) => runId),
-  );
+  await deps.infos.loadTasks(deps.db, claimed);
   deps.started(startedRuns);
   return claimed;
 }

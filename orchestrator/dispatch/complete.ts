@@ -6,13 +6,17 @@ import type {
   Completion,
 } from '../../domain/agent-protocol.ts';
 import { SignalboxError } from '../../domain/errors.ts';
+import type { RunError } from '../../domain/run.ts';
 import { failedBlockingCheck } from '../assets/outcome.ts';
 import { isToken } from '../runs/identifiers.ts';
 import type { RunInfos } from '../runs/run-info.ts';
+import type { Version } from '../runs/versions.ts';
 import type { Db } from '../store/connection.ts';
+import { readBranch } from './branch.ts';
 import type { EndReport } from './draft.ts';
 import type { Lanes } from './lanes.ts';
 import type { Offer } from './offer.ts';
+import type { PlannedBranch } from './progress.ts';
 import type { KnownSession } from './sessions.ts';
 
 /** Slots that one answer may fill. */
@@ -28,9 +32,9 @@ export async function complete(
   request: CompleteRequest,
 ): Promise<CompleteReply> {
   if (deps.lanes.full()) throw new SignalboxError('too-many-requests', 'completions wait');
-  await deps.infos.load(
+  await deps.infos.loadTasks(
     deps.db,
-    request.completions.map(({ runId }) => runId),
+    request.completions.map(({ runId, taskKey }) => ({ runId, task: taskKey })),
   );
   const assignments: Assignment[] = [];
   const offer: Offer = {
@@ -60,20 +64,20 @@ function toReport(
   session: KnownSession,
   offer: Offer,
 ): EndReport | null {
-  const task = infos.get(completion.runId)?.version.indexOf.get(completion.taskKey);
-  if (task === undefined || !isToken(completion.token)) return null;
-  const blocked = failedBlockingCheck(completion.asset);
-  const refused = completion.state === 'succeeded' && blocked !== null;
+  const version = infos.get(completion.runId)?.version;
+  const task = version?.indexOf.get(completion.taskKey);
+  if (version === undefined || task === undefined || !isToken(completion.token)) return null;
+  const { branch, refused } = judgeSuccess(version, task, completion);
   return {
     runId: completion.runId,
     task,
     token: completion.token,
     kind: refused ? 'failed' : completion.state,
-    final: completion.final ?? false,
+    final: completion.final ?? refused?.final ?? false,
     result: completion.result ?? null,
-    error: refused
-      ? { name: 'CheckFailed', message: `the check ${blocked} did not pass` }
-      : (completion.error ?? null),
+    error: refused?.error ?? completion.error ?? null,
+    branch,
+    retryAfterMs: completion.retryAfterMs ?? null,
     startedAt: completion.startedAt,
     finishedAt: completion.finishedAt,
     asset: completion.asset ?? null,
@@ -81,4 +85,24 @@ function toReport(
     offer,
     outcome: 'lease-lost',
   };
+}
+
+interface JudgedSuccess {
+  readonly branch: PlannedBranch | null;
+  /** Why it is a failure after all. */
+  readonly refused: { readonly error: RunError; readonly final: boolean } | null;
+}
+
+/** A success is none where a blocking check did not pass, or a branch chose what it cannot choose. */
+function judgeSuccess(version: Version, task: number, completion: Completion): JudgedSuccess {
+  if (completion.state !== 'succeeded') return { branch: null, refused: null };
+  const blocked = failedBlockingCheck(completion.asset);
+  if (blocked !== null) {
+    const error = { name: 'CheckFailed', message: `the check ${blocked} did not pass` };
+    return { branch: null, refused: { error, final: false } };
+  }
+  if (completion.branch === undefined) return { branch: null, refused: null };
+  const read = readBranch(version, task, completion.branch);
+  if ('branch' in read) return { branch: read.branch, refused: null };
+  return { branch: null, refused: { error: read.error, final: true } };
 }

@@ -71,10 +71,7 @@ export function createHeartbeats(deps: HeartbeatDeps): Heartbeats {
   ): Promise<Map<string, HeartbeatReply['cancel']>> {
     if (sessionIds.length === 0) return new Map();
     const held = await findCancelling(deps.db, sessionIds);
-    await deps.infos.load(
-      deps.db,
-      held.map(({ runId }) => runId),
-    );
+    await deps.infos.loadTasks(deps.db, held);
     return new Map(
       [...Map.groupBy(held, ({ sessionId }) => sessionId)].map(([sessionId, tasks]) => [
         sessionId,

@@ -1,6 +1,8 @@
 /** What an agent offers with a completion: slots that the answer may fill with what became ready. */
-import type { Assignment } from '../../domain/agent-protocol.ts';
+import type { AssignedItem, Assignment } from '../../domain/agent-protocol.ts';
+import { assignedPartition } from '../assets/partitions/of-task.ts';
 import type { GraphTask } from '../catalog/graph.ts';
+import type { Instance } from '../runs/expansion.ts';
 import type { RunInfo } from '../runs/run-info.ts';
 
 export interface Offer {
@@ -23,6 +25,7 @@ export function toAssignment(
   token: string,
   isolated = false,
 ): Assignment {
+  const partition = info.partitions && assignedPartition(info.partitions, task);
   return {
     runId: info.runId,
     workflow: info.workflow,
@@ -37,6 +40,12 @@ export function toAssignment(
     timeoutMs: task.timeoutMs,
     traceparent: info.traceparent,
     ...(info.origin === null ? {} : { trigger: info.origin }),
+    ...(partition ? { partition } : {}),
     ...(isolated ? { isolated } : {}),
+    ...(task.instance ? { item: itemOf(task.instance) } : {}),
   };
+}
+
+function itemOf({ task, over, index, stamp }: Instance): AssignedItem {
+  return { task, over, index, stamp };
 }

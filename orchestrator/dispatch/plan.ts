@@ -93,7 +93,7 @@ export function planRun(
 }
 
 /**
- * Cancels what has not started.
+ * Cancels what has not started, but for what tidies up after what has.
  * @param waiting tasks whose live rows were taken away
  * @param teardownsToo whether nothing is tidied up any more
  */

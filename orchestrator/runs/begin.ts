@@ -1,5 +1,4 @@
-/** Letting a run begin, or go on where it stood: the tasks whose rules hold become ready. */
-import { planBegin, type RunPlan } from '../dispatch/plan.ts';
+/** What of an ended run is to run again when it is tried once more. */
 import {
   CANCELLED,
   FAILED,
@@ -9,27 +8,8 @@ import {
   SUCCEEDED,
   UPSTREAM_FAILED,
 } from '../dispatch/task-codes.ts';
-import type { NewLiveTask } from '../store/task-live.ts';
-import { readyTask } from './trigger.ts';
+import { expansionOf } from './expansion.ts';
 import type { Version } from './versions.ts';
-
-/**
- * Makes ready what can start.
- * @param vector how the tasks stand; is not changed
- * @param lastAttempts of the tasks that had one: attempts go on counting
- */
-export function beginTasks(
-  run: { readonly runId: string; readonly version: Version; readonly priority: number },
-  vector: Uint8Array,
-  lastAttempts: ReadonlyMap<number, number>,
-): { vector: Uint8Array; tasks: NewLiveTask[]; end: RunPlan['end'] } {
-  const plan = planBegin(run.version, vector, lastAttempts);
-  const tasks = plan.next.map((next) => ({
-    ...readyTask(run.runId, plan.version, next.task, run.priority),
-    ...next,
-  }));
-  return { vector: plan.vector, tasks, end: plan.end };
-}
 
 const RUN_AGAIN: readonly number[] = [PENDING, FAILED, CANCELLED, UPSTREAM_FAILED];
 
@@ -39,7 +19,9 @@ const RUN_AGAIN: readonly number[] = [PENDING, FAILED, CANCELLED, UPSTREAM_FAILE
  * teardowns around it, since what they had set up is gone.
  */
 export function reopenedVector(version: Version, ended: Uint8Array): Uint8Array {
-  const vector = Uint8Array.from(version.tasks, (_, task) => ended[task] ?? SUCCEEDED);
+  const length = Math.max(version.tasks.length, ended.length);
+  const vector = new Uint8Array(length).fill(SUCCEEDED);
+  vector.set(ended);
   const left: number[] = [];
   const again = (task: number) => {
     vector[task] = PENDING;
@@ -47,8 +29,11 @@ export function reopenedVector(version: Version, ended: Uint8Array): Uint8Array 
   };
   for (const [task, code] of vector.entries()) if (RUN_AGAIN.includes(code)) again(task);
   for (let task = left.pop(); task !== undefined; task = left.pop()) {
-    const mapped = version.tasks[task]?.instance?.of;
-    if (mapped !== undefined && isEnded(vector[mapped] ?? 0)) again(mapped);
+    const { instance, map } = version.tasks[task] ?? {};
+    if (instance && isEnded(vector[instance.of] ?? 0)) again(instance.of);
+    // A list that could not be used is to be made anew.
+    const list = map && isRefused(version, task) ? map.over : -1;
+    if (isEnded(vector[list] ?? 0)) again(list);
     for (const dependent of version.dependents[task] ?? []) {
       const { teardown } = version.tasks[dependent] ?? {};
       const around = teardown ? [dependent, ...teardown.setups] : [];
@@ -57,4 +42,9 @@ export function reopenedVector(version: Version, ended: Uint8Array): Uint8Array 
     }
   }
   return vector;
+}
+
+function isRefused(version: Version, task: number): boolean {
+  const [, first] = expansionOf(version, task) ?? [];
+  return first === -1;
 }

@@ -3,10 +3,13 @@
  * reads nothing but the live tables.
  */
 import type { RunOrigin } from '../../domain/origin.ts';
+import type { RunPartitions } from '../../domain/partition.ts';
 import type { DataInterval, RunTrigger } from '../../domain/run.ts';
 import { toRfc3339 } from '../../domain/time.ts';
 import type { Tx } from '../store/connection.ts';
 import { readOrigins } from '../store/run-origin.ts';
+import { readRunPartitions } from '../store/run-partition.ts';
+import { type Expansion, expandVersion } from './expansion.ts';
 import { isUuid } from './identifiers.ts';
 import { createRecent } from './recent.ts';
 import { traceparentOf } from './run-id.ts';
@@ -24,12 +27,19 @@ export interface RunInfo {
   readonly trigger: RunTrigger;
   /** Who asked for it; null where that was a person or a schedule. */
   readonly origin: RunOrigin | null;
+  /** Partitions that it makes; null for most. */
+  readonly partitions: RunPartitions | null;
 }
 
 export interface RunInfos {
   get(runId: string): RunInfo | undefined;
   /** Reads those that are not cached. A run that does not exist, or has no graph, stays unknown. */
   load(tx: Tx, runIds: Iterable<string>): Promise<void>;
+  /** As `load`, and reads runs anew whose graph is not known to have these tasks (by index or key): it has grown since. */
+  loadTasks(
+    tx: Tx,
+    tasks: readonly { readonly runId: string; readonly task: number | string }[],
+  ): Promise<void>;
   add(info: RunInfo): void;
 }
 
@@ -46,7 +56,7 @@ const WEIGHT_OF_PARAMETERS = 10;
 
 const SELECT_RUNS = `
   SELECT id, workflow, version_id, parameters, logical_date, interval_start, interval_end, traceparent,
-         priority, trigger
+         priority, trigger, expanded
   FROM signalbox.run WHERE id = ANY($1::uuid[]) AND version_id IS NOT NULL`;
 
 interface Row {
@@ -60,6 +70,7 @@ interface Row {
   readonly traceparent: string | null;
   readonly priority: number;
   readonly trigger: RunTrigger;
+  readonly expanded: readonly Expansion[] | null;
 }
 
 /** Makes a cache for one database. */
@@ -67,9 +78,22 @@ export function createRunInfos(versions: Versions): RunInfos {
   const cache = createRecent<string, RunInfo>(MAX_RUNS, ({ parameters }) =>
     Object.keys(parameters).length > 0 ? WEIGHT_OF_PARAMETERS : 1,
   );
-  return {
+  const infos: RunInfos = {
     get: (runId) => cache.get(runId),
     add: (info) => cache.set(info.runId, info),
+    async loadTasks(tx, tasks) {
+      await infos.load(
+        tx,
+        tasks.map(({ runId }) => runId),
+      );
+      const grown = tasks.filter(({ runId, task }) => isUnknownTask(cache.get(runId), task));
+      if (grown.length === 0) return;
+      for (const { runId } of grown) cache.delete(runId);
+      await infos.load(
+        tx,
+        grown.map(({ runId }) => runId),
+      );
+    },
     async load(tx, runIds) {
       const missing = new Set<string>();
       for (const id of runIds) if (cache.get(id) === undefined && isUuid(id)) missing.add(id);
@@ -83,27 +107,54 @@ export function createRunInfos(versions: Versions): RunInfos {
         tx,
         rows.flatMap(({ id, trigger }) => (ASKED_FOR.has(trigger) ? [id] : [])),
       );
+      const partitions = await readRunPartitions(
+        tx,
+        rows.flatMap(({ id, version_id, trigger }) =>
+          mayHavePartitions(versions.get(version_id), trigger) ? [id] : [],
+        ),
+      );
       for (const row of rows) {
         const version = versions.get(row.version_id);
-        if (version) cache.set(row.id, infoOf(row, version, origins.get(row.id) ?? null));
+        if (!version) continue;
+        const more = { origin: origins.get(row.id) ?? null, partitions: partitions.get(row.id) };
+        cache.set(row.id, infoOf(row, version, more));
       }
     },
   };
+  return infos;
 }
 
-function infoOf(row: Row, version: Version, origin: RunOrigin | null): RunInfo {
+/** Only graphs with mapped tasks grow: what is asked of others is a mistake, and costs no second look. */
+function isUnknownTask(info: RunInfo | undefined, task: number | string): boolean {
+  if (!info || info.version.mapsOver.size === 0) return false;
+  const { tasks, indexOf } = info.version;
+  return typeof task === 'number' ? task >= tasks.length : !indexOf.has(task);
+}
+
+/** Whether its tasks make assets; asked before a look into the table, since hardly any run does. */
+function mayHavePartitions(version: Version | undefined, trigger: RunTrigger): boolean {
+  if (trigger === 'backfill') return true;
+  return version?.tasks.some(({ asset, produces }) => asset?.partitions || produces) ?? false;
+}
+
+function infoOf(
+  row: Row,
+  version: Version,
+  more: { origin: RunOrigin | null; partitions: RunPartitions | undefined },
+): RunInfo {
   const start = toRfc3339(row.interval_start);
   const end = toRfc3339(row.interval_end);
   return {
     runId: row.id,
     workflow: row.workflow,
-    version,
+    version: expandVersion(version, row.expanded),
     parameters: row.parameters,
     logicalDate: toRfc3339(row.logical_date),
     dataInterval: start !== null && end !== null ? { start, end } : null,
     traceparent: traceparentOf(row.id, row.traceparent),
     priority: row.priority,
     trigger: row.trigger,
-    origin,
+    origin: more.origin,
+    partitions: more.partitions ?? null,
   };
 }
