@@ -11,6 +11,9 @@
  *   GET  /{sessionId}/results/{runId}/{taskKey}    result of an upstream task
  *   GET  /{sessionId}/steps/{runId}                recorded steps of a flow, for its replay
  *   POST /{sessionId}/runs         start a subflow (idempotent under its key); GET /runs/{id}?waitMs= waits for its end
+ *   POST /{sessionId}/waits                        what a flow waits for (an event, a person's input); waits for it
+ *   POST /{sessionId}/suspend                      gives a flow that waits back until its time or its answer comes
+ *   POST /{sessionId}/events                       sends an event to flows that wait for it
  *   GET  /{sessionId}/assets/{key}                 newest value of an asset that another reads as its input
  *   GET  /{sessionId}/assets/{key}/for/{runId}/{taskKey}   values of the partitions that the task is made from
  *   POST /{sessionId}/partitions   adds or removes keys of dynamic partitions

@@ -9,8 +9,10 @@ import { createAgentLevers } from './dispatch/agent-levers.ts';
 import { createAgents } from './dispatch/agents.ts';
 import { createDispatch } from './dispatch/create.ts';
 import { createEventRetention, createEventSource } from './events/source.ts';
+import { createRunControl } from './runs/control.ts';
 import { createRunLevers } from './runs/levers.ts';
 import { createParameters } from './runs/parameters.ts';
+import { createPauseReconciler } from './runs/pause.ts';
 import { createRunInfos } from './runs/run-info.ts';
 import { createRunService } from './runs/service.ts';
 import { type AnnounceRuns, createRunMaker } from './runs/trigger.ts';
@@ -18,6 +20,7 @@ import { createTriggerLane } from './runs/trigger-lane.ts';
 import { createVersions } from './runs/versions.ts';
 import type { Orchestrator } from './service.ts';
 import { connect } from './store/connection.ts';
+import { createWaits } from './waits/service.ts';
 
 export interface OrchestratorOptions {
   readonly databaseUrl: string;
@@ -54,24 +57,29 @@ export async function createOrchestrator(options: OrchestratorOptions): Promise<
   });
   const { hub } = dispatch;
   const triggerRuns = createTriggerLane({ db: hot, parameters, createRuns, announceRuns });
-  const runs = createRunService({
-    ...{ db: hot, general: db, clock, infos, versions, hub, triggerRuns, announceRuns },
+  const runControl = createRunControl({
+    ...{ db: hot, general: db, clock, infos, hub, parameters, createRuns, announceRuns },
     promote: (workflow) => dispatch.promoter.ended(workflow),
+    waits: (workflow) => dispatch.promoter.waits(workflow),
   });
+  const runs = createRunService({ general: db, versions, triggerRuns, control: runControl });
   const backfills = createBackfills({
     ...{ db, clock, parameters, createRuns, announceRuns, runs, hub, log },
   });
+  const waits = createWaits({ ...{ db, clock, hub, runs }, claims: connection.claims });
   const agents = createAgents({
     ...{ hot, db, infos, hub, leaseMs, triggerRuns, log },
     ...{ lanes: dispatch.lanes, claims: dispatch.claims },
     ...{ heartbeats: dispatch.heartbeats, sessions: dispatch.sessions },
     workflows: catalog.workflows,
+    waits: waits.agent,
     assetValue: catalog.assetValue,
   });
   const events = createEventSource(db, versions);
   return {
-    ...{ runs, agents, events },
+    ...{ runs, runControl, agents, events },
     backfills: backfills.service,
+    signals: waits.service,
     workflows: catalog.workflows,
     schedules: catalog.schedules,
     assets: catalog.assets,
@@ -93,7 +101,9 @@ export async function createOrchestrator(options: OrchestratorOptions): Promise<
     reconcilers: [
       ...catalog.reconcilers,
       ...dispatch.reconcilers,
+      createPauseReconciler(hot),
       backfills.reconciler,
+      ...waits.reconcilers,
       createEventRetention(db, events),
     ],
     onChange: hub.onChange,

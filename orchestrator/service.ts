@@ -25,7 +25,28 @@ import type { DetectorAsset } from '../domain/finding.ts';
 import type { ConnectionBudget, Levers } from '../domain/levers.ts';
 import type { Pool } from '../domain/pool.ts';
 import type { Run, Task } from '../domain/run.ts';
+import type {
+  Attempt,
+  CancelRequest,
+  ClearRequest,
+  Effect,
+  MarkRequest,
+  RerunRequest,
+  RetryRequest,
+  RunActionRecord,
+  RunSelection,
+} from '../domain/run-control.ts';
 import type { ExpectedRun, SchedulePreview } from '../domain/schedule.ts';
+import type {
+  EmitRequest,
+  EventReceipt,
+  EventRequest,
+  RunInput,
+  SuspendReply,
+  SuspendRequest,
+  WaitReply,
+  WaitRequest,
+} from '../domain/wait.ts';
 
 export interface Page<T> {
   readonly items: readonly T[];
@@ -112,6 +133,45 @@ export interface RunService {
   cancel(id: string, reason: string, actor: Actor): Promise<Run>;
   /** Runs again what failed or was cancelled; what succeeded keeps its result. */
   retry(id: string, actor: Actor): Promise<Run>;
+}
+
+/**
+ * What people do to runs by hand. Everything says what it changes; with `dryRun` it changes nothing and says the same.
+ * All of it is idempotent: what is so already is not changed again.
+ */
+export interface RunControlService {
+  /** Runs chosen tasks again, also of a run that has ended. */
+  clear(id: string, request: ClearRequest, actor: Actor): Promise<Effect>;
+  /** The same for many runs, at most 1,000 a call; `nextCursor` goes on. */
+  clearMany(selection: RunSelection, request: ClearRequest, actor: Actor): Promise<Effect>;
+  /** Gives tasks or the whole run an end; what comes after goes on as if it had ended so. */
+  mark(id: string, request: MarkRequest, actor: Actor): Promise<Effect>;
+  /** Cancels a run with the runs that it started, or single tasks of it. */
+  cancel(id: string, request: CancelRequest, actor: Actor): Promise<Effect>;
+  cancelMany(selection: RunSelection, request: CancelRequest, actor: Actor): Promise<Effect>;
+  /** Runs an ended run again, from where it failed, from a task or a recorded step, or from its beginning. */
+  retry(id: string, request: RetryRequest, actor: Actor): Promise<Effect>;
+  /** A new run with the parameters and the date of one that has ended; `retryOf` names that. */
+  rerun(id: string, request: RerunRequest, actor: Actor): Promise<TriggerReply>;
+  /** Nothing new of the run starts until it is resumed; what runs goes on. */
+  pause(id: string, request: { readonly dryRun?: boolean }, actor: Actor): Promise<Effect>;
+  resume(id: string, request: { readonly dryRun?: boolean }, actor: Actor): Promise<Effect>;
+  /** Attempts of a task, oldest first. */
+  attempts(id: string, taskKey: string): Promise<readonly Attempt[]>;
+  /** What people did to the run, newest first. */
+  actions(id: string): Promise<readonly RunActionRecord[]>;
+}
+
+/** What flows wait for. */
+export interface SignalService {
+  /** Sends an event to one run, or to all runs that wait for its name and correlation, now or later. */
+  send(runId: string | null, event: EventRequest, actor: Actor): Promise<EventReceipt>;
+  /** What a run asks people, oldest first. */
+  inputs(runId: string): Promise<readonly RunInput[]>;
+  /** What unfinished runs wait for people to give, oldest first. */
+  openInputs(query: PageQuery): Promise<Page<RunInput>>;
+  /** @throws SignalboxError `invalid-parameters` where the value does not match, `conflict` where it is too late */
+  answer(runId: string, key: string, value: unknown, actor: Actor): Promise<RunInput>;
 }
 
 export interface BackfillService {
@@ -234,6 +294,11 @@ export interface AgentService {
     waitMs: number,
     signal: AbortSignal,
   ): Promise<{ run: Run; result: unknown }>;
+  /** Resolves when what the flow waits for is there, or when `waitMs` is over. */
+  wait(sessionId: string, request: WaitRequest, signal: AbortSignal): Promise<WaitReply>;
+  /** Gives a flow back until its time or its answer comes. */
+  suspend(sessionId: string, request: SuspendRequest): Promise<SuspendReply>;
+  emit(sessionId: string, request: EmitRequest): Promise<EventReceipt>;
   /** The newest value of an asset that others read as their input; `degraded` where a fallback serves it. */
   assetValue(
     sessionId: string,
@@ -255,7 +320,9 @@ export interface Orchestrator {
   readonly workflows: WorkflowService;
   readonly schedules: ScheduleService;
   readonly runs: RunService;
+  readonly runControl: RunControlService;
   readonly backfills: BackfillService;
+  readonly signals: SignalService;
   readonly assets: AssetService;
   readonly pools: PoolService;
   readonly queues: QueueService;

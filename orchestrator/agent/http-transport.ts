@@ -50,7 +50,13 @@ export function httpTransport(options: HttpTransportOptions): Transport {
     startSubflow: (id, request) => post(path(id, 'runs'), request),
     waitRun: (id, runId, waitMs, signal) =>
       get(`${path(id, 'runs', runId)}?waitMs=${waitMs}`, waitMs + limitMs, signal),
+    wait: (id, request, signal) =>
+      post(path(id, 'waits'), request, request.waitMs + limitMs, signal),
+    suspend: (id, request) => post(path(id, 'suspend'), request),
+    emit: (id, request) => post(path(id, 'events'), request),
     assetValue: async (id, key) => (await get<AssetValueReply>(path(id, 'assets', key))).value,
+    assetInput: (id, runId, taskKey, key) => get(path(id, 'assets', key, 'for', runId, taskKey)),
+    changePartitions: (id, request) => post(path(id, 'partitions'), request),
     stop: (id) => post(path(id, 'stop'), {}),
     close: () => calls.close(),
   };

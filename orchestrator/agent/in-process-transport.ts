@@ -28,7 +28,13 @@ export function inProcessTransport(
     startSubflow: (id, request) => ask(() => service.startSubflow(id, request)),
     waitRun: (id, runId, waitMs, signal) =>
       ask(() => service.waitRun(id, runId, waitMs, signal), signal),
+    wait: (id, request, signal) => ask(() => service.wait(id, request, signal), signal),
+    suspend: (id, request) => ask(() => service.suspend(id, request)),
+    emit: (id, request) => ask(() => service.emit(id, request)),
     assetValue: (id, assetKey) => ask(() => service.assetValue(id, assetKey)),
+    assetInput: (id, runId, taskKey, assetKey) =>
+      ask(() => service.assetInput(id, { runId, taskKey, assetKey })),
+    changePartitions: (id, request) => ask(() => service.changePartitions(id, request)),
     stop: (id) => ask(() => service.stop(id)),
     close: async () => undefined,
   };

@@ -3,12 +3,14 @@
  * `ConnectionLost`, what the server refused throws a `SignalboxError`. Who calls decides how long to persist.
  */
 import type {
+  AssetInputReply,
   AssetValue,
   Assignment,
   ClaimReply,
   ClaimRequest,
   CompleteReply,
   Completion,
+  DynamicPartitionsRequest,
   HeartbeatReply,
   HeartbeatRequest,
   LogsRequest,
@@ -24,6 +26,14 @@ import type {
   SubflowRequest,
 } from '../../domain/agent-protocol.ts';
 import type { Run } from '../../domain/run.ts';
+import type {
+  EmitRequest,
+  EventReceipt,
+  SuspendReply,
+  SuspendRequest,
+  WaitReply,
+  WaitRequest,
+} from '../../domain/wait.ts';
 
 /** An attempt that ended, with its JSON text: encoded once, measured by it, and sent as it is. */
 export interface EndedAttempt {
@@ -62,7 +72,17 @@ export interface Transport {
     waitMs: number,
     signal: AbortSignal,
   ): Promise<RunWaitReply>;
+  wait(sessionId: string, request: WaitRequest, signal: AbortSignal): Promise<WaitReply>;
+  suspend(sessionId: string, request: SuspendRequest): Promise<SuspendReply>;
+  emit(sessionId: string, request: EmitRequest): Promise<EventReceipt>;
   assetValue(sessionId: string, assetKey: string): Promise<AssetValue | null>;
+  assetInput(
+    sessionId: string,
+    runId: string,
+    taskKey: string,
+    assetKey: string,
+  ): Promise<AssetInputReply>;
+  changePartitions(sessionId: string, request: DynamicPartitionsRequest): Promise<void>;
   stop(sessionId: string): Promise<void>;
   /** Closes connections; nothing can be sent afterwards. */
   close(): Promise<void>;

@@ -9,16 +9,16 @@ import { listAgents } from '../store/agent-list.ts';
 import { findHeld, loseSession, stopSession } from '../store/agent-session.ts';
 import type { Db } from '../store/connection.ts';
 import { holdsTask } from '../store/once.ts';
-import { readTaskResult, readVector } from '../store/run-tasks.ts';
+import type { AgentWaits } from '../waits/agent-waits.ts';
 import type { Claims } from './claims.ts';
 import { complete } from './complete.ts';
 import type { Heartbeats } from './heartbeats.ts';
 import type { Lanes } from './lanes.ts';
 import { once } from './once.ts';
+import { readResult } from './results.ts';
 import type { Sessions } from './sessions.ts';
 import { recordedSteps, recordSteps } from './steps.ts';
 import { takeBack, takeBackUndelivered } from './take-back.ts';
-import { PENDING, SUCCEEDED, taskStateOf } from './task-codes.ts';
 
 export interface AgentServiceDeps {
   readonly hot: Db;
@@ -32,6 +32,7 @@ export interface AgentServiceDeps {
   readonly workflows: Pick<WorkflowService, 'register'>;
   readonly leaseMs: number;
   readonly triggerRuns: TriggerRuns;
+  readonly waits: AgentWaits;
   assetValue(key: string): Promise<{ value: unknown; degraded: boolean; at: string } | null>;
   log(message: string): void;
 }
@@ -84,6 +85,18 @@ export function createAgents(deps: AgentServiceDeps): AgentService {
     async once(sessionId, request) {
       return once(dispatch, await sessions.get(sessionId), request);
     },
+    async wait(sessionId, request, signal) {
+      await sessions.get(sessionId);
+      return deps.waits.wait(request, signal);
+    },
+    async suspend(sessionId, request) {
+      await sessions.get(sessionId);
+      return deps.waits.suspend(request);
+    },
+    async emit(sessionId, request) {
+      await sessions.get(sessionId);
+      return deps.waits.emit(request);
+    },
     async stop(sessionId) {
       const session = await sessions.get(sessionId);
       sessions.forget(sessionId);
@@ -111,14 +124,7 @@ function createReads(
   return {
     async result(sessionId, runId, taskKey) {
       await sessions.get(sessionId);
-      await infos.load(db, [runId]);
-      const task = infos.get(runId)?.version.indexOf.get(taskKey);
-      if (task === undefined) throw new SignalboxError('not-found', `there is no task ${taskKey}`);
-      const found = await readTaskResult(db, runId, task);
-      if (found) return { state: 'succeeded', result: found.result };
-      const run = await readVector(db, runId);
-      const code = run?.tasks?.[task] ?? (run?.state === 'active' ? PENDING : SUCCEEDED);
-      return { state: taskStateOf(code), result: null };
+      return readResult({ db, infos }, runId, taskKey);
     },
     async steps(sessionId, runId) {
       await sessions.get(sessionId);

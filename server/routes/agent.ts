@@ -13,6 +13,7 @@ import type {
   StepsReply,
 } from '../../domain/agent-protocol.ts';
 import type { Run } from '../../domain/run.ts';
+import type { EventReceipt, SuspendReply, WaitReply } from '../../domain/wait.ts';
 import { type AgentTelemetry, createAgentTelemetry } from '../agent-telemetry.ts';
 import type { App } from '../http/app-type.ts';
 import { closeSignal } from '../http/close-signal.ts';
@@ -180,6 +181,36 @@ function workRoutes(app: App, parts: Parts, telemetry: AgentTelemetry): void {
       schema: { tags, params: BySession, body: bodies.OnceBody, response: reply<OnceReply>() },
     },
     (request) => agents.once(request.params.sessionId, request.body),
+  );
+  app.post(
+    '/agent/:sessionId/waits',
+    {
+      config,
+      schema: { tags, params: BySession, body: bodies.WaitBody, response: reply<WaitReply>() },
+    },
+    (request, response) =>
+      agents.wait(request.params.sessionId, request.body, closeSignal(response, parts.closing)),
+  );
+  app.post(
+    '/agent/:sessionId/suspend',
+    {
+      config,
+      schema: {
+        tags,
+        params: BySession,
+        body: bodies.SuspendBody,
+        response: reply<SuspendReply>(),
+      },
+    },
+    (request) => agents.suspend(request.params.sessionId, request.body),
+  );
+  app.post(
+    '/agent/:sessionId/events',
+    {
+      ...{ config, bodyLimit },
+      schema: { tags, params: BySession, body: bodies.EmitBody, response: reply<EventReceipt>() },
+    },
+    (request) => agents.emit(request.params.sessionId, request.body),
   );
   app.post(
     '/agent/:sessionId/runs',

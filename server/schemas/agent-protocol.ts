@@ -2,6 +2,7 @@
  * Bodies of the agent protocol. Agents may be newer than the server, so fields that are not known are let
  * through here and nowhere else.
  */
+
 import { Type } from 'typebox';
 import {
   type ClaimRequest,
@@ -16,6 +17,7 @@ import {
   type SubflowRequest,
 } from '../../domain/agent-protocol.ts';
 import { TRIGGER_RULES } from '../../domain/trigger-rule.ts';
+import type { EmitRequest, SuspendRequest, WaitRequest } from '../../domain/wait.ts';
 import { AnyObject, Key, Name, Nullable, OneOf } from './parts.ts';
 import { Schedule } from './schedules.ts';
 
