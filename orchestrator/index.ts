@@ -47,6 +47,12 @@ export {
   type WorkflowOptions,
   workflow,
 } from './define/workflow.ts';
+export { type ClickHouseTableOptions, clickhouseTable } from './io/clickhouse-table.ts';
+export type { Columns } from './io/columns.ts';
+export type { FileOptions } from './io/file-options.ts';
+export { jsonFile } from './io/json-file.ts';
+export { type ParquetOptions, parquetFile } from './io/parquet-file.ts';
+export { type PostgresTableOptions, postgresTable } from './io/postgres-table.ts';
 export { onceIn } from './once-in.ts';
 export {
   type PostgresPool,
