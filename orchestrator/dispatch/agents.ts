@@ -1,5 +1,7 @@
 /** The agents' side of the orchestrator: every call names a session, and fails where it has ended. */
+import type { AssetInputReply, DynamicPartitionsRequest } from '../../domain/agent-protocol.ts';
 import { SignalboxError } from '../../domain/errors.ts';
+import { keysOfTask } from '../assets/partitions/of-task.ts';
 import type { Hub } from '../events/hub.ts';
 import type { RunInfos } from '../runs/run-info.ts';
 import type { TriggerRuns } from '../runs/trigger-lane.ts';
@@ -34,6 +36,13 @@ export interface AgentServiceDeps {
   readonly triggerRuns: TriggerRuns;
   readonly waits: AgentWaits;
   assetValue(key: string): Promise<{ value: unknown; degraded: boolean; at: string } | null>;
+  /** What the task `downstream` is given of an upstream, for the partitions that it makes. */
+  assetInput(
+    upstream: string,
+    downstream: string,
+    keys: readonly string[] | null,
+  ): Promise<AssetInputReply>;
+  changePartitions(request: DynamicPartitionsRequest, by: string): Promise<void>;
   log(message: string): void;
 }
 
@@ -116,10 +125,12 @@ export function createAgents(deps: AgentServiceDeps): AgentService {
   };
 }
 
+type AssetCalls = 'assetValue' | 'assetInput' | 'changePartitions';
+
 /** What tasks ask for while they run. */
 function createReads(
   deps: AgentServiceDeps,
-): Pick<AgentService, 'result' | 'steps' | 'startSubflow' | 'waitRun' | 'assetValue'> {
+): Pick<AgentService, 'result' | 'steps' | 'startSubflow' | 'waitRun' | AssetCalls> {
   const { db, infos, sessions } = deps;
   return {
     async result(sessionId, runId, taskKey) {
@@ -149,6 +160,16 @@ function createReads(
     async assetValue(sessionId, assetKey) {
       await sessions.get(sessionId);
       return deps.assetValue(assetKey);
+    },
+    async assetInput(sessionId, { runId, taskKey, assetKey }) {
+      await sessions.get(sessionId);
+      await infos.load(db, [runId]);
+      const partitions = infos.get(runId)?.partitions ?? null;
+      return deps.assetInput(assetKey, taskKey, keysOfTask(partitions, taskKey));
+    },
+    async changePartitions(sessionId, request) {
+      const { name } = await sessions.get(sessionId);
+      await deps.changePartitions(request, `agent:${name}`);
     },
   };
 }

@@ -5,6 +5,7 @@
 import type { AssetEvent, EventBatch, EventSource, RunEvent } from '../../domain/events.ts';
 import type { Run } from '../../domain/run.ts';
 import { taskStateOf } from '../dispatch/task-codes.ts';
+import { expandVersion } from '../runs/expansion.ts';
 import type { Version, Versions } from '../runs/versions.ts';
 import type { Reconciler } from '../service.ts';
 import type { Db } from '../store/connection.ts';
@@ -129,14 +130,14 @@ async function readInfos(
     rows.flatMap((row) => row.version_id ?? []),
   );
   return new Map(
-    rows.map((row) => [
-      row.id,
-      {
-        run: toRun(row),
-        version: versions.get(row.version_id ?? ''),
-        parameters: JSON.stringify(row.parameters),
-      },
-    ]),
+    rows.map((row) => {
+      const version = versions.get(row.version_id ?? '');
+      const parameters = JSON.stringify(row.parameters);
+      return [
+        row.id,
+        { run: toRun(row), version: version && expandVersion(version, row.expanded), parameters },
+      ];
+    }),
   );
 }
 

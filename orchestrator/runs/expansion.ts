@@ -83,11 +83,16 @@ export function expansionOf(version: Version, task: number): Expansion | undefin
   return version.expanded.find(([mapped]) => mapped === task);
 }
 
-/** Indexes that stand for tasks: the graph's own, and instances of the lists as they are now. */
+/** Indexes that stand for tasks: the graph's own, each followed by its instances as the list is now. */
 export function shownTasks(
   version: Version,
 ): readonly (readonly [index: number, task: GraphTask])[] {
-  return [...version.tasks.entries()].filter(([, { key }]) => key !== '');
+  return [...version.base.tasks.entries()].flatMap(([index, task]) => {
+    const [, first, count] = expansionOf(version, index) ?? [index, -1, 0];
+    const instances = first < 0 ? [] : version.tasks.slice(first, first + count);
+    const indexed = instances.map((instance, at) => [first + at, instance] as const);
+    return [[index, task] as const, ...indexed];
+  });
 }
 
 /** How many items a result is to a mapped task over it; −1 where it is no list. */

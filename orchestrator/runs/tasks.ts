@@ -2,8 +2,15 @@
 import { SignalboxError } from '../../domain/errors.ts';
 import type { Task } from '../../domain/run.ts';
 import { toRfc3339 } from '../../domain/time.ts';
-import type { GraphTask } from '../catalog/graph.ts';
-import { LIVE, liveStateOf, PENDING, SUCCEEDED, taskStateOf } from '../dispatch/task-codes.ts';
+import {
+  isEnded,
+  LIVE,
+  liveStateOf,
+  PENDING,
+  SKIPPED,
+  SUCCEEDED,
+  taskStateOf,
+} from '../dispatch/task-codes.ts';
 import type { Db } from '../store/connection.ts';
 import {
   type LastAttemptRow,
@@ -13,7 +20,9 @@ import {
   readVector,
 } from '../store/run-tasks.ts';
 import { readSteps, type StepRow } from '../store/step-log.ts';
-import type { Versions } from './versions.ts';
+import { expandVersion, expansionOf, shownTasks } from './expansion.ts';
+import { reasonOf } from './task-reason.ts';
+import type { Version, Versions } from './versions.ts';
 
 /** @throws SignalboxError `not-found` */
 export async function readTasks(
@@ -25,8 +34,9 @@ export async function readTasks(
   if (!run) throw new SignalboxError('not-found', `there is no run ${runId}`);
   if (run.versionId === null) return [];
   await versions.load(db, [run.versionId]);
-  const version = versions.get(run.versionId);
-  if (!version) return [];
+  const plain = versions.get(run.versionId);
+  if (!plain) return [];
+  const version = expandVersion(plain, run.expanded);
   const [live, ended, steps] = await Promise.all([
     readLiveTasks(db, runId),
     readLastEnds(db, runId),
@@ -35,29 +45,83 @@ export async function readTasks(
   const liveOf = new Map(live.map((row) => [row.task, row]));
   const endOf = new Map(ended.map((row) => [row.task, row]));
   const keys = version.tasks.map(({ key }) => key);
-  const tasks = version.tasks.map((task, index) =>
-    toTask(
-      task,
-      keys,
-      run.tasks?.[index] ?? (run.state === 'active' ? PENDING : SUCCEEDED),
-      liveOf.get(index),
-      endOf.get(index),
-      run.finishedAt,
-    ),
-  );
+  const codeOf = (index: number) =>
+    run.tasks?.[index] ?? (run.state === 'active' ? PENDING : SUCCEEDED);
+  const tasks = shownTasks(version).map(([index, task]) => {
+    const common = { ...toWords(version, keys, codeOf, index), key: task.key };
+    if (task.map) return toMapped(common, version, codeOf, index, { liveOf, endOf });
+    const [live, end] = [liveOf.get(index), endOf.get(index)];
+    return toTask(common, codeOf(index), live, end, run.finishedAt);
+  });
   return [...tasks, ...steps.map((step) => toStep(step, keys))];
 }
 
-function toTask(
-  task: GraphTask,
+type CommonPart = Pick<Task, 'key' | 'dependsOn' | 'mappedFrom' | 'reason'>;
+
+function toWords(
+  version: Version,
   keys: readonly string[],
+  codeOf: (index: number) => number,
+  index: number,
+): Omit<CommonPart, 'key'> {
+  const { after = [], instance } = version.tasks[index] ?? {};
+  const reason = reasonOf(version, codeOf, index);
+  return {
+    dependsOn: after.flatMap((upstream) => keys[upstream] ?? []),
+    ...(reason === undefined ? {} : { reason }),
+    ...(instance ? { mappedFrom: instance.task } : {}),
+  };
+}
+
+/** A mapped task as its items make it stand. */
+function toMapped(
+  common: CommonPart,
+  version: Version,
+  codeOf: (index: number) => number,
+  index: number,
+  rows: {
+    readonly liveOf: ReadonlyMap<number, LiveTaskRow>;
+    readonly endOf: ReadonlyMap<number, LastAttemptRow>;
+  },
+): Task {
+  const [, first, count] = expansionOf(version, index) ?? [index, -1, 0];
+  const own = rows.endOf.get(index);
+  const times: { readonly startedAt: Date | null; readonly finishedAt?: Date }[] = own ? [own] : [];
+  for (let at = first; first >= 0 && at < first + count; at += 1) {
+    const row = rows.liveOf.get(at) ?? rows.endOf.get(at);
+    if (row) times.push(row);
+  }
+  const startedAt = minOf(times.flatMap((row) => row.startedAt ?? []));
+  const finishedAt = maxOf(times.flatMap((row) => row.finishedAt ?? []));
+  const code = codeOf(index);
+  return {
+    ...common,
+    state: code === LIVE && startedAt === null ? 'ready' : taskStateOf(code),
+    attempt: times.length > 0 ? 1 : 0,
+    ...{ agent: null, queuedAt: null, error: own?.error ?? null, result: null },
+    startedAt: toRfc3339(startedAt),
+    finishedAt: isEnded(code) ? toRfc3339(finishedAt) : null,
+  };
+}
+
+function minOf(times: readonly Date[]): Date | null {
+  return times.reduce<Date | null>(
+    (least, at) => (least === null || at < least ? at : least),
+    null,
+  );
+}
+
+function maxOf(times: readonly Date[]): Date | null {
+  return times.reduce<Date | null>((most, at) => (most === null || at > most ? at : most), null);
+}
+
+function toTask(
+  common: CommonPart,
   code: number,
   live: LiveTaskRow | undefined,
   end: LastAttemptRow | undefined,
   runFinishedAt: Date | null,
 ): Task {
-  const dependsOn = task.after.flatMap((index) => keys[index] ?? []);
-  const common = { key: task.key, dependsOn };
   if (code === LIVE && live) {
     return {
       ...common,
@@ -71,8 +135,10 @@ function toTask(
       result: null,
     };
   }
+  const skip = code === SKIPPED && end?.error ? end.error : null;
   return {
     ...common,
+    ...(skip === null ? {} : { reason: skip.message }),
     state: code === LIVE ? 'ready' : taskStateOf(code),
     attempt: end?.attempt ?? 0,
     agent: end?.agent ?? null,
@@ -80,7 +146,7 @@ function toTask(
     startedAt: toRfc3339(end?.startedAt ?? null),
     // A task that never ran (cancelled, upstream failed) ended at the latest with its run.
     finishedAt: toRfc3339(end?.finishedAt ?? runFinishedAt),
-    error: end?.error ?? null,
+    error: skip === null ? (end?.error ?? null) : null,
     result: end?.result ?? null,
   };
 }

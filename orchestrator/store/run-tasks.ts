@@ -1,6 +1,7 @@
 /** The tasks of a run: how each stands, what is live, what ended, durable steps. */
 import type { RunError } from '../../domain/run.ts';
 import { RUNNING } from '../dispatch/task-codes.ts';
+import type { Expansion } from '../runs/expansion.ts';
 import type { Tx } from './connection.ts';
 import { readHeldOf } from './held.ts';
 
@@ -11,13 +12,15 @@ export interface RunVector {
   readonly tasks: Buffer | null;
   /** When the run ended. */
   readonly finishedAt: Date | null;
+  /** Instances of mapped tasks; null for none. */
+  readonly expanded: readonly Expansion[] | null;
 }
 
 /** How the tasks of a run stand; undefined where there is no such run. */
 export async function readVector(db: Tx, runId: string): Promise<RunVector | undefined> {
   const [row] = await db.query<RunVector>(
     `SELECT r.version_id AS "versionId", r.state, coalesce(l.tasks, r.tasks) AS tasks,
-            r.finished_at AS "finishedAt"
+            r.finished_at AS "finishedAt", r.expanded
      FROM signalbox.run r LEFT JOIN signalbox.run_live l ON l.run_id = r.id WHERE r.id = $1`,
     [runId],
   );
@@ -84,6 +87,35 @@ export async function readTaskResult(
     [runId, task],
   );
   return row;
+}
+
+/** Results of attempts that succeeded, of so many tasks from `first` on, in their order. */
+export function readTaskResults(
+  db: Tx,
+  runId: string,
+  first: number,
+  count: number,
+): Promise<{ task: number; result: unknown }[]> {
+  return db.query<{ task: number; result: unknown }>(
+    `SELECT DISTINCT ON (task) task, result FROM signalbox.task_log
+     WHERE run_id = $1 AND task >= $2 AND task < $2 + $3 AND state = 2 ORDER BY task, attempt DESC`,
+    [runId, first, count],
+  );
+}
+
+/** Bytes that these results take in the table. */
+export async function readResultBytes(
+  db: Tx,
+  runId: string,
+  first: number,
+  count: number,
+): Promise<number> {
+  const [row] = await db.query<{ bytes: number }>(
+    `SELECT coalesce(sum(pg_column_size(result)), 0)::float8 AS bytes FROM signalbox.task_log
+     WHERE run_id = $1 AND task >= $2 AND task < $2 + $3 AND state = 2`,
+    [runId, first, count],
+  );
+  return row?.bytes ?? 0;
 }
 
 /** Result of a run that has ended; null for none. */

@@ -1,6 +1,7 @@
 /** Rows of `run` as everybody sees them; the state of an unfinished one is in `run_live`. */
 import type { Run, RunError, RunState, RunTrigger } from '../../domain/run.ts';
 import { toRfc3339 } from '../../domain/time.ts';
+import type { Expansion } from '../runs/expansion.ts';
 import { traceIdOf } from '../runs/run-id.ts';
 import type { Tx } from './connection.ts';
 
@@ -26,13 +27,15 @@ export interface RunRow {
   readonly started_at: Date | null;
   readonly finished_at: Date | null;
   readonly error: RunError | null;
+  /** Instances of mapped tasks; null for none. */
+  readonly expanded: readonly Expansion[] | null;
 }
 
 const COLUMNS = `
   r.id, r.workflow, r.engine, r.version_id, r.state, l.state AS live_state, r.parameters, r.logical_date,
   r.interval_start, r.interval_end, r.trigger, r.priority, r.idempotency_key, r.business_key, r.parent_run_id,
   r.retry_of, r.traceparent, r.created_at, coalesce(r.started_at, l.started_at) AS started_at, r.finished_at,
-  r.error`;
+  r.error, r.expanded`;
 const FROM = 'FROM signalbox.run r LEFT JOIN signalbox.run_live l ON l.run_id = r.id';
 
 /** A run as lists and pages show it. */
