@@ -135,6 +135,12 @@ export interface RetryRequest {
   readonly dryRun?: boolean;
 }
 
+export interface RerunRequest {
+  /** In place of those of the run. */
+  readonly parameters?: Record<string, unknown>;
+  readonly idempotencyKey?: string;
+}
+
 /** One attempt of a task. Times are RFC 3339 in UTC. */
 export interface Attempt {
   readonly attempt: number;

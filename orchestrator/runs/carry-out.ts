@@ -29,6 +29,7 @@ import {
 import { collectChanges } from '../events/changes.ts';
 import { byteaText } from '../store/columns.ts';
 import type { Tx } from '../store/connection.ts';
+import { storeBefore, storeExpanded } from '../store/expansion.ts';
 import { reopenRun } from '../store/run-change.ts';
 import {
   type DecidedAttempt,
@@ -45,9 +46,8 @@ import { insertLiveRuns } from '../store/run-insert.ts';
 import { endRuns, type RunEnd } from '../store/run-live.ts';
 import { readTaskResult } from '../store/run-tasks.ts';
 import { insertLiveTasks, type NewLiveTask } from '../store/task-live.ts';
-import { settle } from './settle.ts';
+import { liveRows, settle } from './settle.ts';
 import { isRunning, type Standing } from './standing.ts';
-import { readyTask } from './trigger.ts';
 import type { Version } from './versions.ts';
 
 /** An end that somebody gave to a task. */
@@ -136,11 +136,8 @@ function startRows(
   version: Version,
   next: RunPlan['next'],
 ): NewLiveTask[] {
-  return next.map((one) => ({
-    ...readyTask(info.runId, version, one.task, info.priority),
-    ...one,
-    state: paused ? pausedState(one.state) : one.state,
-  }));
+  const rows = liveRows(info, version, next);
+  return paused ? rows.map((row) => ({ ...row, state: pausedState(row.state) })) : rows;
 }
 
 function goingState(standing: Standing, scheduled: boolean, left: readonly LiveTask[]): RunState {
@@ -199,6 +196,7 @@ export async function writeDraft(
     changes.attempt(runId, { ...attempt, agent: attempt.agent ?? '' });
   }
   const told = await writeRun(tx, drafted, now);
+  await storeGraph(tx, drafted, attempts);
   if (told) changes.run(runId, told);
   await insertLiveTasks(tx, drafted.start);
   await changes.append(tx);
@@ -247,6 +245,20 @@ async function writeRun(tx: Tx, drafted: Drafted, now: EpochMs) {
   return { state, startedAt, finishedAt: now, error: shown };
 }
 
+/** What a run that goes on must know of before: attempts that its pending tasks had, instances of mapped tasks. */
+async function storeGraph(
+  tx: Tx,
+  { standing, version, vector, ended }: Drafted,
+  decided: readonly DecidedAttempt[],
+): Promise<void> {
+  if (version !== standing.version) await storeExpanded(tx, [{ runId: standing.runId, version }]);
+  if (ended) return;
+  const attempts = new Map(standing.lastAttempts);
+  for (const { task, attempt } of decided) attempts.set(task, attempt);
+  for (const task of attempts.keys()) if (vector[task] !== PENDING) attempts.delete(task);
+  await storeBefore(tx, standing.runId, version.expanded, attempts);
+}
+
 /** Result of the last task, where that has succeeded. */
 async function resultOf(tx: Tx, { standing, intent, vector }: Drafted): Promise<unknown> {
   const { last } = standing.version;
@@ -257,10 +269,10 @@ async function resultOf(tx: Tx, { standing, intent, vector }: Drafted): Promise<
 }
 
 /** The error of a run is of its first failure; it goes when nothing that failed is left. */
-function errorAfter({ standing, intent, vector }: Drafted): RunError | null {
+function errorAfter({ standing, intent, vector, refused }: Drafted): RunError | null {
   const failed = [...intent.ends].find(([, { code }]) => code === FAILED || code === CANCELLED);
   const bad = vector.includes(FAILED) || vector.includes(CANCELLED);
-  if (!bad) return null;
+  if (!bad) return refused[0]?.error ?? null;
   if (standing.error) return standing.error;
   if (!failed) return null;
   const [task, { error }] = failed;

@@ -2,26 +2,22 @@
 import { SignalboxError } from '../../domain/errors.ts';
 import { RUN_STATES, type Run, type RunState } from '../../domain/run.ts';
 import { readPageQuery, toPage } from '../catalog/page.ts';
-import type { Hub } from '../events/hub.ts';
-import type { Page, PageQuery, RunService } from '../service.ts';
+import type { Page, PageQuery, RunControlService, RunService } from '../service.ts';
 import type { Db } from '../store/connection.ts';
-import { listRuns, readRuns, toRun } from '../store/run.ts';
-import { type ChangeDeps, cancelRun, retryRun } from './change.ts';
-import { isUuid } from './identifiers.ts';
+import { listRuns, toRun } from '../store/run.ts';
+import { checkRunId, isUuid } from './identifiers.ts';
+import { readRun } from './read.ts';
 import { readTasks } from './tasks.ts';
-import type { AnnounceRuns, CreatedRun } from './trigger.ts';
+import type { CreatedRun } from './trigger.ts';
 import type { TriggerRuns } from './trigger-lane.ts';
 import type { Versions } from './versions.ts';
 
-export interface RunServiceDeps extends ChangeDeps {
+export interface RunServiceDeps {
   /** Connections for what is not dispatch. */
   readonly general: Db;
   readonly versions: Versions;
-  readonly hub: Hub;
   readonly triggerRuns: TriggerRuns;
-  readonly announceRuns: AnnounceRuns;
-  /** A run of the workflow ended: another may begin. */
-  promote(workflow: string): void;
+  readonly control: RunControlService;
 }
 
 export function createRunService(deps: RunServiceDeps): RunService {
@@ -38,53 +34,23 @@ export function createRunService(deps: RunServiceDeps): RunService {
         : deps.triggerRuns({ workflow, requests, trigger: 'manual' }),
     list: (query) => list(deps.general, query),
     get,
-    tasks: (id) => readTasks(deps.general, deps.versions, checkId(id)),
-    async cancel(id, reason) {
+    tasks: (id) => readTasks(deps.general, deps.versions, checkRunId(id)),
+    async cancel(id, reason, actor) {
       const before = await get(id);
       if (before.state === 'cancelled') return before;
-      await cancelWithChildren(deps, before, reason);
+      await deps.control.cancel(id, { reason }, actor);
       const after = await get(id);
       if (after.state === 'succeeded' || after.state === 'failed') {
         throw new SignalboxError('conflict', `the run has ${after.state}`);
       }
       return after;
     },
-    async retry(id) {
-      const queues = await retryRun(deps, checkId(id));
-      deps.hub.ready(queues);
-      deps.hub.changed('run', id);
+    async retry(id, actor) {
+      await deps.control.retry(id, {}, actor);
       return get(id);
     },
   };
   return service;
-}
-
-/** Cancels a run and the subflows that it waits for. */
-async function cancelWithChildren(deps: RunServiceDeps, run: Run, reason: string): Promise<void> {
-  if (run.engine !== 'signalbox') {
-    throw new SignalboxError('conflict', `the run belongs to ${run.engine}`);
-  }
-  const { sessions, children, live } = await cancelRun(deps, run.id, reason);
-  if (!live) return;
-  deps.hub.cancelling(sessions);
-  deps.hub.changed('run', run.id);
-  deps.promote(run.workflow);
-  for (const child of children) {
-    await cancelWithChildren(deps, await readRun(deps.general, child), 'its parent was cancelled');
-  }
-}
-
-/** @throws SignalboxError `not-found` for what is not an id of a run */
-function checkId(id: string): string {
-  if (isUuid(id)) return id.toLowerCase();
-  throw new SignalboxError('not-found', `there is no run ${JSON.stringify(id.slice(0, 60))}`);
-}
-
-/** @throws SignalboxError `not-found` */
-export async function readRun(db: Db, id: string): Promise<Run> {
-  const [row] = await readRuns(db, [checkId(id)]);
-  if (!row) throw new SignalboxError('not-found', `there is no run ${id}`);
-  return toRun(row);
 }
 
 async function list(

@@ -4,8 +4,10 @@
  */
 import { planBegin, planCancel, type RunPlan } from '../dispatch/plan.ts';
 import { isEnded, LIVE, PENDING } from '../dispatch/task-codes.ts';
+import type { NewLiveTask } from '../store/task-live.ts';
 import { expansionOf } from './expansion.ts';
 import type { Standing } from './standing.ts';
+import { readyTask } from './trigger.ts';
 import type { Version } from './versions.ts';
 
 /**
@@ -21,6 +23,26 @@ export function settle(
   const plan = planBegin(version, vector, lastAttempts);
   if (!scheduled || plan.end !== null) return plan;
   return { version, vector, next: [], end: null, refused: [] };
+}
+
+/** Lets a run begin, or go on where it stands. @returns rows of what starts; `grown` where mapped tasks got lists */
+export function beginRun(
+  run: { readonly runId: string; readonly version: Version; readonly priority: number },
+  vector: Uint8Array,
+  lastAttempts: ReadonlyMap<number, number>,
+): Pick<RunPlan, 'version' | 'vector' | 'end'> & { tasks: NewLiveTask[]; grown: boolean } {
+  const plan = planBegin(run.version, vector, lastAttempts);
+  const tasks = liveRows(run, plan.version, plan.next);
+  return { ...plan, tasks, grown: plan.version !== run.version };
+}
+
+/** Rows of tasks that start. */
+export function liveRows(
+  { runId, priority }: { readonly runId: string; readonly priority: number },
+  version: Version,
+  next: RunPlan['next'],
+): NewLiveTask[] {
+  return next.map((one) => ({ ...readyTask(runId, version, one.task, priority), ...one }));
 }
 
 /**

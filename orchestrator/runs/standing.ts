@@ -7,6 +7,7 @@ import type { Tx } from '../store/connection.ts';
 import { lockRun, readLastAttempts } from '../store/run-change.ts';
 import { type LiveTask, lockLiveTasks } from '../store/run-control.ts';
 import { type LiveRun, lockLiveRuns } from '../store/run-live.ts';
+import { expandVersion } from './expansion.ts';
 import type { RunInfo, RunInfos } from './run-info.ts';
 import type { Version } from './versions.ts';
 
@@ -51,10 +52,11 @@ export async function lockStanding(tx: Tx, infos: RunInfos, runId: string): Prom
     if (!again) throw new Error(`run ${runId} is active and has no live row`);
     return standingOfLive(tx, info, again);
   }
+  const version = expandVersion(info.version, run.expanded);
   return {
-    ...{ runId, info, version: info.version, versionId: run.versionId, live: false },
+    ...{ runId, info, version, versionId: run.versionId, live: false },
     state: run.state,
-    vector: endedVector(info.version, run.state, run.tasks),
+    vector: endedVector(version, run.state, run.tasks),
     tasks: new Map(),
     lastAttempts: await lastAttemptsOf(tx, runId),
     ...{ cancelReason: null, paused: false, error: run.error, startedAt: null },
@@ -65,7 +67,8 @@ async function standingOfLive(tx: Tx, info: RunInfo, live: LiveRun): Promise<Sta
   const { runId } = live;
   const rows = await lockLiveTasks(tx, runId);
   return {
-    ...{ runId, info, version: info.version, versionId: info.version.id, live: true },
+    ...{ runId, info, versionId: info.version.id, live: true },
+    version: expandVersion(info.version, live.expanded),
     ...{ state: live.state, vector: live.tasks, paused: live.paused },
     ...{ cancelReason: live.cancelReason, error: live.error, startedAt: live.startedAt },
     tasks: new Map(rows.map((row) => [row.task, row])),

@@ -5,7 +5,7 @@ import { isTerminalRun, type Run } from '../../domain/run.ts';
 import type { Hub } from '../events/hub.ts';
 import type { Db } from '../store/connection.ts';
 import { readRunResult } from '../store/run-tasks.ts';
-import { readRun } from './service.ts';
+import { readRun } from './read.ts';
 
 const LOOK_EVERY_MS = 1_000;
 const MAX_WAIT_MS = 60_000;

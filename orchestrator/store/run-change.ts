@@ -4,33 +4,18 @@ import type { Expansion } from '../runs/expansion.ts';
 import { byteaText, plainArray, textArray } from './columns.ts';
 import type { Tx } from './connection.ts';
 
-/** Takes what has not started out of `task_live`, but for these. @returns indexes of the tasks */
-export async function deleteWaitingTasks(
-  tx: Tx,
-  runId: string,
-  spared: readonly number[],
-): Promise<number[]> {
-  const rows = await tx.rows<readonly [number]>(
-    `DELETE FROM signalbox.task_live WHERE run_id = $1 AND token IS NULL AND task <> ALL($2::int[])
-     RETURNING task`,
-    [runId, plainArray(spared)],
-  );
-  return rows.map(([task]) => task);
-}
-
-/** Asks for the end of what runs, but for these. @returns the sessions that hold it */
+/** Asks for the end of these tasks, which run. */
 export async function markCancelling(
   tx: Tx,
   runId: string,
+  tasks: readonly number[],
   reason: string,
-  spared: readonly number[],
-): Promise<string[]> {
-  const rows = await tx.rows<readonly [string]>(
-    `UPDATE signalbox.task_live SET cancel_reason = $2
-     WHERE run_id = $1 AND token IS NOT NULL AND task <> ALL($3::int[]) RETURNING session_id`,
-    [runId, reason, plainArray(spared)],
+): Promise<void> {
+  if (tasks.length === 0) return;
+  await tx.execute(
+    'UPDATE signalbox.task_live SET cancel_reason = $3 WHERE run_id = $1 AND task = ANY($2::int[])',
+    [runId, plainArray(tasks), reason],
   );
-  return [...new Set(rows.map(([sessionId]) => sessionId))];
 }
 
 export async function setCancelling(
