@@ -172,6 +172,8 @@ export interface AgentPoolReport {
 
 export interface HeartbeatReply {
   readonly leaseExpiresInMs: number;
+  /** The server's time, which agents keep to. */
+  readonly now?: number;
   readonly cancel: readonly { runId: string; taskKey: string; token: string; reason: string }[];
   /** Ceilings for pools by name, where the server sets one. */
   readonly pools: Readonly<Record<string, number>>;
@@ -302,6 +304,8 @@ export interface RegisterRequest {
 }
 
 export interface RegisterReply {
+  /** The server's time, which agents keep to. */
+  readonly now?: number;
   readonly sessionId: string;
   readonly leaseMs: number;
   readonly heartbeatEveryMs: number;

@@ -1,67 +1,12 @@
-/**
- * The server's clock keeps to PostgreSQL's: what several servers write and compare is then of one clock, however
- * far theirs differ. Between two looks it goes by the process's monotonic clock, so that a step of the machine's
- * clock is not noticed at all. The error of a look is at most half its round trip, so a slow answer changes
- * nothing that a quick one said better. Small corrections backwards are waited out: time stands still and does
- * not go back.
- */
+/** The server's clock keeps to PostgreSQL's, which all servers share. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Pool } from 'pg';
-import type { Clock, EpochMs } from '../domain/time.ts';
+import { createFollowingClock, type FollowingClock, type Look } from '../domain/following-clock.ts';
+import type { Clock } from '../domain/time.ts';
 
 const LOOK_EVERY_MS = 5_000;
 /** Looks at the start, of which the quickest counts. */
 const FIRST_LOOKS = 3;
-/** Steps back up to this are waited out; larger ones are steps of PostgreSQL's own clock, and are taken. */
-const WAITED_OUT_MS = 2_000;
-/** What the monotonic clock may drift in a second; after a while a slow look says more than an old quick one. */
-const DRIFT_MS_A_SECOND = 0.1;
-
-/** One look: PostgreSQL's time, and the monotonic time (ms) right before and after the question. */
-export interface Look {
-  readonly askedAt: number;
-  readonly answeredAt: number;
-  readonly databaseNow: EpochMs;
-}
-
-export interface FollowingClock extends Clock {
-  /** Takes what a look said. */
-  correct(look: Look): void;
-}
-
-/** @param monotonicNow milliseconds that never step, of any origin */
-export function createFollowingClock(first: Look, monotonicNow: () => number): FollowingClock {
-  let offset = offsetOf(first);
-  let error = errorOf(first);
-  let lookedAt = first.answeredAt;
-  let latest = Number.NEGATIVE_INFINITY;
-  return {
-    now() {
-      const now = Math.floor(monotonicNow() + offset);
-      if (now < latest && latest - now <= WAITED_OUT_MS) return latest;
-      latest = now;
-      return now;
-    },
-    correct(look) {
-      const age = (look.answeredAt - lookedAt) / 1_000;
-      const difference = Math.abs(offsetOf(look) - offset);
-      // Within what both looks may be wrong by, the better one stays.
-      const agree = difference <= errorOf(look) + error;
-      if (agree && errorOf(look) > error + age * DRIFT_MS_A_SECOND) return;
-      offset = offsetOf(look);
-      error = errorOf(look);
-      lookedAt = look.answeredAt;
-    },
-  };
-}
-
-function offsetOf({ askedAt, answeredAt, databaseNow }: Look): number {
-  return databaseNow - (askedAt + answeredAt) / 2;
-}
-
-function errorOf({ askedAt, answeredAt }: Look): number {
-  return (answeredAt - askedAt) / 2;
-}
 
 /**
  * A clock that follows PostgreSQL's.
@@ -102,5 +47,5 @@ async function look(db: Pool): Promise<Look> {
   const answeredAt = performance.now();
   const [row] = rows;
   if (!row) throw new Error('PostgreSQL told no time');
-  return { askedAt, answeredAt, databaseNow: row.now };
+  return { askedAt, answeredAt, remoteNow: row.now };
 }

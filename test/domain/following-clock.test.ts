@@ -1,14 +1,14 @@
 import { expect, test } from 'vitest';
-import { createFollowingClock } from '../../server/database-clock.ts';
+import { createFollowingClock } from '../../domain/following-clock.ts';
 
-/** A look that took `tripMs`, at a monotonic time, with what PostgreSQL said in the middle of it. */
-function look(askedAt: number, tripMs: number, databaseNow: number) {
-  return { askedAt, answeredAt: askedAt + tripMs, databaseNow };
+/** A look that took `tripMs`, at a monotonic time, with what was said in the middle of it. */
+function look(askedAt: number, tripMs: number, remoteNow: number) {
+  return { askedAt, answeredAt: askedAt + tripMs, remoteNow };
 }
 
 const START = Date.UTC(2026, 0, 1);
 
-test('time goes on by the monotonic clock from where PostgreSQL stands', () => {
+test('time goes on by the monotonic clock from what the other clock said', () => {
   let monotonic = 10;
   const clock = createFollowingClock(look(0, 10, START + 5), () => monotonic);
   expect(clock.now()).toBe(START + 10);
@@ -30,6 +30,15 @@ test('a look that disagrees by more than both can be wrong by is taken', () => {
   monotonic = 100;
   clock.correct(look(96, 4, START + 5_098));
   expect(clock.now()).toBe(START + 5_100);
+});
+
+test('a guess gives way to the first look, however slow', () => {
+  let monotonic = 0;
+  const guess = look(0, 0, START + 600_000);
+  const clock = createFollowingClock(guess, () => monotonic, Number.POSITIVE_INFINITY);
+  monotonic = 2_000;
+  clock.correct(look(0, 2_000, START + 1_000));
+  expect(clock.now()).toBe(START + 2_000);
 });
 
 test('small steps back are waited out, large ones are taken', () => {
