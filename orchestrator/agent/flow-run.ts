@@ -6,7 +6,8 @@
  */
 import type { RecordedStep, RunWaitReply } from '../../domain/agent-protocol.ts';
 import { isTerminalRun, type Run, type RunError } from '../../domain/run.ts';
-import { parseDuration } from '../../domain/time.ts';
+import { type EpochMs, parseDuration } from '../../domain/time.ts';
+import type { WaitReply, WaitRequest } from '../../domain/wait.ts';
 import {
   type FlowContext,
   type StepContext,
@@ -20,18 +21,17 @@ import { fromRecord, toRunError } from './failure.ts';
 import { pause } from './persist.ts';
 import type { RunningTask } from './running-task.ts';
 import type { StepStore } from './steps.ts';
+import { type LongWait, Suspension, type SuspensionCalls } from './suspension.ts';
 import { runContext, type TaskCalls } from './task-context.ts';
 
-export interface FlowCalls extends TaskCalls, StepStore {
+export interface FlowCalls extends TaskCalls, StepStore, SuspensionCalls {
   startSubflow(
     task: RunningTask,
     key: string,
     workflow: string,
     parameters: Record<string, unknown>,
   ): Promise<Run>;
-  waitRun(runId: string, waitMs: number, signal: AbortSignal): Promise<RunWaitReply>;
-  /** Lends the task's slot while it waits for something else than its own work. */
-  parked<T>(task: RunningTask, wait: () => Promise<T>): Promise<T>;
+  wait(request: WaitRequest, signal: AbortSignal): Promise<WaitReply>;
 }
 
 /** A step key that cannot be used (again). */
@@ -44,21 +44,30 @@ const RESERVED = /@\d+$/;
 const RETRY_DELAY = '1s';
 const LOOK_EVERY = '1s';
 const WAIT_RUN_MS = 10_000;
+const LONGEST_TIMER_MS = 2_147_483_647;
 
 export class FlowRun {
   readonly #task: RunningTask;
   readonly #calls: FlowCalls;
   readonly #used = new Set<string>();
+  readonly #suspension: Suspension;
   #history: Promise<History> | undefined;
 
   constructor(task: RunningTask, calls: FlowCalls) {
     this.#task = task;
     this.#calls = calls;
+    this.#suspension = new Suspension(task, calls);
   }
 
   context(parameters: unknown): FlowContext {
     const base = runContext(this.#task, this.#calls, parameters);
+    const { once, emit } = base;
+    const { work } = this.#suspension;
     return Object.assign(base, {
+      once: (...args: Parameters<typeof once>) => work(() => once(...args)),
+      emit: (...args: Parameters<typeof emit>) => work(() => emit(...args)),
+      waitForEvent: this.waitForEvent,
+      waitForInput: this.waitForInput,
       step: this.step,
       sleep: this.sleep,
       waitUntil: this.waitUntil,
@@ -78,6 +87,14 @@ export class FlowRun {
     options: StepOptions = {},
   ): Promise<Awaited<T>> => {
     this.#use(key);
+    return this.#suspension.work(() => this.#step(key, work, options));
+  };
+
+  async #step<T>(
+    key: string,
+    work: (step: StepContext) => T | Promise<T>,
+    options: StepOptions,
+  ): Promise<Awaited<T>> {
     const history = await this.#readHistory();
     const known = history.succeeded.get(key);
     if (known) return known.result as Awaited<T>;
@@ -94,14 +111,22 @@ export class FlowRun {
       await this.#record(`${key}@${this.#attempt}`, startedAt, { error: toRunError(error) });
       throw error;
     }
-  };
+  }
 
   readonly sleep: FlowContext['sleep'] = async (key, duration) => {
     const ms = parseDuration(duration);
     const until = await this.step(key, () => this.#calls.clock.now() + ms);
-    const left = until - this.#calls.clock.now();
-    if (left > 0) await this.#calls.parked(this.#task, () => pause(left, this.#task.signal));
+    await this.#pauseUntil(until, false, this.#task.signal);
   };
+
+  /** @param inWork whether it is part of a step */
+  async #pauseUntil(until: EpochMs, inWork: boolean, signal: AbortSignal): Promise<void> {
+    const wait: LongWait = { until, wakes: false, mayLeave: true };
+    const left = () => until - this.#calls.clock.now();
+    await this.#suspension.during(wait, inWork, async (again) => {
+      while (left() > 0) await again(() => pause(Math.min(left(), LONGEST_TIMER_MS), signal));
+    });
+  }
 
   readonly waitUntil: FlowContext['waitUntil'] = async (key, condition, options = {}) => {
     const everyMs = parseDuration(options.every ?? LOOK_EVERY);
@@ -113,10 +138,45 @@ export class FlowRun {
         if (await condition()) return true;
         const left = since + limitMs - this.#calls.clock.now();
         if (left <= 0) return false;
-        await this.#calls.parked(this.#task, () => pause(Math.min(everyMs, left), signal));
+        const until = this.#calls.clock.now() + Math.min(everyMs, left);
+        await this.#pauseUntil(until, true, signal);
       }
     });
   };
+
+  readonly waitForEvent: FlowContext['waitForEvent'] = (key, options = {}) => {
+    const { timeout, ...event } = options;
+    return this.#waitFor(key, { kind: 'event', ...event }, timeout);
+  };
+
+  readonly waitForInput: FlowContext['waitForInput'] = (key, options = {}) => {
+    const { timeout, ...input } = options;
+    return this.#waitFor(key, { kind: 'input', ...input }, timeout);
+  };
+
+  /** Waits by a call at a time; the server keeps the wait, so that nothing is lost between them. */
+  #waitFor<T>(
+    key: string,
+    what: Pick<WaitRequest, 'kind' | 'name' | 'correlation' | 'message' | 'schema'>,
+    timeout: string | number | undefined,
+  ): Promise<T | null> {
+    const timeoutMs = timeout === undefined ? null : parseDuration(timeout);
+    const { runId, token } = this.#task.assignment;
+    const { clock } = this.#calls;
+    return this.step(key, async ({ signal }): Promise<unknown> => {
+      const request = { runId, token, key, timeoutMs, ...what };
+      let reply = await this.#calls.wait({ ...request, waitMs: 0 }, signal);
+      const wait: LongWait = { until: null, wakes: true, mayLeave: true };
+      await this.#suspension.during(wait, true, async (again) => {
+        while (reply.state === 'waiting') {
+          signal.throwIfAborted();
+          wait.until = reply.leftMs === null ? null : clock.now() + reply.leftMs;
+          reply = await again(() => this.#calls.wait({ ...request, waitMs: WAIT_RUN_MS }, signal));
+        }
+      });
+      return reply.state === 'answered' ? reply.result : null;
+    }) as Promise<T | null>;
+  }
 
   readonly subflow = async <R>(
     workflow: string | { readonly name: string },
@@ -131,24 +191,28 @@ export class FlowRun {
     for (let failures = 0; ; failures++) {
       signal.throwIfAborted();
       const childKey = failures === 0 ? key : `${key}@${failures}`;
-      const started = await this.#calls.startSubflow(this.#task, childKey, name, { ...parameters });
+      const started = await this.#suspension.work(() =>
+        this.#calls.startSubflow(this.#task, childKey, name, { ...parameters }),
+      );
       const isOld = isTerminalRun(started.state);
-      const { run, result } = await this.#waitFor(started.id);
+      const { run, result } = await this.#endOf(started.id);
       if (run.state === 'succeeded') return result as R;
       // A child that failed with an earlier attempt of this flow is run anew by this attempt.
       if (!isOld || failures >= failedAttempts) throw new SubflowError(run);
     }
   };
 
-  async #waitFor(runId: string): Promise<RunWaitReply> {
+  async #endOf(runId: string): Promise<RunWaitReply> {
     const { signal } = this.#task;
-    return this.#calls.parked(this.#task, async () => {
-      while (true) {
-        signal.throwIfAborted();
-        const reply = await this.#calls.waitRun(runId, WAIT_RUN_MS, signal);
-        if (isTerminalRun(reply.run.state)) return reply;
-      }
-    });
+    return this.#suspension.during({ until: null, wakes: false, mayLeave: false }, false, (again) =>
+      again(async () => {
+        while (true) {
+          signal.throwIfAborted();
+          const reply = await this.#calls.waitRun(runId, WAIT_RUN_MS, signal);
+          if (isTerminalRun(reply.run.state)) return reply;
+        }
+      }),
+    );
   }
 
   get #attempt(): number {

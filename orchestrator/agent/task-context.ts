@@ -1,7 +1,15 @@
 /** What the code of a task, a flow or an asset has in common: the run, its log, `once`. */
-import type { OnceReply, OnceRequest, ResultReply } from '../../domain/agent-protocol.ts';
+import type {
+  DynamicPartitionsRequest,
+  OnceReply,
+  OnceRequest,
+  ResultReply,
+  RunWaitReply,
+} from '../../domain/agent-protocol.ts';
+import type { RunOrigin } from '../../domain/origin.ts';
 import { type Clock, toRfc3339 } from '../../domain/time.ts';
-import type { RunContext, TaskContext, TaskLog } from '../define/context.ts';
+import type { EmitRequest, EventReceipt } from '../../domain/wait.ts';
+import type { RunContext, RunTriggerInfo, TaskContext, TaskLog } from '../define/context.ts';
 import { doOnce } from './once.ts';
 import type { RunningTask } from './running-task.ts';
 
@@ -11,12 +19,16 @@ export interface TaskCalls {
   log(task: RunningTask): TaskLog;
   once(request: OnceRequest): Promise<OnceReply>;
   result(runId: string, taskKey: string): Promise<ResultReply>;
+  waitRun(runId: string, waitMs: number, signal: AbortSignal): Promise<RunWaitReply>;
+  emit(request: EmitRequest): Promise<EventReceipt>;
+  changePartitions(request: DynamicPartitionsRequest): Promise<void>;
 }
 
 class Context implements RunContext<Record<string, unknown>> {
   readonly #task: RunningTask;
   readonly #calls: TaskCalls;
   #log: TaskLog | undefined;
+  #emitted = 0;
   readonly parameters: Record<string, unknown>;
   readonly once: RunContext<Record<string, unknown>>['once'];
 
@@ -31,12 +43,53 @@ class Context implements RunContext<Record<string, unknown>> {
     };
   }
 
+  addPartitions(name: string, keys: readonly string[]): Promise<void> {
+    return this.#calls.changePartitions({ name, add: keys });
+  }
+
+  removePartitions(name: string, keys: readonly string[]): Promise<void> {
+    return this.#calls.changePartitions({ name, remove: keys });
+  }
+
+  get trigger(): RunTriggerInfo | null {
+    const { trigger } = this.#task.assignment;
+    if (trigger === undefined) return null;
+    return {
+      ...trigger,
+      result: <T>(workflow?: string) => this.#resultOf<T>(trigger, workflow),
+    };
+  }
+
+  async #resultOf<T>(trigger: RunOrigin, workflow: string | undefined): Promise<T> {
+    const causes = trigger.kind === 'on' ? trigger.causes : [];
+    const runs = causes.filter((cause) => cause.kind === 'run');
+    const cause = runs.find((run) => workflow === undefined || run.workflow === workflow);
+    if (cause === undefined) {
+      throw new Error(`no run${workflow === undefined ? '' : ` of ${workflow}`} started this one`);
+    }
+    const { result } = await this.#calls.waitRun(cause.runId, 0, this.#task.signal);
+    return result as T;
+  }
+
+  readonly emit: RunContext<Record<string, unknown>>['emit'] = async (name, body, options = {}) => {
+    const { runId, token, taskKey } = this.#task.assignment;
+    // Counted, so that an attempt that is made again sends the same events under the same keys.
+    this.#emitted += 1;
+    const { correlation, key = `${name}:${this.#emitted}` } = options;
+    await this.#calls.emit({
+      ...{ runId, token, name, key: `${taskKey}:${key}` },
+      ...(correlation === undefined ? {} : { correlation }),
+      ...(body === undefined ? {} : { body }),
+    });
+  };
+
   get logicalDate() {
     return this.#task.assignment.logicalDate;
   }
 
   get dataInterval() {
-    const { dataInterval, logicalDate } = this.#task.assignment;
+    const { dataInterval, logicalDate, partition } = this.#task.assignment;
+    if (partition?.interval) return partition.interval;
     if (dataInterval !== null) return dataInterval;
     const at = logicalDate ?? toRfc3339(this.#calls.clock.now()) ?? '';
     return { start: at, end: at };

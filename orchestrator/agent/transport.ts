@@ -55,6 +55,8 @@ export class ConnectionLost extends Error {
 }
 
 export interface Transport {
+  /** How long a flow must wait to be given back meanwhile; a minute unless told. */
+  readonly suspendAfterMs?: number;
   register(request: RegisterRequest): Promise<RegisterReply>;
   claim(sessionId: string, request: ClaimRequest, signal: AbortSignal): Promise<ClaimReply>;
   complete(sessionId: string, ended: readonly EndedAttempt[], take: number): Promise<CompleteReply>;

@@ -1,4 +1,5 @@
 /** What a user's code is given while it runs. */
+import type { RunOrigin } from '../../domain/origin.ts';
 import type { DataInterval, Run } from '../../domain/run.ts';
 
 /** Writes to the run's log, which the console and `runs logs` show. */
@@ -25,7 +26,15 @@ export interface TaskRef<T = unknown> {
   readonly [RESULT]?: T;
 }
 
-export interface RunContext<P> {
+/** Lists of `dynamicPartitions` that code keeps. */
+export interface PartitionLists {
+  /** Adds keys to a list; those that are there stay. */
+  addPartitions(name: string, keys: readonly string[]): Promise<void>;
+  /** Takes keys from a list; what was recorded of them stays. */
+  removePartitions(name: string, keys: readonly string[]): Promise<void>;
+}
+
+export interface RunContext<P> extends PartitionLists {
   /** Parameters of the run, checked against the schema, defaults filled in. */
   readonly parameters: P;
   /** The moment that the run is for, RFC 3339; null for a run by hand without one. */
@@ -37,6 +46,10 @@ export interface RunContext<P> {
   /** Aborted on cancellation, timeout, and loss of the lease; `signal.reason` says which. */
   readonly signal: AbortSignal;
   readonly log: TaskLog;
+  /** Who asked for the run: a backfill, a sensor, the end of another run …; null for a person or a schedule. */
+  readonly trigger: RunTriggerInfo | null;
+  /** Sends an event to flows that wait for it (`waitForEvent`), now or later; once, also if the task is tried again. */
+  emit(name: string, body?: unknown, options?: EmitOptions): Promise<void>;
   /**
    * Does the work under a business key, one holder at a time, and shares its result with whoever asks for the
    * key later, other runs included. The key is handed to `work`, to be passed on to what deduplicates by keys.
@@ -46,6 +59,19 @@ export interface RunContext<P> {
     work: (key: string) => T | Promise<T>,
     options?: OnceOptions,
   ): Promise<Awaited<T>>;
+}
+
+/** Who asked for a run, where that was no person and no schedule. */
+export type RunTriggerInfo = RunOrigin & {
+  /** Result of the run that this one was started by: of that workflow, where it was started by several. */
+  result<T = unknown>(workflow?: string): Promise<T>;
+};
+
+export interface EmitOptions {
+  /** Tells which runs the event is for: those that wait with the same text. */
+  readonly correlation?: string;
+  /** Names the event within its task, where one attempt may send others than the next; counted unless told. */
+  readonly key?: string;
 }
 
 export interface TaskContext<P = Record<string, unknown>> extends RunContext<P> {
@@ -80,6 +106,24 @@ export interface WaitOptions {
   readonly every?: string | number;
 }
 
+export interface EventWaitOptions {
+  /** Of the event; the key unless told. */
+  readonly name?: string;
+  /** Only an event with the same correlation is for this run. */
+  readonly correlation?: string;
+  /** Gives up after this time; waits without limit unless told. */
+  readonly timeout?: string | number;
+}
+
+export interface InputWaitOptions {
+  /** What the person is asked. */
+  readonly message?: string;
+  /** JSON Schema of the value. */
+  readonly schema?: Readonly<Record<string, unknown>>;
+  /** Gives up after this time; waits without limit unless told. */
+  readonly timeout?: string | number;
+}
+
 /** Names the result of a workflow that `subflow` starts. */
 export interface FlowRef<P = unknown, R = unknown> {
   readonly name: string;
@@ -98,6 +142,17 @@ export interface FlowContext<P = Record<string, unknown>> extends RunContext<P> 
   ): Promise<Awaited<T>>;
   /** Sleeps through crashes: the moment of waking is recorded. */
   sleep(key: string, duration: string | number): Promise<void>;
+  /**
+   * Waits for an event that somebody sends (`POST /api/v1/events/NAME`, `ctx.emit`) and gives its body; null where
+   * the time was over. An event that came before the wait counts: one with a correlation always, one without
+   * since the run was started. A run takes an event once.
+   */
+  waitForEvent<T = unknown>(key: string, options?: EventWaitOptions): Promise<T | null>;
+  /**
+   * Waits until a person gives a value (console, `signalbox runs input`, API) that matches the schema, and gives it;
+   * null where the time was over.
+   */
+  waitForInput<T = unknown>(key: string, options?: InputWaitOptions): Promise<T | null>;
   /** Looks until the condition holds (true) or the time is over (false); the outcome is recorded. */
   waitUntil(
     key: string,
@@ -115,12 +170,34 @@ export interface FlowContext<P = Record<string, unknown>> extends RunContext<P> 
   ): Promise<R>;
 }
 
+export interface PartitionOfRun {
+  /** The key, or the first one of a range. */
+  readonly key: string;
+  readonly keys: readonly string[];
+  /** Begin of the (first) partition, RFC 3339; empty where it is not of time. */
+  readonly start: string;
+  /** End of the (last) partition, RFC 3339; empty where it is not of time. */
+  readonly end: string;
+  /** Keys by dimension, where there are two: `ctx.partition.dimensions.region`. */
+  readonly dimensions: Readonly<Record<string, string>>;
+}
+
 export interface AssetContext extends RunContext<Record<string, unknown>> {
   /** Adds to what is recorded with this version: facts for the catalog, and how new the newest data is. */
   record(version: {
     readonly metadata?: Readonly<Record<string, unknown>>;
     readonly eventTime?: string | Date;
+    /** Changes when the data does; unless told it is a hash of the value. */
+    readonly dataVersion?: string;
+    /** Of a run that makes several partitions: the one that this is of; all unless told. */
+    readonly partition?: string;
   }): void;
+  /** Key of the partition to make. @throws Error where the run is of none, or of several */
+  readonly partitionKey: string;
+  /** Keys of the partitions to make: one, or many with `partitionRuns: 'range'`; none for an asset without. */
+  readonly partitionKeys: readonly string[];
+  /** The partition to make, or the range of them. @throws Error where the run is of none */
+  readonly partition: PartitionOfRun;
   /** Whether an upstream is served by a fallback at this moment. */
   degraded(input: string): boolean;
 }
