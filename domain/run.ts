@@ -107,6 +107,10 @@ export interface Run {
   readonly startedAt: string | null;
   readonly finishedAt: string | null;
   readonly error: RunError | null;
+  /** Since when nothing new of it starts; null or absent where it is not paused. */
+  readonly pausedAt?: string | null;
+  /** Who paused it. */
+  readonly pausedBy?: string | null;
 }
 
 /** Why something failed, as the user's code or the orchestrator said it. */
@@ -120,7 +124,10 @@ export interface RunError {
 export interface Task {
   readonly key: string;
   readonly state: TaskState;
+  /** The latest one. */
   readonly attempt: number;
+  /** How many there were, the one under way included. */
+  readonly attempts?: number;
   readonly dependsOn: readonly string[];
   readonly agent: string | null;
   readonly queuedAt: string | null;

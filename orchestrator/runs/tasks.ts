@@ -127,6 +127,7 @@ function toTask(
       ...common,
       state: liveStateOf(live.state),
       attempt: live.attempt,
+      attempts: (end?.count ?? 0) + (live.startedAt === null ? 0 : 1),
       agent: live.agent,
       queuedAt: toRfc3339(live.readyAt),
       startedAt: toRfc3339(live.startedAt),
@@ -135,19 +136,25 @@ function toTask(
       result: null,
     };
   }
+  const attempts = { attempt: end?.attempt ?? 0, attempts: end?.count ?? 0 };
+  if (code === PENDING) {
+    // What an attempt left before the task was cleared counts no longer.
+    const none = { agent: null, queuedAt: null, startedAt: null, finishedAt: null, error: null };
+    return { ...common, ...attempts, ...none, state: 'pending', result: null };
+  }
   const skip = code === SKIPPED && end?.error ? end.error : null;
   return {
     ...common,
     ...(skip === null ? {} : { reason: skip.message }),
     state: code === LIVE ? 'ready' : taskStateOf(code),
-    attempt: end?.attempt ?? 0,
+    ...attempts,
     agent: end?.agent ?? null,
     queuedAt: toRfc3339(end?.readyAt ?? null),
     startedAt: toRfc3339(end?.startedAt ?? null),
     // A task that never ran (cancelled, upstream failed) ended at the latest with its run.
     finishedAt: toRfc3339(end?.finishedAt ?? runFinishedAt),
     error: skip === null ? (end?.error ?? null) : null,
-    result: end?.result ?? null,
+    result: code === SUCCEEDED ? (end?.result ?? null) : null,
   };
 }
 

@@ -38,9 +38,9 @@ export interface LiveTaskRow {
 
 export async function readLiveTasks(db: Tx, runId: string): Promise<LiveTaskRow[]> {
   const [rows, held] = await Promise.all([readLiveRows(db, runId), readHeldOf(db, runId)]);
-  const entries = [...(held?.entries.values() ?? [])].map(({ task, attempt, at }) => ({
+  const entries = [...(held?.entries.values() ?? [])].map(({ task, attempt, readyAt, at }) => ({
     ...{ task, attempt, state: RUNNING, agent: held?.agent ?? null },
-    ...{ readyAt: new Date(at), startedAt: new Date(at) },
+    ...{ readyAt: new Date(readyAt), startedAt: new Date(at) },
   }));
   return [...rows, ...entries];
 }
@@ -63,27 +63,37 @@ export interface LastAttemptRow {
   readonly finishedAt: Date;
   readonly error: RunError | null;
   readonly result: unknown;
+  /** Ended attempts of the task. */
+  readonly count: number;
 }
 
 /** The last ended attempt of each task. */
 export function readLastEnds(db: Tx, runId: string): Promise<LastAttemptRow[]> {
   return db.query<LastAttemptRow>(
     `SELECT DISTINCT ON (task) task, attempt, agent, ready_at AS "readyAt", started_at AS "startedAt",
-            finished_at AS "finishedAt", error, result
+            finished_at AS "finishedAt", error, result,
+            count(*) OVER (PARTITION BY task)::int AS count
      FROM signalbox.task_log WHERE run_id = $1 ORDER BY task, attempt DESC`,
     [runId],
   );
 }
 
-/** Result of the attempt that succeeded; undefined where none has. */
+/**
+ * Result of the attempt that succeeded; undefined where none has, and where the task was cleared or marked otherwise
+ * since.
+ */
 export async function readTaskResult(
   db: Tx,
   runId: string,
   task: number,
 ): Promise<{ result: unknown } | undefined> {
   const [row] = await db.query<{ result: unknown }>(
-    `SELECT result FROM signalbox.task_log
-     WHERE run_id = $1 AND task = $2 AND state = 2 ORDER BY attempt DESC LIMIT 1`,
+    `SELECT l.result FROM signalbox.task_log l
+     WHERE l.run_id = $1 AND l.task = $2 AND l.state = 2 AND NOT EXISTS (
+       SELECT FROM signalbox.run r LEFT JOIN signalbox.run_live v ON v.run_id = r.id
+       WHERE r.id = $1 AND octet_length(coalesce(v.tasks, r.tasks)) > $2
+         AND get_byte(coalesce(v.tasks, r.tasks), $2) <> 2)
+     ORDER BY l.attempt DESC LIMIT 1`,
     [runId, task],
   );
   return row;

@@ -27,6 +27,8 @@ export interface RunRow {
   readonly started_at: Date | null;
   readonly finished_at: Date | null;
   readonly error: RunError | null;
+  readonly paused_at: Date | null;
+  readonly paused_by: string | null;
   /** Instances of mapped tasks; null for none. */
   readonly expanded: readonly Expansion[] | null;
 }
@@ -35,7 +37,7 @@ const COLUMNS = `
   r.id, r.workflow, r.engine, r.version_id, r.state, l.state AS live_state, r.parameters, r.logical_date,
   r.interval_start, r.interval_end, r.trigger, r.priority, r.idempotency_key, r.business_key, r.parent_run_id,
   r.retry_of, r.traceparent, r.created_at, coalesce(r.started_at, l.started_at) AS started_at, r.finished_at,
-  r.error, r.expanded`;
+  r.error, l.paused_at, l.paused_by, r.expanded`;
 const FROM = 'FROM signalbox.run r LEFT JOIN signalbox.run_live l ON l.run_id = r.id';
 
 /** A run as lists and pages show it. */
@@ -61,6 +63,8 @@ export function toRun(row: RunRow): Run {
     startedAt: toRfc3339(row.started_at),
     finishedAt: toRfc3339(row.finished_at),
     error: row.error,
+    pausedAt: toRfc3339(row.paused_at),
+    pausedBy: row.paused_by,
   };
 }
 

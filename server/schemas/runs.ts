@@ -44,12 +44,15 @@ const Run = Type.Object({
   startedAt: Nullable(Time),
   finishedAt: Nullable(Time),
   error: Nullable(RunError),
+  pausedAt: Type.Optional(Nullable(Time)),
+  pausedBy: Type.Optional(Nullable(Type.String())),
 });
 
 const Task = Type.Object({
   key: Type.String(),
   state: OneOf(TASK_STATES),
   attempt: Type.Integer(),
+  attempts: Type.Optional(Type.Integer()),
   dependsOn: Type.Array(Type.String()),
   agent: Nullable(Type.String()),
   queuedAt: Nullable(Time),
@@ -57,6 +60,8 @@ const Task = Type.Object({
   finishedAt: Nullable(Time),
   error: Nullable(RunError),
   result: Type.Unknown(),
+  reason: Type.Optional(Type.String()),
+  mappedFrom: Type.Optional(Type.String()),
 });
 
 const LogLine = Type.Object({
