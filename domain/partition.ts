@@ -5,7 +5,7 @@
  * offset below a day (`2024-10-27T02:00+02:00`, so that the hour that comes twice has two keys), and of two
  * dimensions both keys with `|` between.
  */
-import type { DataInterval } from './run.ts';
+import type { DataInterval, Run } from './run.ts';
 
 export const PARTITION_UNITS = ['hour', 'day', 'week', 'month', 'cron'] as const;
 export type PartitionUnit = (typeof PARTITION_UNITS)[number];
@@ -159,4 +159,50 @@ export function joinKey(keys: readonly string[]): string {
 export function splitKey(key: string, dimensions: number): readonly string[] | null {
   const parts = key.split(KEY_SEPARATOR);
   return parts.length === dimensions ? parts : null;
+}
+
+/** Which partitions to make. */
+export type PartitionSelection =
+  | readonly string[]
+  | { readonly from?: string; readonly to?: string }
+  | 'missing'
+  | 'failed'
+  | 'stale'
+  | 'all'
+  | 'latest';
+
+/** What a call to make partitions started. */
+export interface MaterializeReply {
+  /** At most 100 of the runs that were made, in order. */
+  readonly runs: readonly Run[];
+  readonly runCount: number;
+  /** Partitions that they make. */
+  readonly partitionCount: number;
+}
+
+/** What suffers where an asset is late, wrong or gone. */
+export interface AssetImpact {
+  readonly key: string;
+  readonly assets: readonly {
+    readonly key: string;
+    readonly depth: number;
+    readonly critical: boolean;
+    readonly owners: readonly string[];
+    /** Partitions that are made from what was asked for; null for all of an asset without partitions. */
+    readonly partitions: number | null;
+    readonly firstPartition: string | null;
+    readonly lastPartition: string | null;
+    /** When its policy says stale, if nothing new comes; null without a policy. RFC 3339. */
+    readonly staleAt: string | null;
+  }[];
+  readonly workflows: readonly {
+    readonly workflow: string;
+    readonly task: string;
+    readonly asset: string;
+    readonly role: 'produces' | 'consumes';
+  }[];
+  readonly owners: readonly string[];
+  readonly critical: readonly string[];
+  /** Of assets with a policy, the soonest first. */
+  readonly policiesAtRisk: readonly { readonly key: string; readonly staleAt: string }[];
 }

@@ -74,6 +74,8 @@ export async function createOrchestrator(options: OrchestratorOptions): Promise<
     workflows: catalog.workflows,
     waits: waits.agent,
     assetValue: catalog.assetValue,
+    assetInput: catalog.assetInput,
+    changePartitions: catalog.changePartitions,
   });
   const events = createEventSource(db, versions);
   return {

@@ -4,10 +4,12 @@
  */
 import type { Agent } from '../domain/agent.ts';
 import type {
+  AssetInputReply,
   ClaimReply,
   ClaimRequest,
   CompleteReply,
   CompleteRequest,
+  DynamicPartitionsRequest,
   HeartbeatReply,
   HeartbeatRequest,
   OnceReply,
@@ -23,6 +25,15 @@ import type { Backfill, BackfillItem, BackfillPlan, BackfillRequest } from '../d
 import type { EventSource, ExternalRunSink } from '../domain/events.ts';
 import type { DetectorAsset } from '../domain/finding.ts';
 import type { ConnectionBudget, Levers } from '../domain/levers.ts';
+import type {
+  AssetImpact,
+  AssetPartition,
+  MaterializeReply,
+  PartitionCounts,
+  PartitionSelection,
+  PartitionState,
+  StaleCause,
+} from '../domain/partition.ts';
 import type { Pool } from '../domain/pool.ts';
 import type { Run, Task } from '../domain/run.ts';
 import type {
@@ -204,6 +215,30 @@ export interface AssetPolicyInput {
 export interface LineageGraph {
   readonly nodes: readonly { key: string; depth: number; freshness: Asset['freshness'] }[];
   readonly edges: readonly { from: string; to: string }[];
+  /** Tasks of workflows that make or read one of the nodes. */
+  readonly tasks?: readonly {
+    workflow: string;
+    task: string;
+    asset: string;
+    role: 'produces' | 'consumes';
+  }[];
+}
+
+/** What to make of assets, beside the assets. */
+export interface MaterializeOptions {
+  readonly idempotencyKey?: string;
+  /** All that lies downstream as well, and upstream. */
+  readonly downstream?: boolean;
+  readonly upstream?: boolean;
+}
+
+export interface PartitionQuery extends PageQuery {
+  readonly state?: PartitionState;
+  /** Keys from and to which, in the order of the partitions. */
+  readonly from?: string;
+  readonly to?: string;
+  /** The newest first, unless told. */
+  readonly order?: 'newest' | 'oldest';
 }
 
 export interface AssetService {
@@ -214,9 +249,28 @@ export interface AssetService {
   setPolicy(key: string, policy: AssetPolicyInput, actor: Actor): Promise<Asset>;
   materialize(
     keys: readonly string[],
-    request: { idempotencyKey?: string; downstream?: boolean },
+    request: MaterializeOptions,
     actor: Actor,
   ): Promise<Run>;
+  /** Makes partitions: a run for each, so many at a time, or one for all where the code handles a range. */
+  materializePartitions(
+    key: string,
+    request: MaterializeOptions & { partitions: PartitionSelection; single?: boolean },
+    actor: Actor,
+  ): Promise<MaterializeReply>;
+  partitions(key: string, query: PartitionQuery): Promise<Page<AssetPartition>>;
+  partitionCounts(key: string): Promise<PartitionCounts>;
+  /** What lies below and suffers, of all of the asset or of one partition. */
+  impact(key: string, partition: string | null): Promise<AssetImpact>;
+  /** Why assets should be made anew; those that need not are missing. */
+  staleCauses(): Promise<ReadonlyMap<string, readonly StaleCause[]>>;
+  dynamicPartitions(name: string): Promise<readonly string[]>;
+  /** @returns the keys that there are now */
+  changeDynamicPartitions(
+    name: string,
+    change: { add?: readonly string[]; remove?: readonly string[] },
+    actor: Actor,
+  ): Promise<readonly string[]>;
   /** `depth` levels up and down. */
   lineage(key: string, depth: number): Promise<LineageGraph>;
   /** All assets with a policy or edges, as detectors need them. */
@@ -304,6 +358,12 @@ export interface AgentService {
     sessionId: string,
     assetKey: string,
   ): Promise<{ value: unknown; degraded: boolean; at: string } | null>;
+  /** What a task of a run is given of an upstream: the versions of the partitions that it is made from. */
+  assetInput(
+    sessionId: string,
+    of: { runId: string; taskKey: string; assetKey: string },
+  ): Promise<AssetInputReply>;
+  changePartitions(sessionId: string, request: DynamicPartitionsRequest): Promise<void>;
   stop(sessionId: string): Promise<void>;
   /** The agent's process is gone: what it held is lost, and ready again at once. */
   died(sessionId: string, reason: string): Promise<void>;

@@ -1,9 +1,16 @@
 /** Makes a version of an asset: reads what it depends on, runs its code, lets the checks look at the value. */
-import type { AssetOutcome, AssetValue } from '../../domain/agent-protocol.ts';
+import type {
+  AssetInputReply,
+  AssetOutcome,
+  AssetValue,
+  PartitionOutcome,
+} from '../../domain/agent-protocol.ts';
 import { splitAssetKey } from '../../domain/asset.ts';
+import type { InputVersion } from '../../domain/partition.ts';
 import { toRfc3339 } from '../../domain/time.ts';
 import type { AssetContext } from '../define/context.ts';
 import type { BoundCheck, Definition, Handler } from '../define/definition.ts';
+import { checkRange, partitionContext, readInput } from './asset-partition.ts';
 import { throughJson } from './encode.ts';
 import { toRunError } from './failure.ts';
 import type { RunningTask } from './running-task.ts';
@@ -11,6 +18,8 @@ import { runContext, type TaskCalls } from './task-context.ts';
 
 export interface AssetCalls extends TaskCalls {
   assetValue(assetKey: string): Promise<AssetValue | null>;
+  /** What a task of a run is given of an upstream: the value of the partition, or partitions, that it is made from. */
+  assetInput(runId: string, taskKey: string, assetKey: string): Promise<AssetInputReply>;
   exportNames(assetKey: string): Promise<readonly string[]>;
 }
 
@@ -19,14 +28,11 @@ class CheckFailed extends Error {
   override readonly name = 'CheckFailed';
 }
 
-/** What an upstream has at this moment. */
-class MissingInput extends Error {
-  override readonly name = 'MissingInput';
-}
-
 interface Recorded {
   metadata: Record<string, unknown>;
   eventTime: string | undefined;
+  dataVersion: string | undefined;
+  partitions: Record<string, PartitionOutcome>;
 }
 
 /**
@@ -40,11 +46,14 @@ export async function makeAsset(
   definition: Definition,
   handler: Handler,
 ): Promise<unknown> {
-  const inputs = await readInputs(calls, definition);
-  const recorded: Recorded = { metadata: {}, eventTime: undefined };
+  const inputs = await readInputs(task, calls, definition);
+  const recorded: Recorded = {
+    ...{ metadata: {}, eventTime: undefined, dataVersion: undefined, partitions: {} },
+  };
   const context = assetContext(task, calls, inputs.degraded, recorded);
   const run = handler as (ctx: unknown, values: unknown) => unknown;
   const value = throughJson(await run(context, inputs.values));
+  checkRange(task.assignment, value);
   const checks = await Promise.all(
     definition.checks.map((check) => runCheck(check, value, definition.name, task.signal)),
   );
@@ -52,6 +61,9 @@ export async function makeAsset(
     metadata: recorded.metadata,
     checks,
     ...(recorded.eventTime === undefined ? {} : { eventTime: recorded.eventTime }),
+    ...(recorded.dataVersion === undefined ? {} : { dataVersion: recorded.dataVersion }),
+    ...(Object.keys(recorded.partitions).length === 0 ? {} : { partitions: recorded.partitions }),
+    inputs: inputs.versions,
   };
   const refused = checks.filter((check) => check.blocking && !check.passed);
   if (refused.length === 0) return value;
@@ -64,18 +76,23 @@ export async function makeAsset(
 interface Inputs {
   readonly values: Readonly<Record<string, unknown>>;
   readonly degraded: ReadonlyMap<string, boolean>;
+  readonly versions: readonly InputVersion[];
 }
 
 /** Each upstream under its key, the last part of it, what modules export it as, and the name it was given. */
-async function readInputs(calls: AssetCalls, definition: Definition): Promise<Inputs> {
+async function readInputs(
+  task: RunningTask,
+  calls: AssetCalls,
+  definition: Definition,
+): Promise<Inputs> {
+  const { runId, taskKey } = task.assignment;
   const read = await Promise.all(
     definition.inputs.map(async ({ key, name }) => {
-      const [found, exported] = await Promise.all([calls.assetValue(key), calls.exportNames(key)]);
-      if (found === null) {
-        throw new MissingInput(
-          `${key}, which it depends on, has no value yet: materialize it first`,
-        );
-      }
+      const [reply, exported] = await Promise.all([
+        calls.assetInput(runId, taskKey, key),
+        calls.exportNames(key),
+      ]);
+      const found = await readInput(key, reply, ({ value }) => value);
       const last = splitAssetKey(key).name.split('/').at(-1) ?? key;
       return { found, names: name === null ? [last, ...exported, key] : [name, key] };
     }),
@@ -88,7 +105,7 @@ async function readInputs(calls: AssetCalls, definition: Definition): Promise<In
       degraded.set(name, found.degraded);
     }
   }
-  return { values, degraded };
+  return { values, degraded, versions: read.flatMap(({ found }) => found.versions) };
 }
 
 function assetContext(
@@ -98,18 +115,43 @@ function assetContext(
   recorded: Recorded,
 ): AssetContext {
   const base = runContext(task, calls, task.assignment.parameters);
-  return Object.assign(base, {
+  const context = Object.assign(base, {
     record(version: Parameters<AssetContext['record']>[0]) {
-      Object.assign(recorded.metadata, throughJson(version.metadata ?? {}));
-      if (version.eventTime === undefined) return;
-      const at = new Date(version.eventTime);
-      if (Number.isNaN(at.getTime())) {
-        throw new RangeError(`${String(version.eventTime)} is not a time: use RFC 3339 or a Date`);
+      const metadata = throughJson(version.metadata ?? {});
+      const eventTime = readEventTime(version.eventTime);
+      const { dataVersion, partition } = version;
+      if (partition === undefined) {
+        Object.assign(recorded.metadata, metadata);
+        recorded.eventTime = eventTime ?? recorded.eventTime;
+        recorded.dataVersion = dataVersion ?? recorded.dataVersion;
+        return;
       }
-      recorded.eventTime = toRfc3339(at) ?? undefined;
+      if (!task.assignment.partition?.keys.includes(partition)) {
+        throw new RangeError(`the run does not make the partition ${JSON.stringify(partition)}`);
+      }
+      const before = recorded.partitions[partition];
+      recorded.partitions[partition] = {
+        ...before,
+        metadata: { ...before?.metadata, ...metadata },
+        ...(eventTime === undefined ? {} : { eventTime }),
+        ...(dataVersion === undefined ? {} : { dataVersion }),
+      };
     },
     degraded: (input: string) => degraded.get(input) ?? false,
-  }) as AssetContext;
+  });
+  return Object.defineProperties(
+    context,
+    Object.getOwnPropertyDescriptors(partitionContext(task.assignment)),
+  ) as AssetContext;
+}
+
+function readEventTime(given: string | Date | undefined): string | undefined {
+  if (given === undefined) return undefined;
+  const at = new Date(given);
+  if (Number.isNaN(at.getTime())) {
+    throw new RangeError(`${String(given)} is not a time: use RFC 3339 or a Date`);
+  }
+  return toRfc3339(at) ?? undefined;
 }
 
 async function runCheck(

@@ -19,6 +19,10 @@ export interface AssetTaskEnd {
   readonly outcome: AssetOutcome | null;
   readonly error: RunError | null;
   readonly dataInterval: { readonly start: EpochMs; readonly end: EpochMs } | null;
+  /** Partitions that the run was to make; null or absent where it says nothing of them. */
+  readonly partitions?: readonly string[] | null;
+  /** Of the code that ran. */
+  readonly codeVersion?: string | null;
 }
 
 /** The first blocking check that did not pass, or null: such an asset has failed, whatever its function returned. */

@@ -3,10 +3,12 @@
  * that the module exports it under, the last part of its key, or a name of its own (`dependsOn: { raw }`).
  */
 import type { AssetDefinition } from '../../domain/agent-protocol.ts';
+import type { PartitionsDefinition } from '../../domain/partition.ts';
+import { codeVersionOf, type Dep, readInputMappings, readUpstreams } from './asset-inputs.ts';
 import { readKey } from './asset-key.ts';
 import { type Check, type CheckOptions, readChecks, type Untyped } from './check.ts';
 import type { AssetContext } from './context.ts';
-import { DEFINITION, type Definition, isDefinition, stackHere } from './definition.ts';
+import { DEFINITION, type Definition, stackHere } from './definition.ts';
 import { type IoManager, kindOf, type Row, readIo } from './io.ts';
 import {
   DefinitionError,
@@ -14,10 +16,12 @@ import {
   inDefinition,
   oneOf,
   optional,
+  type Read,
   readOptions,
   spanMs,
   text,
 } from './options.ts';
+import { readPartitions } from './partitions.ts';
 import { cron, scheduleOf } from './schedule.ts';
 import {
   type AttemptOptions,
@@ -45,7 +49,9 @@ export interface FreshnessOptions {
 }
 
 /** Upstreams: a list (also of keys), or an object that gives each its name and its type. */
-export type Upstreams = readonly (Asset | string)[] | { readonly [name: string]: Asset };
+export type Upstreams =
+  | readonly (Asset | Dep | string)[]
+  | { readonly [name: string]: Asset | Dep };
 
 export interface AssetOptions<D extends Upstreams, T> extends JobOptions, AttemptOptions {
   readonly dependsOn?: D;
@@ -56,6 +62,15 @@ export interface AssetOptions<D extends Upstreams, T> extends JobOptions, Attemp
   readonly fallback?: 'last-good';
   /** Address of the system the data comes from. */
   readonly source?: string;
+  /** Cuts it into partitions, each made, failing and growing old by itself: `daily({ start: '2024-01-01' })` … */
+  readonly partitions?: PartitionsDefinition;
+  /**
+   * Where many partitions are asked for: `each` (unless told) makes a run for each, `range` one run whose code handles
+   * all of `ctx.partitionKeys` and returns an object of values by key, or nothing where it stores them itself.
+   */
+  readonly partitionRuns?: 'each' | 'range';
+  /** Changes when the code does what it did not do before; unless told it is a hash of the function. */
+  readonly codeVersion?: string;
   /** Keeps the values: `jsonFile(…)`, `postgresTable(…)` …; without it Signalbox does, at most 1 MiB of JSON. */
   readonly io?: IoManager;
   readonly checks?: readonly Check<T>[] | { readonly [name: string]: CheckOptions<T> | Check<T> };
@@ -64,7 +79,13 @@ export interface AssetOptions<D extends Upstreams, T> extends JobOptions, Attemp
 /** Values of the upstreams by name. */
 export type Inputs<D extends Upstreams> = D extends readonly unknown[]
   ? Readonly<Record<string, Untyped>>
-  : { readonly [K in keyof D]: D[K] extends Asset<infer T> ? Loaded<T> : unknown };
+  : {
+      readonly [K in keyof D]: D[K] extends Asset<infer T>
+        ? Loaded<T>
+        : D[K] extends Dep
+          ? Untyped
+          : unknown;
+    };
 
 /** What was written as a stream of rows is read as one, any number of times. */
 type Loaded<T> = T extends AsyncIterable<infer R extends Row> ? AsyncIterable<R> : T;
@@ -85,9 +106,7 @@ export function asset<const D extends Upstreams = readonly [], T = unknown>(
       throw new DefinitionError('a function is needed after the options');
     }
     const read = readOptions(options, assetReaders);
-    if (read.dependsOn.some((input) => input.key === key)) {
-      throw new DefinitionError('it depends on itself');
-    }
+    const mappings = readInputMappings(key, read.dependsOn, read.partitions);
     const definition: AssetDefinition = {
       key,
       dependsOn: read.dependsOn.map((input) => input.key),
@@ -99,6 +118,10 @@ export function asset<const D extends Upstreams = readonly [], T = unknown>(
       fallback: read.fallback,
       checks: read.checks.map(({ name, blocking, severity }) => ({ name, blocking, severity })),
       io: read.io === null ? null : kindOf(read.io),
+      ...(read.partitions === null ? {} : { partitions: read.partitions }),
+      ...(read.partitionRuns === 'range' ? { partitionRuns: read.partitionRuns } : {}),
+      ...(Object.keys(mappings).length > 0 ? { mappings } : {}),
+      codeVersion: read.codeVersion ?? codeVersionOf(handler),
     };
     return {
       [DEFINITION]: true,
@@ -113,7 +136,8 @@ export function asset<const D extends Upstreams = readonly [], T = unknown>(
         schedule: scheduleOf(read),
         parameters: null,
         queue: read.queue,
-        maxActiveRuns: read.maxActiveRuns,
+        maxActiveRuns:
+          read.maxActiveRuns ?? (read.partitions === null ? null : PARTITIONS_AT_A_TIME),
         tasks: [taskDefinition(key, [], read)],
         asset: definition,
       },
@@ -127,6 +151,9 @@ export function asset<const D extends Upstreams = readonly [], T = unknown>(
   });
 }
 
+/** Runs of one partitioned asset at a time, unless told. */
+const PARTITIONS_AT_A_TIME = 10;
+
 const assetReaders = {
   ...jobReaders,
   ...attemptReaders,
@@ -137,25 +164,10 @@ const assetReaders = {
   source: optional(text(2_000)),
   io: readIo,
   checks: readChecks,
+  partitions: readPartitions,
+  partitionRuns: ((value = 'each') => oneOf('each', 'range')(value)) as Read<'each' | 'range'>,
+  codeVersion: optional(text(200)),
 };
-
-function readUpstreams(value: unknown): Definition['inputs'] {
-  if (value === undefined) return [];
-  if (typeof value !== 'object' || value === null) {
-    throw new DefinitionError('must be a list of assets, or an object of assets by name');
-  }
-  const named: [string | null, unknown][] = Array.isArray(value)
-    ? value.map((one): [null, unknown] => [null, one])
-    : Object.entries(value);
-  const inputs = named.map(([name, one]) => {
-    if (isDefinition(one) && one.described.asset !== null) return { key: one.name, name };
-    if (typeof one === 'string') return { key: readKey(one), name };
-    throw new DefinitionError('must hold assets, or their keys');
-  });
-  return inputs.filter(
-    (input, index) => inputs.findIndex((one) => one.key === input.key) === index,
-  );
-}
 
 export function readFreshness(
   value: unknown = {},

@@ -1,4 +1,7 @@
-/** What an agent offers with a completion: slots that the answer may fill with what became ready. */
+/**
+ * Slots of an agent that the server may fill with what became ready: those that it offers with a completion, and
+ * those of a claim that waits.
+ */
 import type { AssignedItem, Assignment } from '../../domain/agent-protocol.ts';
 import { assignedPartition } from '../assets/partitions/of-task.ts';
 import type { GraphTask } from '../catalog/graph.ts';
@@ -9,9 +12,12 @@ export interface Offer {
   /** Row of `agent_session`. */
   readonly sessionId: string;
   readonly queues: ReadonlySet<string>;
-  /** Slots that are not filled yet. */
+  /** Slots that are not filled yet, nor reserved by a transaction under way. */
   left: number;
+  /** What fills the others. */
   readonly assignments: Assignment[];
+  /** Told after each transaction that reserved slots, however it ended. */
+  settled?(): void;
 }
 
 /**

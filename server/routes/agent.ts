@@ -1,6 +1,7 @@
 /** The agents' side, exactly as `domain/agent-protocol.ts` says. No call is audited or traced: they never end. */
 import { Type } from 'typebox';
 import type {
+  AssetInputReply,
   AssetValueReply,
   ClaimReply,
   CompleteReply,
@@ -30,6 +31,7 @@ const BySession = Type.Object({ sessionId: SessionId });
 const ByRun = Type.Object({ sessionId: SessionId, runId: SessionId });
 const ByTask = Type.Object({ sessionId: SessionId, runId: SessionId, taskKey: Key });
 const ByAsset = Type.Object({ sessionId: SessionId, key: Key });
+const ByInput = Type.Object({ sessionId: SessionId, key: Key, runId: SessionId, taskKey: Key });
 
 function reply<T>() {
   return { 200: Type.Unsafe<T>({ type: 'object' }) };
@@ -67,7 +69,7 @@ function sessionRoutes(app: App, parts: Parts, telemetry: AgentTelemetry): void 
       telemetry.registered(request.body, registered).catch((error: unknown) => {
         request.log.warn({ err: error }, 'the beginning of an agent was not recorded');
       });
-      return registered;
+      return { ...registered, now: parts.clock.now() };
     },
   );
   app.post(
@@ -89,7 +91,7 @@ function sessionRoutes(app: App, parts: Parts, telemetry: AgentTelemetry): void 
           request.log.warn({ err: error }, 'a heartbeat was not recorded');
         });
       }
-      return answer;
+      return { ...answer, now: parts.clock.now() };
     },
   );
   app.post(
@@ -257,5 +259,25 @@ function readRoutes(app: App, parts: Parts): void {
     '/agent/:sessionId/assets/:key',
     { config, schema: { tags, params: ByAsset, response: reply<AssetValueReply>() } },
     async ({ params }) => ({ value: await agents.assetValue(params.sessionId, params.key) }),
+  );
+  app.get(
+    '/agent/:sessionId/assets/:key/for/:runId/:taskKey',
+    { config, schema: { tags, params: ByInput, response: reply<AssetInputReply>() } },
+    ({ params: { sessionId, key, runId, taskKey } }) =>
+      agents.assetInput(sessionId, { runId, taskKey, assetKey: key }),
+  );
+  app.post(
+    '/agent/:sessionId/partitions',
+    {
+      config,
+      schema: {
+        ...{ tags, params: BySession, body: bodies.DynamicPartitionsBody },
+        response: { 204: Type.Null() },
+      },
+    },
+    async ({ params, body }, response) => {
+      await agents.changePartitions(params.sessionId, body);
+      return response.code(204).send(null);
+    },
   );
 }

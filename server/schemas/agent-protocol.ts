@@ -8,6 +8,7 @@ import {
   type ClaimRequest,
   type CompleteRequest,
   type DiedRequest,
+  type DynamicPartitionsRequest,
   type HeartbeatRequest,
   ISOLATIONS,
   type LogsRequest,
@@ -256,6 +257,18 @@ export const EmitBody = Type.Unsafe<EmitRequest>(
     key: Key,
     name: Key,
     correlation: Type.Optional(Type.String({ maxLength: 500 })),
+  }),
+);
+
+const PartitionKeys = Type.Array(Type.String({ minLength: 1, maxLength: 250 }), {
+  maxItems: MAX_BATCH,
+});
+
+export const DynamicPartitionsBody = Type.Unsafe<DynamicPartitionsRequest>(
+  Type.Object({
+    name: Name,
+    add: Type.Optional(PartitionKeys),
+    remove: Type.Optional(PartitionKeys),
   }),
 );
 

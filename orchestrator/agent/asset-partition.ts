@@ -1,0 +1,101 @@
+/** Partitions as an asset's code sees them: which one it makes, and what it is given of its upstreams. */
+import type { AssetInputReply, AssetValue, Assignment } from '../../domain/agent-protocol.ts';
+import type { InputVersion } from '../../domain/partition.ts';
+import type { PartitionOfRun } from '../define/context.ts';
+
+/** An upstream has nothing of what is asked for. */
+class MissingInput extends Error {
+  override readonly name = 'MissingInput';
+}
+
+const NONE =
+  'this run is of no partition: give the asset `partitions`, and materialize one of them';
+
+/** The part of an asset's context that tells of partitions; made of getters, since most code never looks. */
+export function partitionContext({ partition }: Assignment) {
+  return {
+    get partitionKeys(): readonly string[] {
+      return partition?.keys ?? [];
+    },
+    get partitionKey(): string {
+      if (!partition) throw new Error(NONE);
+      const [key, ...more] = partition.keys;
+      if (key !== undefined && more.length === 0) return key;
+      throw new Error(
+        `this run makes ${partition.keys.length} partitions: its code must use ctx.partitionKeys`,
+      );
+    },
+    get partition(): PartitionOfRun {
+      if (!partition) throw new Error(NONE);
+      const { keys, interval, dimensions } = partition;
+      return {
+        key: keys[0] ?? '',
+        keys,
+        start: interval?.start ?? '',
+        end: interval?.end ?? '',
+        dimensions: dimensions ?? {},
+      };
+    },
+  };
+}
+
+/** What the code is given of one upstream. */
+export interface ReadInput {
+  readonly value: unknown;
+  readonly degraded: boolean;
+  readonly versions: readonly InputVersion[];
+}
+
+/**
+ * One value, or an object of values by partition key where the declaration may give several.
+ * @param load gives a version's value, from wherever it is kept
+ * @throws MissingInput that names what must be materialized first
+ */
+export async function readInput(
+  key: string,
+  reply: AssetInputReply,
+  load: (version: AssetValue) => unknown,
+): Promise<ReadInput> {
+  const { many, values, missing } = reply;
+  const [gone] = missing;
+  if (gone !== undefined) {
+    const what = gone === '' ? key : `the partition ${gone} of ${key}`;
+    const more = missing.length > 1 ? ` (and ${missing.length - 1} more)` : '';
+    throw new MissingInput(
+      `${what}${more}, which it depends on, has no value yet: materialize it first`,
+    );
+  }
+  const loaded: [string, unknown][] = [];
+  for (const version of values) loaded.push([version.partition ?? '', await load(version)]);
+  return {
+    value: many ? Object.fromEntries(loaded) : (loaded[0]?.[1] ?? null),
+    degraded: values.some((version) => version.degraded),
+    versions: values.flatMap(({ id, dataVersion, partition = null, degraded }) =>
+      id === undefined
+        ? []
+        : [
+            {
+              assetKey: key,
+              partition,
+              id,
+              dataVersion: dataVersion ?? id,
+              ...(degraded ? { degraded } : {}),
+            },
+          ],
+    ),
+  };
+}
+
+/**
+ * Of a run that makes several partitions: its value must have one for each, or be nothing at all.
+ * @throws TypeError that names a key which is missing
+ */
+export function checkRange({ partition }: Assignment, value: unknown): void {
+  if (!partition || partition.keys.length < 2 || value === null || value === undefined) return;
+  const given = typeof value === 'object' ? value : {};
+  const missing = partition.keys.find((key) => !Object.hasOwn(given, key));
+  if (missing === undefined) return;
+  throw new TypeError(
+    `this run makes ${partition.keys.length} partitions: its code must return an object with a value for each key, and ${JSON.stringify(missing)} is missing`,
+  );
+}
