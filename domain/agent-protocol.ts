@@ -135,6 +135,8 @@ export interface AssetOutcome {
 }
 
 export interface PartitionOutcome {
+  /** Where an IO manager put it. */
+  readonly stored?: StoredVersion;
   readonly metadata?: Readonly<Record<string, unknown>>;
   readonly eventTime?: string;
   readonly dataVersion?: string;

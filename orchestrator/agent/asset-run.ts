@@ -1,22 +1,20 @@
 /** Makes a version of an asset: reads what it depends on, runs its code, lets the checks look at the value. */
-import type {
-  AssetInputReply,
-  AssetOutcome,
-  AssetValue,
-  PartitionOutcome,
-} from '../../domain/agent-protocol.ts';
+import type { AssetInputReply, AssetValue, PartitionOutcome } from '../../domain/agent-protocol.ts';
 import { splitAssetKey } from '../../domain/asset.ts';
 import type { InputVersion } from '../../domain/partition.ts';
 import { toRfc3339 } from '../../domain/time.ts';
 import type { AssetContext } from '../define/context.ts';
-import type { BoundCheck, Definition, Handler } from '../define/definition.ts';
-import { checkRange, partitionContext, readInput } from './asset-partition.ts';
+import type { Definition, Handler } from '../define/definition.ts';
+import { observeAsset } from './asset-look.ts';
+import { checkRange, partitionContext, type ReadInput, readInput } from './asset-partition.ts';
+import { keepRange } from './asset-range.ts';
+import { loadObserved, loadValue } from './asset-value.ts';
+import { keepVersion, type VersionCalls } from './asset-version.ts';
 import { throughJson } from './encode.ts';
-import { toRunError } from './failure.ts';
 import type { RunningTask } from './running-task.ts';
 import { runContext, type TaskCalls } from './task-context.ts';
 
-export interface AssetCalls extends TaskCalls {
+export interface AssetCalls extends TaskCalls, VersionCalls {
   assetValue(assetKey: string): Promise<AssetValue | null>;
   /** What a task of a run is given of an upstream: the value of the partition, or partitions, that it is made from. */
   assetInput(runId: string, taskKey: string, assetKey: string): Promise<AssetInputReply>;
@@ -46,31 +44,46 @@ export async function makeAsset(
   definition: Definition,
   handler: Handler,
 ): Promise<unknown> {
+  if (definition.described.asset?.observed === true) {
+    return observeAsset(task, calls, definition, handler);
+  }
+  const begun = calls.clock.now();
   const inputs = await readInputs(task, calls, definition);
   const recorded: Recorded = {
     ...{ metadata: {}, eventTime: undefined, dataVersion: undefined, partitions: {} },
   };
   const context = assetContext(task, calls, inputs.degraded, recorded);
   const run = handler as (ctx: unknown, values: unknown) => unknown;
-  const value = throughJson(await run(context, inputs.values));
+  const value = await run(context, inputs.values);
   checkRange(task.assignment, value);
-  const checks = await Promise.all(
-    definition.checks.map((check) => runCheck(check, value, definition.name, task.signal)),
-  );
+  const kept = await keep(task, calls, definition, value);
+  const partitions = { ...recorded.partitions };
+  for (const [key, one] of Object.entries(kept.partitions)) {
+    const said = partitions[key];
+    partitions[key] = { ...one, ...said, metadata: { ...one.metadata, ...said?.metadata } };
+  }
+  const durationMs = calls.clock.now() - begun;
   task.asset = {
-    metadata: recorded.metadata,
-    checks,
+    metadata: { durationMs, ...kept.metadata, ...recorded.metadata },
+    checks: kept.checks,
     ...(recorded.eventTime === undefined ? {} : { eventTime: recorded.eventTime }),
     ...(recorded.dataVersion === undefined ? {} : { dataVersion: recorded.dataVersion }),
-    ...(Object.keys(recorded.partitions).length === 0 ? {} : { partitions: recorded.partitions }),
+    ...(Object.keys(partitions).length === 0 ? {} : { partitions }),
+    ...(kept.stored === null ? {} : { stored: kept.stored }),
     inputs: inputs.versions,
   };
-  const refused = checks.filter((check) => check.blocking && !check.passed);
-  if (refused.length === 0) return value;
+  const refused = kept.checks.filter((check) => check.blocking && !check.passed);
+  if (refused.length === 0) return kept.result;
   const names = refused.map((check) => JSON.stringify(check.name)).join(', ');
   throw new CheckFailed(
     `the version was refused by ${names}: ${JSON.stringify(refused[0]?.metadata)}`,
   );
+}
+
+async function keep(task: RunningTask, calls: AssetCalls, definition: Definition, value: unknown) {
+  const keys = task.assignment.partition?.keys ?? [];
+  if (keys.length > 1) return keepRange(task, calls, definition, keys, value);
+  return { ...(await keepVersion(task, calls, definition, keys[0], value)), partitions: {} };
 }
 
 interface Inputs {
@@ -92,7 +105,9 @@ async function readInputs(
         calls.assetInput(runId, taskKey, key),
         calls.exportNames(key),
       ]);
-      const found = await readInput(key, reply, ({ value }) => value);
+      const found =
+        (await readObserved(calls, key, reply, task.signal)) ??
+        (await readInput(key, reply, (version) => loadValue(calls, key, version, task.signal)));
       const last = splitAssetKey(key).name.split('/').at(-1) ?? key;
       return { found, names: name === null ? [last, ...exported, key] : [name, key] };
     }),
@@ -106,6 +121,19 @@ async function readInputs(
     }
   }
   return { values, degraded, versions: read.flatMap(({ found }) => found.versions) };
+}
+
+/** Of data made elsewhere there are no versions: it is read where it is. */
+async function readObserved(
+  calls: AssetCalls,
+  key: string,
+  { values, missing }: AssetInputReply,
+  signal: AbortSignal,
+): Promise<ReadInput | null> {
+  if (values.length > 0 || missing.length === 0) return null;
+  const source = await calls.definition(key);
+  if (source?.described.asset?.observed !== true) return null;
+  return { value: await loadObserved(source, signal), degraded: false, versions: [] };
 }
 
 function assetContext(
@@ -152,37 +180,4 @@ function readEventTime(given: string | Date | undefined): string | undefined {
     throw new RangeError(`${String(given)} is not a time: use RFC 3339 or a Date`);
   }
   return toRfc3339(at) ?? undefined;
-}
-
-async function runCheck(
-  check: BoundCheck,
-  value: unknown,
-  assetKey: string,
-  signal: AbortSignal,
-): Promise<AssetOutcome['checks'][number]> {
-  const { name, blocking } = check;
-  const run = check.run as (value: unknown, context: unknown) => unknown;
-  try {
-    const said: unknown = await run(value, { assetKey, signal });
-    const outcome = typeof said === 'boolean' ? { passed: said } : (said as CheckSaid | undefined);
-    if (typeof outcome?.passed !== 'boolean') {
-      throw new TypeError('a check gives { passed, metadata }, or true or false');
-    }
-    return {
-      name,
-      blocking,
-      passed: outcome.passed,
-      metadata: throughJson(outcome.metadata ?? {}),
-    };
-  } catch (error) {
-    signal.throwIfAborted();
-    // A check that cannot tell has not passed.
-    const { name: kind, message } = toRunError(error);
-    return { name, blocking, passed: false, metadata: { error: `${kind}: ${message}` } };
-  }
-}
-
-interface CheckSaid {
-  readonly passed?: unknown;
-  readonly metadata?: Record<string, unknown>;
 }

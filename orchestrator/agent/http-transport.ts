@@ -1,5 +1,10 @@
 /** The agent protocol over HTTP. */
-import type { AssetValueReply, RecordedSteps, StepsReply } from '../../domain/agent-protocol.ts';
+import type {
+  AssetHistoryReply,
+  AssetValueReply,
+  RecordedSteps,
+  StepsReply,
+} from '../../domain/agent-protocol.ts';
 import { HttpCalls } from './http-calls.ts';
 import type { EndedAttempt, Transport } from './transport.ts';
 
@@ -54,6 +59,8 @@ export function httpTransport(options: HttpTransportOptions): Transport {
       post(path(id, 'waits'), request, request.waitMs + limitMs, signal),
     suspend: (id, request) => post(path(id, 'suspend'), request),
     emit: (id, request) => post(path(id, 'events'), request),
+    assetHistory: async (id, key) =>
+      (await get<AssetHistoryReply>(path(id, 'assets', key, 'history'))).versions,
     assetValue: async (id, key) => (await get<AssetValueReply>(path(id, 'assets', key))).value,
     assetInput: (id, runId, taskKey, key) => get(path(id, 'assets', key, 'for', runId, taskKey)),
     changePartitions: (id, request) => post(path(id, 'partitions'), request),

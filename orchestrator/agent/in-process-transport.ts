@@ -31,6 +31,7 @@ export function inProcessTransport(
     wait: (id, request, signal) => ask(() => service.wait(id, request, signal), signal),
     suspend: (id, request) => ask(() => service.suspend(id, request)),
     emit: (id, request) => ask(() => service.emit(id, request)),
+    assetHistory: (id, assetKey) => ask(() => service.assetHistory(id, assetKey)),
     assetValue: (id, assetKey) => ask(() => service.assetValue(id, assetKey)),
     assetInput: (id, runId, taskKey, assetKey) =>
       ask(() => service.assetInput(id, { runId, taskKey, assetKey })),

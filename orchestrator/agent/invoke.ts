@@ -1,5 +1,6 @@
 /** Calls a user's code with what its kind is given. */
 import type { Definition, Handler } from '../define/definition.ts';
+import { checkAsset } from './asset-look.ts';
 import { type AssetCalls, makeAsset } from './asset-run.ts';
 import { type FlowCalls, FlowRun } from './flow-run.ts';
 import type { RunningTask } from './running-task.ts';
@@ -16,6 +17,7 @@ export function invoke(
 ): unknown {
   const { kind, parameters } = task.assignment;
   if (kind === 'asset') return makeAsset(task, calls, definition, handler);
+  if (kind === 'check') return checkAsset(task, calls, definition);
   if (kind === 'flow') return runFlow(task, calls, definition, handler);
   const run = handler as (context: unknown) => unknown;
   if (definition.parse === null) return run(taskContext(task, calls, parameters));

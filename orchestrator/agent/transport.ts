@@ -17,6 +17,7 @@ import type {
   OnceReply,
   OnceRequest,
   RecordedStep,
+  RecordedVersion,
   RegisterReply,
   RegisterRequest,
   ResultReply,
@@ -78,6 +79,7 @@ export interface Transport {
   suspend(sessionId: string, request: SuspendRequest): Promise<SuspendReply>;
   emit(sessionId: string, request: EmitRequest): Promise<EventReceipt>;
   assetValue(sessionId: string, assetKey: string): Promise<AssetValue | null>;
+  assetHistory(sessionId: string, assetKey: string): Promise<readonly RecordedVersion[]>;
   assetInput(
     sessionId: string,
     runId: string,

@@ -1,0 +1,62 @@
+/** Reads a version's value from wherever it is kept. */
+import type { AssetValue } from '../../domain/agent-protocol.ts';
+import type { StoredVersion } from '../../domain/asset.ts';
+import type { Definition } from '../define/definition.ts';
+import { kindOf } from '../define/io.ts';
+import type { VersionCalls } from './asset-version.ts';
+
+/** A value that is kept where this agent cannot read it. */
+class UnreadableValue extends Error {
+  override readonly name = 'UnreadableValue';
+}
+
+const NOWHERE: StoredVersion = {
+  ...{ kind: '', location: {}, rows: null, sizeBytes: null, schema: null, stream: false },
+};
+
+/**
+ * The value of a version of an asset.
+ * @throws UnreadableValue where it was written by an IO manager that this agent does not have
+ */
+export async function loadValue(
+  calls: Pick<VersionCalls, 'definition'>,
+  assetKey: string,
+  version: Pick<AssetValue, 'value' | 'stored' | 'partition'>,
+  signal: AbortSignal,
+): Promise<unknown> {
+  const { stored = null, partition } = version;
+  if (stored === null) return version.value;
+  const definition = await calls.definition(assetKey);
+  const io = definition?.io ?? null;
+  if (io === null || kindOf(io) !== stored.kind) {
+    const what = io === null ? 'has no IO manager for it here' : `is ${kindOf(io)} here`;
+    throw new UnreadableValue(
+      `the value of ${assetKey} is kept by ${stored.kind}, and the asset ${what}: let this agent read the same code, or materialize ${assetKey} again`,
+    );
+  }
+  return read(io, assetKey, stored, partition ?? undefined, signal);
+}
+
+/** What is made elsewhere, and read from there: undefined where nobody says how. */
+export async function loadObserved(definition: Definition, signal: AbortSignal): Promise<unknown> {
+  const io = definition.io ?? null;
+  return io === null ? undefined : read(io, definition.name, NOWHERE, undefined, signal);
+}
+
+async function read(
+  io: NonNullable<Definition['io']>,
+  assetKey: string,
+  { location, schema, stream }: StoredVersion,
+  partitionKey: string | undefined,
+  signal: AbortSignal,
+): Promise<unknown> {
+  const context = { assetKey, partitionKey, location, schema, stream, signal };
+  const value: unknown = await io.read(context);
+  if (!stream) return value;
+  // Whoever goes through it again reads it again.
+  return {
+    async *[Symbol.asyncIterator]() {
+      yield* (await io.read(context)) as AsyncIterable<unknown>;
+    },
+  };
+}
