@@ -191,11 +191,14 @@ export function remembered<Result>(
 
 /**
  * When the run of an interval starts: at its end, and later by a share of the schedule's jitter that depends on the
- * workflow and the instant alone, so that all servers agree on it.
+ * workflow and the instant alone, so that all servers agree on it. It is never later than the next instant, so that
+ * runs start in order.
  */
 export function dueAt(workflow: string, schedule: CronSchedule, interval: Interval): EpochMs {
   const { jitterMs = 0 } = schedule;
   if (jitterMs <= 0) return interval.end;
+  const following = nextInstant(schedule, interval.end);
+  const most = following === null ? jitterMs : Math.min(jitterMs, following - interval.end - 1);
   const hash = createHash('sha256').update(`${workflow}\n${interval.end}`).digest();
-  return interval.end + Math.floor((hash.readUInt32BE(0) / 2 ** 32) * (jitterMs + 1));
+  return interval.end + Math.floor((hash.readUInt32BE(0) / 2 ** 32) * (most + 1));
 }
