@@ -4,7 +4,7 @@ import { type LoadedWorkflows, loadWorkflows } from '../define/load.ts';
 import { registryOf } from '../define/registry.ts';
 import { watchWorkflows } from '../define/watch.ts';
 import { httpTransport } from './http-transport.ts';
-import { startAgent } from './start.ts';
+import { type AgentOptions, type RunningAgent, startAgent } from './start.ts';
 
 export interface RunAgentOptions {
   readonly url: string;
@@ -21,7 +21,16 @@ export interface RunAgentOptions {
   readonly signal?: AbortSignal;
   /** How long running tasks may go on after it; 5 s unless told. */
   readonly drainMs?: number;
+  /** Where the code of tasks runs; in this process unless told, until an attempt was lost with it. */
+  readonly isolation?: Partial<NonNullable<AgentOptions['isolation']>>;
+  /** Told of each session that is registered. */
+  onSession?(sessionId: string): void;
+  /** Told of the agent when it runs. */
+  onStart?(agent: RunningAgent): void;
 }
+
+/** Each takes about 60 MB. */
+const MAX_WORKERS = 16;
 
 /**
  * Loads files, registers, works; resolves when it has ended cleanly, within 8 s of the signal.
@@ -30,7 +39,6 @@ export interface RunAgentOptions {
 export async function runAgent(options: RunAgentOptions): Promise<void> {
   const { log } = options;
   const stopSignal = options.signal ?? processSignal();
-  surviveStrayErrors(log);
   const loaded = await loadWorkflows(options.workflows);
   tellErrors(loaded.errors, log);
   log(`${loaded.definitions.length} workflows read from ${options.workflows.join(', ')}`);
@@ -38,8 +46,9 @@ export async function runAgent(options: RunAgentOptions): Promise<void> {
     ...options,
     transport: httpTransport(options),
     definitions: registryOf(loaded),
-    captureConsole: true,
+    isolation: { mode: 'auto', maxWorkers: MAX_WORKERS, ...options.isolation },
   });
+  options.onStart?.(agent);
   let generation = 0;
   const watching = options.watch
     ? watchWorkflows(
@@ -67,14 +76,6 @@ export async function runAgent(options: RunAgentOptions): Promise<void> {
 
 function tellErrors(errors: readonly WorkflowFileError[], log: (message: string) => void): void {
   for (const { file, message } of errors) log(`${file}: ${message}`);
-}
-
-/** What the code of one task leaves behind (a promise, a broken connection) must not end the others. */
-function surviveStrayErrors(log: (message: string) => void): void {
-  const tell = (error: unknown) =>
-    log(`stray error of a task: ${error instanceof Error ? error.stack : String(error)}`);
-  process.on('unhandledRejection', tell);
-  process.on('uncaughtException', tell);
 }
 
 function processSignal(): AbortSignal {

@@ -6,10 +6,14 @@ import { setMaxListeners } from 'node:events';
 import type { Span, Tracer } from '@opentelemetry/api';
 import type { AssetOutcome, Assignment, Completion } from '../../domain/agent-protocol.ts';
 import type { Clock } from '../../domain/time.ts';
+import type { TaskLog } from '../define/context.ts';
+import { choiceOf } from '../define/decision.ts';
 import type { Definition, Handler } from '../define/definition.ts';
+import { FLOW_TASK } from '../define/flow.ts';
+import type { RetryRule } from '../define/retry-rule.ts';
 import { encodeCompletion } from './encode.ts';
-import { Aborted, isFinal, toRunError } from './failure.ts';
-import { endSpan, startSpan, within } from './tracing.ts';
+import { Aborted, endOfThrown, toRunError } from './failure.ts';
+import { endSpan, startSpan, traceparentOf, within } from './tracing.ts';
 import type { EndedAttempt } from './transport.ts';
 
 /** How long code that was told to stop may go on before its end is told without it. */
@@ -22,28 +26,44 @@ export interface TaskHost {
   tracer(): Tracer | null;
   /** Code that gets what the kind of the assignment asks for. */
   invoke(task: RunningTask, definition: Definition, handler: Handler): unknown;
+  /** Whether somebody else watches how long an attempt takes. */
+  readonly isTimedElsewhere?: boolean;
+  /** The log of an attempt, where it has one. */
+  log?(task: RunningTask): TaskLog;
   /** Takes the end of an attempt; null where it is not to be told. */
   ended(task: RunningTask, end: EndedAttempt | null): void;
+}
+
+/** A process of its own in which an attempt runs; it tells the end by `settle` or `fail`, also of one that was aborted. */
+export interface Elsewhere {
+  /** @param graceMs how long the code may go on before its process is ended */
+  abort(reason: Aborted, graceMs: number): void;
 }
 
 export class RunningTask {
   readonly assignment: Assignment;
   readonly #host: TaskHost;
-  readonly #startedAt: number;
+  readonly #cancelGraceMs: number | undefined;
+  #startedAt: number;
   #controller: AbortController | undefined;
   #aborted: Aborted | undefined;
+  #crash: unknown;
+  #elsewhere: Elsewhere | undefined;
   #timeout: NodeJS.Timeout | undefined;
   #grace: NodeJS.Timeout | undefined;
   #span: Span | undefined;
   #over = false;
+  #mayRetry: RetryRule | undefined;
   /** Set by an asset's code path before it ends. */
   asset: AssetOutcome | undefined;
   /** Things that it waits for without work of its own; while there are any, its slot is lent. */
   waits = 0;
 
-  constructor(assignment: Assignment, host: TaskHost) {
+  /** @param cancelGraceMs how long its code may go on after it was told to stop */
+  constructor(assignment: Assignment, host: TaskHost, cancelGraceMs?: number) {
     this.assignment = assignment;
     this.#host = host;
+    this.#cancelGraceMs = cancelGraceMs;
     this.#startedAt = host.clock.now();
   }
 
@@ -64,7 +84,8 @@ export class RunningTask {
       // A flow listens once for each step under way.
       setMaxListeners(0, this.#controller.signal);
     }
-    if (this.#aborted && !this.#controller.signal.aborted) this.#controller.abort(this.#aborted);
+    const reason = this.#aborted ?? this.#crash;
+    if (reason !== undefined && !this.#controller.signal.aborted) this.#controller.abort(reason);
     return this.#controller.signal;
   }
 
@@ -76,7 +97,9 @@ export class RunningTask {
       this.fail(this.#aborted);
       return;
     }
-    const { workflow, taskKey, kind, timeoutMs } = this.assignment;
+    const { workflow, kind, item } = this.assignment;
+    const taskKey = item?.task ?? this.assignment.taskKey;
+    this.#mayRetry = definition?.retryRules?.get(kind === 'flow' ? FLOW_TASK : taskKey);
     const handler =
       kind === 'task'
         ? definition?.handlers.get(taskKey)
@@ -88,12 +111,7 @@ export class RunningTask {
       );
       return;
     }
-    if (timeoutMs !== null) {
-      this.#timeout = setTimeout(
-        () => this.abort(new Aborted('timeout', `it took longer than ${timeoutMs} ms`)),
-        timeoutMs,
-      );
-    }
+    this.#startTimeout();
     const tracer = this.#host.tracer();
     if (tracer === null) {
       this.#invoke(definition, handler);
@@ -101,6 +119,47 @@ export class RunningTask {
     }
     this.#span = startSpan(tracer, this.assignment, this.#host.agentName);
     within(this.#span, () => this.#invoke(definition, handler));
+  }
+
+  /** Its code is to run in another process. */
+  runIn(elsewhere: Elsewhere): void {
+    this.#elsewhere = elsewhere;
+  }
+
+  /** The other process begins with it. @returns what its spans are to be children of */
+  begun(): string | null {
+    this.#startedAt = this.#host.clock.now();
+    this.#startTimeout();
+    const tracer = this.#host.tracer();
+    if (tracer === null) return this.assignment.traceparent;
+    this.#span = startSpan(tracer, this.assignment, this.#host.agentName);
+    return traceparentOf(this.#span);
+  }
+
+  /** Takes the end that the other process told. */
+  settle({
+    runId: _,
+    taskKey: __,
+    token: ___,
+    startedAt: _a,
+    finishedAt: _b,
+    ...end
+  }: Completion): void {
+    if (this.#over) return;
+    if (this.#aborted?.kind === 'timeout') {
+      this.fail(this.#aborted);
+      return;
+    }
+    this.#tell({ ...this.#frame(end.state), ...end });
+  }
+
+  #startTimeout(): void {
+    const { timeoutMs } = this.assignment;
+    if (timeoutMs === null || this.#host.isTimedElsewhere === true) return;
+    this.#timeout = setTimeout(
+      () => this.abort(new Aborted('timeout', `it took longer than ${timeoutMs} ms`)),
+      timeoutMs,
+    );
   }
 
   #invoke(definition: Definition, handler: Handler): void {
@@ -117,10 +176,49 @@ export class RunningTask {
   abort(reason: Aborted): void {
     if (this.#over || this.#aborted) return;
     this.#aborted = reason;
+    const own = GRACE_MS[reason.kind];
+    const graceMs = own === 0 ? 0 : (this.#cancelGraceMs ?? own);
+    const isOthers = reason.kind === 'lost' || reason.kind === 'stopping';
     this.#controller?.abort(reason);
-    const graceMs = GRACE_MS[reason.kind];
-    if (graceMs === 0) this.#end(null);
-    else this.#grace = setTimeout(() => this.fail(reason), graceMs);
+    if (this.#elsewhere) {
+      this.#elsewhere.abort(reason, graceMs);
+      if (isOthers) this.#end(null);
+      return;
+    }
+    if (isOthers) this.#end(null);
+    else this.#grace = setTimeout(() => this.#leaveBehind(reason, graceMs), graceMs);
+  }
+
+  /** Ends it here without a word: its flow was given back, and goes on elsewhere. Its code is left where it waits. */
+  leave(): void {
+    if (this.#over) return;
+    this.#end(null);
+    this.#elsewhere?.abort(new Aborted('lost', 'its flow was given back'), 0);
+  }
+
+  /** Tells the code to stop, and waits for it as long as it takes: somebody else watches. */
+  tellToStop(reason: Aborted): void {
+    if (this.#over || this.#aborted) return;
+    this.#aborted = reason;
+    this.#controller?.abort(reason);
+  }
+
+  /** Code that shares the agent's process cannot be ended: nobody waits for it any longer. */
+  #leaveBehind(reason: Aborted, graceMs: number): void {
+    this.#host
+      .log?.(this)
+      .warn(
+        `left behind: its code still runs ${graceMs} ms after it was told to stop (${reason.message}); isolation "process" would have ended it`,
+      );
+    this.fail(reason);
+  }
+
+  /** Fails it for what its code did outside of its promise; what still runs of it is told to stop. */
+  crash(thrown: unknown): void {
+    if (this.#over) return;
+    this.#crash = thrown ?? new Error('it threw nothing');
+    this.fail(thrown);
+    this.#controller?.abort(this.#crash);
   }
 
   readonly succeed = (result: unknown): void => {
@@ -129,16 +227,21 @@ export class RunningTask {
       this.fail(this.#aborted);
       return;
     }
-    this.#tell({ ...this.#frame('succeeded'), ...(result === undefined ? {} : { result }) });
+    const branch = choiceOf(result);
+    const frame = this.#frame('succeeded');
+    if (branch) this.#tell({ ...frame, branch, result: branch.follow });
+    else this.#tell({ ...frame, ...(result === undefined ? {} : { result }) });
   };
 
   readonly fail = (thrown: unknown): void => {
     if (this.#over) return;
     const aborted = this.#aborted;
-    const state = aborted?.kind === 'cancelled' ? 'cancelled' : 'failed';
-    const error = toRunError(aborted?.kind === 'timeout' ? aborted : thrown);
-    const final = state === 'failed' && isFinal(thrown) ? { final: true } : {};
-    this.#tell({ ...this.#frame(state), ...final, error });
+    if (aborted?.kind === 'cancelled') {
+      this.#tell({ ...this.#frame('cancelled'), error: toRunError(thrown) });
+      return;
+    }
+    const end = endOfThrown(aborted?.kind === 'timeout' ? aborted : thrown, this.#mayRetry);
+    this.#tell({ ...this.#frame(end.state), ...end });
   };
 
   #frame(state: Completion['state']): Completion {

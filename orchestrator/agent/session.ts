@@ -8,26 +8,23 @@
  */
 import { setMaxListeners } from 'node:events';
 import type { Tracer } from '@opentelemetry/api';
-import type {
-  Assignment,
-  HeartbeatReply,
-  OnceRequest,
-  RegisterReply,
-} from '../../domain/agent-protocol.ts';
+import type { Assignment, HeartbeatReply, RegisterReply } from '../../domain/agent-protocol.ts';
 import { SignalboxError } from '../../domain/errors.ts';
 import type { Clock } from '../../domain/time.ts';
 import type { Definition, Handler } from '../define/definition.ts';
 import type { AgentDefinitions } from '../define/registry.ts';
 import { applyCeilings, reportPools } from '../pools/registered.ts';
 import { Batcher } from './batcher.ts';
-import type { ConsoleCapture } from './console-capture.ts';
+import { codeNameOf } from './code-name.ts';
 import { refusedEnd } from './encode.ts';
 import { Aborted } from './failure.ts';
 import { type InvokeCalls, invoke } from './invoke.ts';
+import type { WorkerPool } from './isolate/pool.ts';
 import type { LogBuffer } from './log-buffer.ts';
 import { pause, persist, unlessAborted } from './persist.ts';
 import { RunningTask, type TaskHost } from './running-task.ts';
-import { stepStore } from './steps.ts';
+import { sessionCalls } from './session-calls.ts';
+import { TaskScope, withinTask } from './task-scope.ts';
 import { activeTracer } from './tracing.ts';
 import { ConnectionLost, type EndedAttempt, type Transport } from './transport.ts';
 
@@ -37,7 +34,10 @@ export interface SessionDeps {
   readonly name: string;
   readonly concurrency: number;
   readonly logs: LogBuffer;
-  readonly console: ConsoleCapture | null;
+  /** Whether the code of each task is told apart: its printing is logged, and what it breaks is its own failure. */
+  readonly scoped: boolean;
+  /** Processes for tasks that are not to run in this one; null where there are none. */
+  readonly workers: WorkerPool | null;
   definitions(): AgentDefinitions;
   log(message: string): void;
 }
@@ -48,8 +48,6 @@ const COMPLETE_CALLS = 4;
 const MAX_CALL_CHARACTERS = 8_388_608;
 const LEAST_BEAT_LIMIT_MS = 500;
 const REFUSED_PAUSE_MS = 1_000;
-/** Tasks that may wait (for a subflow, for a time) without a slot, for each slot. */
-const PARKED_A_SLOT = 20;
 
 export class Session {
   readonly id: string;
@@ -66,7 +64,6 @@ export class Session {
   #claiming = new AbortController();
   #taken = 0;
   #reserved = 0;
-  #parked = 0;
   #executing = 0;
   #draining = false;
   #slotFreed: (() => void) | undefined;
@@ -86,11 +83,18 @@ export class Session {
       size: ({ json }) => json.length,
       maxSize: MAX_CALL_CHARACTERS,
     });
-    this.#calls = this.#makeCalls();
+    this.#calls = sessionCalls({
+      ...{ sessionId: this.id, over: this.#over.signal, concurrency: deps.concurrency },
+      ...{ transport: deps.transport, clock: deps.clock, logs: deps.logs },
+      exportNames: (assetKey) => deps.definitions().exportNames(assetKey),
+      definitions: () => deps.definitions(),
+      lend: (slots) => this.#lend(slots),
+    });
     this.#host = {
       clock: deps.clock,
       agentName: deps.name,
       tracer: () => this.#tracer,
+      log: (task) => deps.logs.of(task.assignment),
       invoke: (task, definition, handler) => this.#invoke(task, definition, handler),
       ended: (task, end) => this.#ended(task, end),
     };
@@ -99,6 +103,13 @@ export class Session {
   /** Tasks whose code runs. */
   get executing(): number {
     return this.#executing;
+  }
+
+  /** Fails the attempt that holds this token. @returns whether there was one */
+  crash(token: string, error: Error): boolean {
+    const task = this.#held.get(token);
+    task?.crash(error);
+    return task !== undefined;
   }
 
   /** Works until the session is lost or `drain` has ended it. */
@@ -201,23 +212,26 @@ export class Session {
 
   #start(assignment: Assignment): void {
     if (this.#over.signal.aborted || this.#held.has(assignment.token)) return;
-    const task = new RunningTask(assignment, this.#host);
+    const { workers } = this.#deps;
+    const place = workers?.placeOf(assignment);
+    const task = new RunningTask(assignment, this.#host, place?.cancelGraceMs);
     this.#held.set(assignment.token, task);
     this.#taken += 1;
     this.#executing += 1;
-    // A run that makes several assets has a workflow of its own, which no file defines.
-    const { kind, workflow, taskKey } = assignment;
-    const found = this.#deps.definitions().find(kind === 'asset' ? taskKey : workflow);
+    if (workers && place?.process) {
+      workers.run(task, place.process, this.#calls);
+      return;
+    }
+    const found = this.#deps.definitions().find(codeNameOf(assignment));
     if (found instanceof Promise) found.then((definition) => task.run(definition), task.fail);
     else task.run(found);
   }
 
   #invoke(task: RunningTask, definition: Definition, handler: Handler): unknown {
-    const { console: capture, logs } = this.#deps;
-    if (capture === null) return invoke(task, this.#calls, definition, handler);
-    return capture.within(
-      () => logs.of(task.assignment),
-      () => invoke(task, this.#calls, definition, handler),
+    const { scoped, logs } = this.#deps;
+    if (!scoped) return invoke(task, this.#calls, definition, handler);
+    return withinTask(new TaskScope(task, logs), () =>
+      invoke(task, this.#calls, definition, handler),
     );
   }
 
@@ -307,7 +321,7 @@ export class Session {
   #beat(): Promise<HeartbeatReply> {
     const report = {
       running: this.#executing,
-      pools: reportPools(),
+      pools: this.#deps.workers?.withPools(reportPools()) ?? reportPools(),
       tokens: [...this.#held.keys()],
     };
     return this.#deps.transport.heartbeat(
@@ -319,6 +333,7 @@ export class Session {
 
   #heard(reply: HeartbeatReply): void {
     applyCeilings(reply.pools);
+    this.#deps.workers?.applyCeilings(reply.pools);
     if (!reply.sessionValid) {
       this.#lost('the server gave it up');
       return;
@@ -332,49 +347,7 @@ export class Session {
     }
   }
 
-  // What tasks ask for --------------------------------------------------------------------------------------
-
-  #makeCalls(): InvokeCalls {
-    const { transport, clock, logs } = this.#deps;
-    const { id } = this;
-    const ask = <T>(call: () => Promise<T>): Promise<T> => persist(call, this.#over.signal);
-    const steps = stepStore(
-      (records) => ask(() => transport.recordSteps(id, records)),
-      (runId) => ask(() => transport.steps(id, runId)),
-    );
-    return {
-      ...steps,
-      clock,
-      log: (task) => logs.of(task.assignment),
-      once: (request: OnceRequest) => ask(() => transport.once(id, request)),
-      result: (runId, taskKey) => ask(() => transport.result(id, runId, taskKey)),
-      assetValue: (assetKey) => ask(() => transport.assetValue(id, assetKey)),
-      exportNames: (assetKey) => this.#deps.definitions().exportNames(assetKey),
-      startSubflow: (task, key, workflow, parameters) => {
-        const { runId, token } = task.assignment;
-        return ask(() => transport.startSubflow(id, { runId, token, key, workflow, parameters }));
-      },
-      waitRun: (runId, waitMs, signal) => ask(() => transport.waitRun(id, runId, waitMs, signal)),
-      parked: (task, wait) => this.#park(task, wait),
-    };
-  }
-
-  /** A task may wait for several things at a time; its slot is its own again when all of them are over. */
-  async #park<T>(task: RunningTask, wait: () => Promise<T>): Promise<T> {
-    const mayLend = this.#parked < this.#deps.concurrency * PARKED_A_SLOT;
-    if (task.waits === 0 && !mayLend) return wait();
-    task.waits += 1;
-    if (task.waits === 1) this.#lend(1);
-    try {
-      return await wait();
-    } finally {
-      task.waits -= 1;
-      if (task.waits === 0) this.#lend(-1);
-    }
-  }
-
   #lend(slots: 1 | -1): void {
-    this.#parked += slots;
     this.#taken -= slots;
     if (slots > 0) this.#wakeClaim();
   }

@@ -2,14 +2,17 @@
 import { createHash } from 'node:crypto';
 import type { RegisterReply } from '../../domain/agent-protocol.ts';
 import { SignalboxError } from '../../domain/errors.ts';
-import { type Clock, systemClock } from '../../domain/time.ts';
+import type { Clock } from '../../domain/time.ts';
 import type { AgentDefinitions } from '../define/registry.ts';
-import { ConsoleCapture } from './console-capture.ts';
+import { captureConsole } from './console-capture.ts';
 import { Aborted } from './failure.ts';
+import { guardProcess } from './isolate/guard.ts';
+import { WorkerPool, type WorkerPoolOptions } from './isolate/pool.ts';
 import { LogBuffer } from './log-buffer.ts';
 import { pause, persist } from './persist.ts';
+import { followServer } from './server-clock.ts';
 import { Session } from './session.ts';
-import type { Transport } from './transport.ts';
+import { ConnectionLost, type Transport } from './transport.ts';
 
 export interface AgentOptions {
   readonly transport: Transport;
@@ -24,8 +27,13 @@ export interface AgentOptions {
   readonly clock?: Clock;
   /** How long `stop` lets running tasks go on before it aborts them; 5 s unless told. */
   readonly drainMs?: number;
-  /** Whether what tasks print goes to the logs of their runs; it changes the process's `console`. */
-  readonly captureConsole?: boolean;
+  /**
+   * For an agent that has its process for itself: tasks are told apart in it, so that what they print is logged and
+   * what they break is their own failure; and there are processes for those that need one.
+   */
+  readonly isolation?: Pick<WorkerPoolOptions, 'mode' | 'maxWorkers' | 'setup' | 'blockLimitMs'>;
+  /** Told of each session that is registered. */
+  onSession?(sessionId: string): void;
 }
 
 export interface RunningAgent {
@@ -37,6 +45,8 @@ export interface RunningAgent {
   running(): number;
   /** The session's id while one is registered. */
   sessionId(): string | null;
+  /** Fails the attempt that holds this token, for what it did to the process. @returns whether there is one */
+  crash(token: string, error: Error): boolean;
   /** Registers what changed files define now; what runs goes on. */
   redefine(definitions: AgentDefinitions): Promise<void>;
 }
@@ -56,20 +66,22 @@ class Agent implements RunningAgent {
   readonly #options: AgentOptions;
   readonly #clock: Clock;
   readonly #logs: LogBuffer;
-  readonly #console: ConsoleCapture | null;
+  readonly #workers: WorkerPool | null;
   readonly #stopping = new AbortController();
   #definitions: AgentDefinitions;
   #session: Session | undefined;
   #stopped: Promise<void> | undefined;
 
   constructor(options: AgentOptions) {
-    this.#options = options;
-    this.#clock = options.clock ?? systemClock;
+    const followed = followServer(options.transport);
+    this.#options = { ...options, transport: followed.transport };
+    this.#clock = options.clock ?? followed.clock;
     this.#definitions = options.definitions;
-    this.#console = options.captureConsole === true ? new ConsoleCapture() : null;
     this.#logs = new LogBuffer(this.#clock, async (request) => {
-      if (this.#session) await options.transport.logs(this.#session.id, request);
+      if (!this.#session) throw new ConnectionLost('there is no session', undefined);
+      await options.transport.logs(this.#session.id, request);
     });
+    this.#workers = options.isolation ? this.#isolate(options.isolation) : null;
     this.ended = this.#work();
     // Who is interested asks for it; for the others it stands in the log.
     this.ended.catch((error: unknown) => options.log(`gives up: ${messageOf(error)}`));
@@ -78,6 +90,10 @@ class Agent implements RunningAgent {
   stop(): Promise<void> {
     this.#stopped ??= this.#stop();
     return this.#stopped;
+  }
+
+  crash(token: string, error: Error): boolean {
+    return this.#session?.crash(token, error) ?? false;
   }
 
   running(): number {
@@ -90,10 +106,19 @@ class Agent implements RunningAgent {
 
   async redefine(definitions: AgentDefinitions): Promise<void> {
     this.#definitions = definitions;
+    this.#workers?.define(definitions);
     if (this.#session === undefined) return;
     // A session is registered with its definitions; one that only brings them is ended at once.
     const { sessionId } = await this.#register();
     await persist(() => this.#options.transport.stop(sessionId), this.#stopping.signal);
+  }
+
+  #isolate(settings: NonNullable<AgentOptions['isolation']>): WorkerPool {
+    const { log } = this.#options;
+    captureConsole(true);
+    guardProcess(log);
+    const shared = { clock: this.#clock, logs: this.#logs, log };
+    return new WorkerPool(this.#definitions, { ...settings, ...shared });
   }
 
   async #register(): Promise<RegisterReply> {
@@ -128,11 +153,13 @@ class Agent implements RunningAgent {
     const { transport, name, concurrency, log } = this.#options;
     const deps = {
       ...{ transport, name, concurrency, log },
-      ...{ clock: this.#clock, logs: this.#logs, console: this.#console },
+      ...{ clock: this.#clock, logs: this.#logs },
+      ...{ workers: this.#workers, scoped: this.#workers !== null },
     };
     const session = new Session({ ...deps, definitions: () => this.#definitions }, registered);
     this.#session = session;
     log(`registered as session ${session.id}`);
+    this.#options.onSession?.(session.id);
     await session.run();
     // One that is stopped still hands back what it holds.
     if (!this.#stopping.signal.aborted) this.#session = undefined;
@@ -141,6 +168,7 @@ class Agent implements RunningAgent {
   async #stop(): Promise<void> {
     this.#stopping.abort(new Aborted('stopping', 'the agent stops'));
     await this.#session?.drain(this.#options.drainMs ?? DRAIN_MS, ABORT_MS, STOP_MS);
+    await this.#workers?.stop();
     await this.ended.catch(() => undefined);
     this.#session = undefined;
     await this.#options.transport.close();

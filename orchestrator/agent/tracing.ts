@@ -57,6 +57,17 @@ function parentOf(traceparent: string | null) {
   });
 }
 
+/** How a span is named to another process. */
+export function traceparentOf(span: Span): string {
+  const { traceId, spanId, traceFlags } = span.spanContext();
+  return `00-${traceId}-${spanId}-${traceFlags.toString(16).padStart(2, '0')}`;
+}
+
+/** Runs code as part of what another process began. */
+export function withinRemote<T>(traceparent: string | null, work: () => T): T {
+  return context.with(parentOf(traceparent), work);
+}
+
 /** Runs code within the span, so that what it calls becomes part of the trace. */
 export function within<T>(span: Span, work: () => T): T {
   return context.with(trace.setSpan(context.active(), span), work);

@@ -13,6 +13,10 @@ export interface AgentDefinitions {
   readonly fileErrors: readonly WorkflowFileError[];
   /** The code behind a name, imported when it is first needed; undefined where there is none. */
   find(name: string): Definition | undefined | Promise<Definition | undefined>;
+  /** Counts how often files were read again. */
+  readonly generation: number;
+  /** Where the code behind a name can be imported by another process; undefined where it is only at hand. */
+  sourceOf(name: string): { readonly path: string; readonly generation: number } | undefined;
   /** Names under which the modules export an asset. */
   exportNames(assetKey: string): Promise<readonly string[]>;
 }
@@ -27,6 +31,8 @@ export function definitionsOf(
     definitions: definitions.map((definition) => ({ ...definition.described, file: '' })),
     fileErrors: [],
     find: (name) => byName.get(name),
+    generation: 0,
+    sourceOf: () => undefined,
     exportNames: async (assetKey) => {
       const name = exportNames[assetKey];
       return name === undefined ? [] : [name];
@@ -66,6 +72,11 @@ export function registryOf(loaded: LoadedWorkflows, generation = 0): AgentDefini
       if (found) return found;
       const path = loaded.paths.get(name);
       return path === undefined ? undefined : findIn(path, name);
+    },
+    generation,
+    sourceOf(name) {
+      const path = loaded.paths.get(name);
+      return path === undefined ? undefined : { path, generation };
     },
     async exportNames(assetKey) {
       const path = loaded.paths.get(assetKey);

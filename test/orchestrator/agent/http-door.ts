@@ -100,6 +100,7 @@ async function route(
   if (what === 'runs' && a === '') return service.startSubflow(id, body);
   if (what === 'runs') return service.waitRun(id, a, Number(query.get('waitMs')), signal);
   if (what === 'stop') return service.stop(id);
+  if (what === 'died') return service.died(id, (body as unknown as { reason: string }).reason);
   if (what === 'logs') {
     logged.push(...body.lines);
     return undefined;

@@ -1,0 +1,54 @@
+/**
+ * Ends process groups when this process is gone, however it went. A worker whose code blocks cannot see its channel
+ * close; so a shell of about a megabyte holds the list of groups, and ends them once its own input does.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+
+const SCRIPT = `trap '' HUP INT TERM
+list=
+while read -r line; do list=$line; done
+for pid in $list; do kill -KILL -- "-$pid" 2>/dev/null; done
+exit 0`;
+
+export class Reaper {
+  readonly #groups = new Set<number>();
+  #shell: ChildProcess | null = null;
+  #ended = false;
+
+  add(pid: number): void {
+    this.#groups.add(pid);
+    this.#tell();
+  }
+
+  remove(pid: number): void {
+    if (this.#groups.delete(pid)) this.#tell();
+  }
+
+  /** Ends the shell, and nothing else. */
+  close(): void {
+    this.#ended = true;
+    this.#shell?.stdin?.end('\n');
+  }
+
+  #tell(): void {
+    if (process.platform === 'win32' || this.#ended) return;
+    this.#shell ??= this.#start();
+    this.#shell.stdin?.write(`${[...this.#groups].join(' ')}\n`);
+  }
+
+  #start(): ChildProcess {
+    const shell = spawn('/bin/sh', ['-c', SCRIPT], {
+      detached: true,
+      stdio: ['pipe', 'ignore', 'ignore'],
+    });
+    const lost = () => {
+      this.#shell = null;
+    };
+    shell.on('error', lost);
+    shell.on('exit', lost);
+    shell.stdin?.on('error', () => undefined);
+    shell.unref();
+    (shell.stdin as { unref?(): void } | null)?.unref?.();
+    return shell;
+  }
+}

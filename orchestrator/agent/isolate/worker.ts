@@ -1,0 +1,62 @@
+/**
+ * A worker process: runs one task at a time for its agent, over the channel that it was started with. When the channel
+ * closes it ends itself and all that it started.
+ */
+
+import { systemClock } from '../../../domain/time.ts';
+import { applyCeilings, reportPools } from '../../pools/registered.ts';
+import { captureConsole } from '../console-capture.ts';
+import { Aborted } from '../failure.ts';
+import { LogBuffer } from '../log-buffer.ts';
+import { Channel } from './channel.ts';
+import { watchChildren, watchStrays } from './leftovers.ts';
+import type { ToWorker } from './messages.ts';
+import { capturePrinting } from './printing.ts';
+import { type RunningHere, startTask } from './worker-task.ts';
+
+const POOLS_EVERY_MS = 1_000;
+
+async function main(): Promise<void> {
+  const [setup] = process.argv.slice(2);
+  const channel = new Channel();
+  const logs = new LogBuffer(systemClock, (request) => channel.logs(request));
+  const children = watchChildren();
+  let running: RunningHere | null = null;
+  watchStrays((error, what) => running?.stray(error, what) ?? false, logs);
+  captureConsole(false);
+  capturePrinting();
+  process.on('disconnect', endAll);
+
+  channel.onMessage((message: ToWorker) => {
+    if (message.type === 'abort') running?.abort(new Aborted(message.kind, message.message));
+    else if (message.type === 'ceilings') applyCeilings(message.ceilings);
+    else if (message.type === 'probe') channel.send({ type: 'alive' });
+    else if (message.type === 'run') {
+      applyCeilings(message.ceilings);
+      running = startTask(message, { channel, logs, children });
+    }
+  });
+
+  let told = '[]';
+  const tellPools = () => {
+    const pools = reportPools();
+    const text = JSON.stringify(pools);
+    if (text !== told) channel.send({ type: 'pools', pools });
+    told = text;
+  };
+  setInterval(tellPools, POOLS_EVERY_MS).unref();
+  // Telemetry is set up beside the first task, which does not wait for it.
+  if (setup !== undefined) await import(setup);
+  channel.send({ type: 'ready' });
+}
+
+/** The agent is gone. */
+function endAll(): void {
+  try {
+    process.kill(-process.pid, 'SIGKILL');
+  } catch {
+    process.kill(process.pid, 'SIGKILL');
+  }
+}
+
+await main();

@@ -1,0 +1,68 @@
+/** Workflow files whose tasks do to their process what a task should not. */
+export const ISOLATION_FILES = {
+  'harm.ts': `
+    import { spawn } from 'node:child_process';
+    import { appendFileSync, writeFileSync } from 'node:fs';
+    import { setTimeout as delay } from 'node:timers/promises';
+    import { workflow, flow } from 'signalbox';
+
+    const note = (text: string) => appendFileSync(process.env.NOTES ?? '', text + '\\n');
+    const harms: Record<string, (ctx: { signal: AbortSignal }) => unknown> = {
+      exit: () => process.exit(3),
+      abort: () => process.abort(),
+      kill: () => process.kill(process.pid, 'SIGKILL'),
+      segfault: () => process.kill(process.pid, 'SIGSEGV'),
+      memory: () => { const all: unknown[] = []; for (;;) all.push(new Array(10_000).fill(all.length)); },
+      loop: () => { for (;;); },
+      rejection: async () => { setTimeout(() => void Promise.reject(new Error('from a timer')), 5); await delay(60_000); },
+      exception: async () => { setTimeout(() => { throw new Error('thrown by a timer'); }, 5); await delay(60_000); },
+      deaf: async () => { await delay(600_000); },
+      child: () => {
+        const child = spawn('sleep', ['600'], { stdio: 'ignore' });
+        child.unref();
+        note('child ' + child.pid);
+        return child.pid;
+      },
+      timer: () => { setInterval(() => undefined, 1_000); return process.pid; },
+      prints: () => {
+        console.log('by console', { n: 1 });
+        process.stdout.write('by stdout\\nwithout end');
+        console.error('by console.error');
+        spawn('sh', ['-c', 'echo by a child'], { stdio: 'inherit' });
+        return delay(300).then(() => process.pid);
+      },
+      fine: () => process.pid,
+    };
+    type P = { how: string };
+    const parameters = { type: 'object', properties: { how: { type: 'string' } } } as const;
+    const act = (ctx: { parameters: Record<string, unknown>; signal: AbortSignal; attempt: number }) => {
+      note(String(ctx.parameters['how']) + ' attempt ' + ctx.attempt + ' in ' + process.pid);
+      return harms[String(ctx.parameters['how'])]?.(ctx);
+    };
+    export const shared = workflow('shared', { parameters, isolation: 'shared' }, (w) => { w.task('act', {}, act); });
+    export const alone = workflow('alone', { parameters, isolation: 'process' }, (w) => {
+      w.task('act', { memory: '64MiB' }, act);
+    });
+    export const auto = workflow('auto', { parameters }, (w) => { w.task('act', {}, act); });
+    export const retried = workflow('retried', { parameters, isolation: 'process' }, (w) => {
+      w.task('act', { retries: 1, retryDelay: 1 }, act);
+    });
+    export const limited = workflow('limited', { parameters, isolation: 'process' }, (w) => {
+      w.task('act', { timeout: '300ms', cancelGrace: '200ms' }, act);
+    });
+    export const stubborn = workflow('stubborn', { parameters, isolation: 'process' }, (w) => {
+      w.task('act', { cancelGrace: '300ms' }, act);
+    });
+    export const beside = workflow('beside', {}, (w) => {
+      w.task('waits', {}, async (ctx) => { note('beside ' + ctx.runId); await delay(1_500); return process.pid; });
+    });
+    export const asks = flow('asks', { isolation: 'process' }, async (ctx) => {
+      const first = await ctx.step('first', () => process.pid);
+      await ctx.sleep('a while', 50);
+      const once = await ctx.once('asks/' + ctx.runId, (key) => key);
+      const child = await ctx.subflow('fine-child', {});
+      return { first, once, child, here: process.pid };
+    });
+    export const fineChild = workflow('fine-child', {}, (w) => { w.task('one', {}, () => 'child'); });
+  `,
+};
