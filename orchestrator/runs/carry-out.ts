@@ -40,6 +40,7 @@ import {
   type LiveTask,
   setEndedRun,
   setLiveRun,
+  setRunResult,
 } from '../store/run-control.ts';
 import { forgetSteps } from '../store/run-history.ts';
 import { insertLiveRuns } from '../store/run-insert.ts';
@@ -80,6 +81,8 @@ export interface Drafted {
   /** The run's graph from now on: it may have grown where a mapped task got its list. */
   readonly version: Version;
   readonly vector: Uint8Array;
+  /** The last attempts of its tasks, those included that end with this. */
+  readonly attempts: ReadonlyMap<number, number>;
   /** Mapped tasks that failed since their list cannot be used. */
   readonly refused: RunPlan['refused'];
   readonly start: readonly NewLiveTask[];
@@ -105,7 +108,8 @@ export interface Wake {
 /** @param room whether a run that has ended may begin again at once */
 export function draftIntent(standing: Standing, intent: Intent, room: boolean): Drafted {
   const scheduled = standing.live ? standing.state === 'scheduled' : !room;
-  const settled = settle(standing, intent.vector, scheduled);
+  const attempts = attemptsAfter(standing, intent);
+  const settled = settle({ ...standing, lastAttempts: attempts }, intent.vector, scheduled);
   const { version, vector } = settled;
   const end = intent.end?.state ?? settled.end;
   const start = end === null ? startRows(standing, version, settled.next) : [];
@@ -120,7 +124,7 @@ export function draftIntent(standing: Standing, intent: Intent, room: boolean): 
   const { runId, workflow, logicalDate } = standing.info;
   const stepsForgotten = intent.forget?.keys ?? [];
   return {
-    ...{ standing, intent, version, vector, gone, state, start },
+    ...{ standing, intent, attempts, version, vector, gone, state, start },
     refused: settled.refused,
     ended: end !== null,
     effect: {
@@ -128,6 +132,18 @@ export function draftIntent(standing: Standing, intent: Intent, room: boolean): 
     },
     changes: tasks.length > 0 || state !== standing.state || stepsForgotten.length > 0,
   };
+}
+
+/** Attempts that somebody ends count as well. */
+function attemptsAfter(standing: Standing, intent: Intent): ReadonlyMap<number, number> {
+  const attempts = new Map(standing.lastAttempts);
+  for (const { task, attempt, token } of standing.tasks.values()) {
+    if (token !== null && intent.vector[task] !== LIVE) attempts.set(task, attempt);
+  }
+  for (const task of intent.ends.keys()) {
+    attempts.set(task, standing.tasks.get(task)?.attempt ?? (attempts.get(task) ?? 0) + 1);
+  }
+  return attempts;
 }
 
 /** Live rows of what starts; in a paused run they wait until it is resumed. */
@@ -196,7 +212,7 @@ export async function writeDraft(
     changes.attempt(runId, { ...attempt, agent: attempt.agent ?? '' });
   }
   const told = await writeRun(tx, drafted, now);
-  await storeGraph(tx, drafted, attempts);
+  await storeGraph(tx, drafted);
   if (told) changes.run(runId, told);
   await insertLiveTasks(tx, drafted.start);
   await changes.append(tx);
@@ -219,10 +235,12 @@ async function writeRun(tx: Tx, drafted: Drafted, now: EpochMs) {
   const error = errorAfter(drafted);
   if (!ended && standing.live) {
     await setLiveRun(tx, { runId, state, tasks: vector, error });
+    const { last } = standing.version;
+    if (intent.reasons.has(last)) await setRunResult(tx, runId, intent.ends.get(last)?.result);
     return state === standing.state ? null : { state, startedAt: standing.startedAt };
   }
   if (!ended) {
-    await reopenRun(tx, runId);
+    await reopenRun(tx, runId, vector[standing.version.last] === SUCCEEDED);
     await insertLiveRuns(tx, [
       {
         ...{ runId, workflow, priority, versionId: standing.versionId },
@@ -248,15 +266,12 @@ async function writeRun(tx: Tx, drafted: Drafted, now: EpochMs) {
 /** What a run that goes on must know of before: attempts that its pending tasks had, instances of mapped tasks. */
 async function storeGraph(
   tx: Tx,
-  { standing, version, vector, ended }: Drafted,
-  decided: readonly DecidedAttempt[],
+  { standing, version, vector, ended, attempts }: Drafted,
 ): Promise<void> {
   if (version !== standing.version) await storeExpanded(tx, [{ runId: standing.runId, version }]);
   if (ended) return;
-  const attempts = new Map(standing.lastAttempts);
-  for (const { task, attempt } of decided) attempts.set(task, attempt);
-  for (const task of attempts.keys()) if (vector[task] !== PENDING) attempts.delete(task);
-  await storeBefore(tx, standing.runId, version.expanded, attempts);
+  const before = [...attempts].filter(([task]) => vector[task] === PENDING);
+  await storeBefore(tx, standing.runId, version.expanded, new Map(before));
 }
 
 /** Result of the last task, where that has succeeded. */
@@ -280,7 +295,7 @@ function errorAfter({ standing, intent, vector, refused }: Drafted): RunError | 
   return { name: error?.name ?? 'TaskFailed', message: `${key}: ${error?.message ?? 'failed'}` };
 }
 
-function decidedAttempts({ standing, intent, gone }: Drafted, now: EpochMs): DecidedAttempt[] {
+function decidedAttempts({ intent, gone, attempts }: Drafted, now: EpochMs): DecidedAttempt[] {
   const rows = new Map(gone.map((row) => [row.task, row]));
   const stopped = gone.filter(({ token }) => token !== null).map(({ task }) => task);
   return [...new Set([...stopped, ...intent.ends.keys()])].map((task) => {
@@ -288,7 +303,7 @@ function decidedAttempts({ standing, intent, gone }: Drafted, now: EpochMs): Dec
     const end = intent.ends.get(task);
     return {
       task,
-      attempt: row?.attempt ?? (standing.lastAttempts.get(task) ?? 0) + 1,
+      attempt: attempts.get(task) ?? 1,
       code: end?.code ?? CANCELLED,
       agent: row?.agent ?? null,
       readyAt: row?.readyAt ?? null,

@@ -64,12 +64,13 @@ export async function lockRun(tx: Tx, runId: string): Promise<EndedRun | undefin
   return row;
 }
 
-/** Makes an ended run live again. */
-export async function reopenRun(tx: Tx, runId: string): Promise<void> {
+/** Makes an ended run live again. @param keepResult whether the task that it is of does not run again */
+export async function reopenRun(tx: Tx, runId: string, keepResult: boolean): Promise<void> {
   await tx.execute(
-    `UPDATE signalbox.run SET state = 'active', finished_at = NULL, error = NULL, result = NULL, tasks = NULL
+    `UPDATE signalbox.run SET state = 'active', finished_at = NULL, error = NULL,
+       result = CASE WHEN $2 THEN result END, tasks = NULL
      WHERE id = $1`,
-    [runId],
+    [runId, keepResult],
   );
 }
 

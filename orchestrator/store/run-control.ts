@@ -134,6 +134,14 @@ export async function setLiveRun(
   );
 }
 
+/** Stores the result of a run that goes on: of its last task, which was ended or cleared by hand. */
+export async function setRunResult(tx: Tx, runId: string, result: unknown): Promise<void> {
+  await tx.execute('UPDATE signalbox.run SET result = $2::jsonb WHERE id = $1', [
+    runId,
+    jsonText(result),
+  ]);
+}
+
 /** Stores how an ended run stands now; it stays ended. */
 export async function setEndedRun(
   tx: Tx,

@@ -63,8 +63,9 @@ export function toRun(row: RunRow): Run {
     startedAt: toRfc3339(row.started_at),
     finishedAt: toRfc3339(row.finished_at),
     error: row.error,
-    pausedAt: toRfc3339(row.paused_at),
-    pausedBy: row.paused_by,
+    ...(row.paused_at === null
+      ? {}
+      : { pausedAt: row.paused_at.toISOString(), pausedBy: row.paused_by }),
   };
 }
 
