@@ -97,12 +97,6 @@ function callsOver({ channel, logs }: WorkerParts, generation: number): InvokeCa
       const { definitions } = await importFile(source.path, generation);
       return definitions.find((one) => one.name === name);
     },
-    async definition(name) {
-      const source = await channel.sourceOf(name);
-      if (source === null) return undefined;
-      const { definitions } = await importFile(source.path, generation);
-      return definitions.find((definition) => definition.name === name);
-    },
     async exportNames(assetKey) {
       const source = await channel.sourceOf(assetKey);
       if (source === null) return [];
