@@ -26,6 +26,7 @@ import { incidentRoutes } from './routes/incidents.ts';
 import { runbookRoutes } from './routes/runbooks.ts';
 import { runRoutes } from './routes/runs.ts';
 import { scheduleRoutes } from './routes/schedules.ts';
+import { signalRoutes } from './routes/signals.ts';
 import { telemetryRoutes } from './routes/telemetry.ts';
 import { workflowRoutes } from './routes/workflows.ts';
 import { addSchemas } from './schemas/register.ts';
@@ -75,6 +76,7 @@ function apiRoutes(api: App, parts: Parts): void {
   scheduleRoutes(api, parts);
   runRoutes(api, parts);
   backfillRoutes(api, parts);
+  signalRoutes(api, parts);
   assetRoutes(api, parts);
   capacityRoutes(api, parts);
   incidentRoutes(api, parts);

@@ -11,6 +11,7 @@ import { initCommand } from './commands/init.ts';
 import { runbooksCommand } from './commands/runbooks.ts';
 import { runsCommand, tasksCommand } from './commands/runs.ts';
 import { serverCommand } from './commands/server.ts';
+import { eventsCommand } from './commands/signals.ts';
 import { tokensCommand } from './commands/tokens.ts';
 import { upCommand } from './commands/up.ts';
 import { workflowsCommand } from './commands/workflows.ts';
@@ -24,6 +25,7 @@ export const COMMANDS: readonly (() => Command)[] = [
   runsCommand,
   tasksCommand,
   backfillCommand,
+  eventsCommand,
   assetsCommand,
   poolsCommand,
   queuesCommand,

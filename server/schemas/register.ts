@@ -9,6 +9,7 @@ import { INCIDENT_SCHEMAS } from './incidents.ts';
 import { OneOf } from './parts.ts';
 import { RUN_SCHEMAS } from './runs.ts';
 import { SCHEDULE_SCHEMAS } from './schedules.ts';
+import { SIGNAL_SCHEMAS } from './signals.ts';
 
 const Problem = Type.Object({
   type: Type.String(),
@@ -27,6 +28,7 @@ export function addSchemas(app: App): void {
     ...RUN_SCHEMAS,
     ...SCHEDULE_SCHEMAS,
     ...BACKFILL_SCHEMAS,
+    ...SIGNAL_SCHEMAS,
     ...ASSET_SCHEMAS,
     ...INCIDENT_SCHEMAS,
   };

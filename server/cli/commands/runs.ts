@@ -6,6 +6,7 @@ import { isTerminalRun, type Run, type Task } from '../../../domain/run.ts';
 import type { ApiClient, List } from '../api-client.ts';
 import { printable, renderFields, renderTable, span, state, time } from '../output.ts';
 import { remoteCommand, segment, wholeNumber } from '../remote.ts';
+import { inputCommand, inputsCommand } from './signals.ts';
 
 interface ListOptions {
   readonly workflow?: string;
@@ -46,6 +47,8 @@ export function runsCommand(): Command {
         remote.print(run, () => `Run ${run.id} is ${state(run.state)}.`);
       }),
     )
+    .addCommand(inputsCommand())
+    .addCommand(inputCommand())
     .addCommand(logsCommand());
 }
 
