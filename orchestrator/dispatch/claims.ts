@@ -1,39 +1,14 @@
 /**
  * Waiting claims of this server's agents. One claim on the database serves all agents that wait on the same
  * queues; its slots alternate between them, so that few tasks are shared fairly. It is made when an agent comes,
- * when ready tasks are heard of, and now and then besides, since a message may be lost.
+ * when ready tasks are heard of, and now and then besides, since a message may be lost. What it leaves free may be
+ * filled by whoever makes tasks ready in this server (`giving.ts`), without a claim.
  */
 import type { ClaimReply, HeartbeatReply } from '../../domain/agent-protocol.ts';
-import type { Clock } from '../../domain/time.ts';
-import { collectChanges } from '../events/changes.ts';
-import type { RunInfos } from '../runs/run-info.ts';
-import { findHoldingLease } from '../store/agent-session.ts';
-import {
-  type ClaimedTask,
-  findLimited,
-  markRunning,
-  pickLimitedTasks,
-  pickTasks,
-  releaseTasks,
-  takeTasks,
-} from '../store/claim.ts';
-import { type Db, lookUpByKey } from '../store/connection.ts';
-import { toAssignment } from './offer.ts';
+import { type ClaimDeps, claimFor } from './claim-tasks.ts';
 import type { KnownSession } from './sessions.ts';
-import type { Tokens } from './tokens.ts';
 import { openWaiter, slotsOf, type Waiter } from './waiter.ts';
-
-export interface ClaimDeps {
-  /** Connections that may read in the order of an index. */
-  readonly claims: Db;
-  readonly db: Db;
-  readonly clock: Clock;
-  readonly infos: RunInfos;
-  readonly tokens: Tokens;
-  log(message: string): void;
-  /** Runs that became running. */
-  started(runIds: readonly string[]): void;
-}
+import type { WaitingClaims } from './waiting-claims.ts';
 
 export interface Claims {
   claim(
@@ -52,8 +27,11 @@ export interface Claims {
 
 const LOOK_EVERY_MS = 1_000;
 
-export function createClaims(deps: ClaimDeps): Claims {
-  const waiters = new Set<Waiter>();
+export function createClaims(
+  deps: ClaimDeps & { readonly waiting: WaitingClaims; log(message: string): void },
+): Claims {
+  const { waiting } = deps;
+  const waiters = waiting.all;
   const dirty = new Set<string>();
   let pumping: Promise<void> | undefined;
 
@@ -63,8 +41,8 @@ export function createClaims(deps: ClaimDeps): Claims {
       dirty.clear();
       const groups = Map.groupBy(
         [...waiters].filter(
-          ({ session, capacity }) =>
-            capacity > 0 && (queues.has('*') || session.queues.some((name) => queues.has(name))),
+          ({ session, left }) =>
+            left > 0 && (queues.has('*') || session.queues.some((name) => queues.has(name))),
         ),
         ({ session }) => session.queues.join('\n'),
       );
@@ -78,7 +56,7 @@ export function createClaims(deps: ClaimDeps): Claims {
     pumping = pump()
       .catch((error: Error) => {
         deps.log(`a claim failed: ${error.message}`);
-        for (const waiter of waiters) if (waiter.expired) waiter.answer({ assignments: [] });
+        for (const waiter of waiters) waiter.settled();
       })
       .finally(() => {
         pumping = undefined;
@@ -92,24 +70,31 @@ export function createClaims(deps: ClaimDeps): Claims {
   timer.unref();
 
   return {
-    claim: (session, request, signal) =>
-      new Promise((resolve) => {
-        const waiter = openWaiter(waiters, session, request, signal, resolve);
-        if (!waiter.ended && waiter.capacity > 0) wake(session.queues);
-      }),
+    async claim(session, { capacity, waitMs }, signal) {
+      const kept = waiting.kept(session.id);
+      if (kept.length > 0) return { assignments: kept };
+      return new Promise((answered) => {
+        const waiter = openWaiter({
+          ...{ session, capacity, waitMs, signal, answered },
+          gone: waiting.remove,
+          undelivered: (assignments) => waiting.keep(session.id, assignments),
+        });
+        if (waiter.ended) return;
+        waiting.add(waiter);
+        if (capacity > 0) wake(session.queues);
+      });
+    },
     ready: wake,
     interrupt(sessionId, cancel) {
-      for (const waiter of waiters) {
-        if (waiter.session.id === sessionId) waiter.answer({ assignments: [], cancel });
-      }
+      for (const waiter of waiters) if (waiter.sessionId === sessionId) waiter.answer(cancel);
     },
     waitingAmong(sessionIds) {
-      const waiting = new Set([...waiters].map(({ session }) => session.id));
-      return [...waiting].filter((id) => sessionIds.has(id) || sessionIds.has('*'));
+      const ids = new Set([...waiters].map(({ sessionId }) => sessionId));
+      return [...ids].filter((id) => sessionIds.has(id) || sessionIds.has('*'));
     },
     async close() {
       clearInterval(timer);
-      for (const waiter of waiters) waiter.answer({ assignments: [] });
+      for (const waiter of waiters) waiter.answer();
       await pumping;
     },
   };
@@ -118,81 +103,21 @@ export function createClaims(deps: ClaimDeps): Claims {
 /** Claims for waiters of the same queues until they are served or nothing is ready. */
 async function serve(deps: ClaimDeps, group: readonly Waiter[]): Promise<void> {
   while (true) {
-    const left = group.filter(({ ended }) => !ended);
-    const [first] = left;
+    const slots = slotsOf(group);
+    const [first] = slots;
     if (!first) return;
-    const slots = slotsOf(left);
-    const found = await claimFor(deps, first.session.queues, slots);
-    await hand(deps, left, found);
-    if (found.length < slots.length) return;
-  }
-}
-
-/** Answers with what was claimed. What was claimed for somebody who has gone becomes ready again. */
-async function hand(
-  deps: ClaimDeps,
-  group: readonly Waiter[],
-  found: readonly ClaimedTask[],
-): Promise<void> {
-  const bySession = Map.groupBy(group, ({ session }) => session.id);
-  const lost: ClaimedTask[] = [];
-  for (const claimed of found) {
-    const waiter = bySession
-      .get(claimed.sessionId)
-      ?.find(({ ended, got, capacity }) => !ended && got.length < capacity);
-    const info = deps.infos.get(claimed.runId);
-    const task = info?.version.tasks[claimed.task];
-    if (waiter && info && task) {
-      waiter.got.push(toAssignment(info, task, claimed.attempt, claimed.token, claimed.lost > 0));
-    } else {
-      lost.push(claimed);
+    const reserved = Map.groupBy(slots, (waiter) => waiter);
+    let filled: readonly Waiter[] = [];
+    try {
+      filled = await claimFor(deps, first.session.queues, slots);
+    } finally {
+      const used = Map.groupBy(filled, (waiter) => waiter);
+      for (const [waiter, { length }] of reserved) {
+        waiter.tried = true;
+        waiter.left += length - (used.get(waiter)?.length ?? 0);
+        waiter.settled();
+      }
     }
+    if (filled.length < slots.length) return;
   }
-  for (const waiter of group) {
-    waiter.tried = true;
-    if (waiter.got.length > 0 || waiter.expired) waiter.answer({ assignments: waiter.got });
-  }
-  if (lost.length > 0) await releaseTasks(deps.db, lost);
-}
-
-/** One claim on the database for these slots. */
-async function claimFor(
-  deps: ClaimDeps,
-  queues: readonly string[],
-  slots: readonly { sessionId: string }[],
-): Promise<readonly ClaimedTask[]> {
-  const limited = await findLimited(deps.claims, queues);
-  await deps.tokens.ensure(deps.db);
-  const startedRuns: string[] = [];
-  const claimed = await deps.claims.transaction(async (tx) => {
-    startedRuns.length = 0;
-    const [live, picked] = await Promise.all([
-      findHoldingLease(tx, [...new Set(slots.map(({ sessionId }) => sessionId))]),
-      limited.length > 0
-        ? pickLimitedTasks(tx, queues, slots.length)
-        : pickTasks(tx, queues, slots.length),
-    ]);
-    const valid = slots.filter(({ sessionId }) => live.has(sessionId));
-    const found = picked.flatMap((task, index): ClaimedTask[] => {
-      const slot = valid[index];
-      return slot ? [{ ...task, sessionId: slot.sessionId, token: deps.tokens.next() }] : [];
-    });
-    if (found.length === 0) return found;
-    const runIds = [...new Set(found.map((task) => task.runId))];
-    const [, , running] = await Promise.all([
-      lookUpByKey(tx),
-      takeTasks(tx, found),
-      markRunning(tx, runIds),
-    ]);
-    const changes = collectChanges(deps.clock.now());
-    for (const { runId, startedAt } of running) {
-      startedRuns.push(runId);
-      changes.run(runId, { state: 'running', startedAt });
-    }
-    await changes.append(tx);
-    return found;
-  });
-  await deps.infos.loadTasks(deps.db, claimed);
-  deps.started(startedRuns);
-  return claimed;
 }

@@ -17,6 +17,7 @@ import { createRetries } from './retries.ts';
 import { createSessionRetention, createSessions, type Sessions } from './sessions.ts';
 import { createReaper, type TakeBackDeps } from './take-back.ts';
 import { createTokens } from './tokens.ts';
+import { createWaitingClaims } from './waiting-claims.ts';
 
 export interface DispatchDeps {
   readonly connection: Connection;
@@ -47,9 +48,11 @@ export async function createDispatch(deps: DispatchDeps): Promise<Dispatch> {
   const { connection, clock, infos, log, leaseMs } = deps;
   const { hot } = connection;
   const tokens = createTokens();
+  const live = createLiveRuns();
+  const waiting = createWaitingClaims();
   const limits = await createLimits(connection.db, log);
   const claims = createClaims({
-    ...{ claims: connection.claims, db: hot, clock, infos, tokens, log },
+    ...{ claims: connection.claims, db: hot, clock, infos, live, tokens, waiting, log },
     started: (runIds) => tellRuns(hub, runIds),
   });
   const heartbeats = createHeartbeats({ db: hot, infos, leaseMs, ceilings: deps.ceilings });
@@ -76,7 +79,7 @@ export async function createDispatch(deps: DispatchDeps): Promise<Dispatch> {
   });
   const lanes = createLanes(
     {
-      ...{ db: hot, clock, infos, tokens, live: createLiveRuns() },
+      ...{ db: hot, clock, infos, tokens, live, slots: waiting },
       isLimited: limits.isLimited,
       recordAssetOutcomes: deps.recordAssetOutcomes,
       random: Math.random,

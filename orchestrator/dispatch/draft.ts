@@ -16,6 +16,7 @@ import type { HeldEntry } from '../store/held.ts';
 import type { HeldLiveRun, LiveRunChange, RunEnd } from '../store/run-live.ts';
 import type { EndedRow, NewLiveTask } from '../store/task-live.ts';
 import type { LoggedAttempt } from '../store/task-log.ts';
+import type { Giving } from './giving.ts';
 import type { Offer } from './offer.ts';
 import { type PlannedEnd, planRun, type RunPlan } from './plan.ts';
 import { findFailure, isForgiven, type PlannedBranch } from './progress.ts';
@@ -55,8 +56,8 @@ export interface Draft {
   /** Runs whose mapped tasks got their lists: their graphs from now on. */
   readonly expanded: RunInfo[];
   readonly handed: { offer: Offer; info: RunInfo; task: HeldEntry }[];
-  /** Slots that it fills, by who offered them. */
-  readonly spent: Map<Offer, number>;
+  /** Slots that it fills. */
+  readonly giving: Giving;
   readonly queues: Set<string>;
   retryInMs: number | null;
   changedAssets: readonly string[];
@@ -202,7 +203,7 @@ function toAttempt(report: EndReport, row: EndedRow, code: number, now: EpochMs)
 }
 
 /** A run while its next tasks are given away. */
-interface Giving {
+interface GivenRun {
   readonly info: RunInfo;
   readonly paused: boolean;
   readonly holder: string | null;
@@ -220,7 +221,7 @@ const MAX_HELD = 1_000;
 function draftNext(
   deps: DraftDeps,
   draft: Draft,
-  { info, paused, holder: before, hold }: Giving,
+  { info, paused, holder: before, hold }: GivenRun,
   plan: RunPlan,
   ends: readonly { report: EndReport }[],
 ): string | null {
@@ -236,19 +237,22 @@ function draftNext(
       continue;
     }
     while (giver < ends.length && (ends[giver]?.report.offer?.left ?? 0) <= 0) giver += 1;
-    const offer = ends[giver]?.report.offer;
-    if (
-      offer &&
-      next.state === READY &&
-      task.pool === null &&
-      offer.queues.has(task.queue) &&
-      !deps.isLimited(task.queue)
-    ) {
-      offer.left -= 1;
-      draft.spent.set(offer, (draft.spent.get(offer) ?? 0) + 1);
+    const offer =
+      next.state === READY && task.pool === null && !deps.isLimited(task.queue)
+        ? takeSlot(draft.giving, ends[giver]?.report.offer, task.queue)
+        : undefined;
+    if (offer) {
       const token = draft.nextToken();
       const { attempt, retriesLeft, lost } = task;
-      const entry = { task: task.task, attempt, retriesLeft, lost, token, at: draft.now };
+      const entry = {
+        task: task.task,
+        attempt,
+        retriesLeft,
+        lost,
+        token,
+        readyAt: draft.now,
+        at: draft.now,
+      };
       draft.handed.push({ offer, info, task: entry });
       if (mayHold(info, task.task, hold) && (holder === null || holder === offer.sessionId)) {
         holder = offer.sessionId;
@@ -265,9 +269,20 @@ function draftNext(
   return holder;
 }
 
+/** A slot of who asked for it, else of a claim that waits. */
+function takeSlot(
+  giving: Giving,
+  asked: Offer | null | undefined,
+  queue: string,
+): Offer | undefined {
+  if (!asked || asked.left <= 0 || !asked.queues.has(queue)) return giving.takeWaiting(queue);
+  giving.take(asked);
+  return asked;
+}
+
 /** Whether a task may stand in its run's row: flows are asked for by their rows, with each step. */
-function mayHold(
-  { version }: RunInfo,
+export function mayHold(
+  { version }: Pick<RunInfo, 'version'>,
   task: number,
   hold: ReadonlyMap<number, HeldEntry>,
 ): boolean {

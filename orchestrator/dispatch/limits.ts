@@ -3,6 +3,7 @@
  * which tasks must be claimed rather than be handed straight on, and is renewed at each change that is heard of.
  */
 import type { Db } from '../store/connection.ts';
+import { findAllHeld, spillHeld } from '../store/held.ts';
 
 export interface Limits {
   isLimited(queue: string): boolean;
@@ -17,10 +18,13 @@ const REFRESH_MS = 500;
 export async function createLimits(db: Db, log: (message: string) => void): Promise<Limits> {
   let limited = new Set<string>();
   async function refresh(): Promise<void> {
-    const rows = await db.rows<readonly [string]>(
-      'SELECT name FROM signalbox.queue WHERE paused OR concurrency IS NOT NULL',
+    const rows = await db.rows<readonly [string, boolean]>(
+      'SELECT name, concurrency IS NOT NULL FROM signalbox.queue WHERE paused OR concurrency IS NOT NULL',
     );
+    const known = limited;
     limited = new Set(rows.map(([name]) => name));
+    // What is limited is counted by rows; from here on this server makes no others.
+    if (rows.some(([name, counted]) => counted && !known.has(name))) await spillAll(db);
   }
   await refresh();
   const timer = setInterval(() => {
@@ -32,4 +36,13 @@ export async function createLimits(db: Db, log: (message: string) => void): Prom
     refresh,
     close: () => clearInterval(timer),
   };
+}
+
+const SPILL_AT_ONCE = 500;
+
+async function spillAll(db: Db): Promise<void> {
+  const runIds = await findAllHeld(db);
+  for (let at = 0; at < runIds.length; at += SPILL_AT_ONCE) {
+    await db.transaction((tx) => spillHeld(tx, runIds.slice(at, at + SPILL_AT_ONCE)));
+  }
 }

@@ -29,6 +29,7 @@ import {
 import { deleteHeld, type EndedRow, insertLiveTasks } from '../store/task-live.ts';
 import { findRecorded, insertAttempts } from '../store/task-log.ts';
 import { type Draft, type DraftDeps, draftRun, type EndReport } from './draft.ts';
+import { openGiving, type Slots } from './giving.ts';
 import type { LiveRuns } from './live-runs.ts';
 import { toAssignment } from './offer.ts';
 import type { Tokens } from './tokens.ts';
@@ -39,6 +40,8 @@ export interface RecordDeps extends DraftDeps {
   readonly infos: RunInfos;
   readonly live: LiveRuns;
   readonly tokens: Tokens;
+  /** Claims that wait here. */
+  readonly slots: Slots;
   recordAssetOutcomes(tx: Tx, ends: readonly AssetTaskEnd[]): Promise<readonly string[]>;
 }
 
@@ -114,7 +117,7 @@ function splitKnown(
 
 /** @returns null where a row was not as it is in mind: nothing is written then */
 async function recordUnread(deps: RecordDeps, known: readonly RunEnds[]): Promise<Recorded | null> {
-  const draft = openDraft(deps);
+  const draft = openDraft(deps, deps.slots);
   for (const { run, info, ends } of known) draftRun(deps, draft, run, info, ends);
   // What is recorded of assets must be read first.
   if (draft.assets.length > 0) {
@@ -123,10 +126,12 @@ async function recordUnread(deps: RecordDeps, known: readonly RunEnds[]): Promis
   }
   const xminOf = ({ runId }: { runId: string }) => deps.live.get(runId)?.xmin ?? '';
   const was = { going: draft.going.map(xminOf), ended: draft.ended.map(xminOf) };
-  const sessions = new Set([...draft.spent.keys()].map(({ sessionId }) => sessionId));
   try {
     const xid = await deps.db.batch(async (tx) => {
-      const [written] = await Promise.all([requireLease(tx, [...sessions]), write(tx, draft, was)]);
+      const [written] = await Promise.all([
+        requireLease(tx, draft.giving.sessions()),
+        write(tx, draft, was),
+      ]);
       return written;
     });
     for (const { ends } of known) for (const { report } of ends) report.outcome = 'recorded';
@@ -141,11 +146,11 @@ async function recordUnread(deps: RecordDeps, known: readonly RunEnds[]): Promis
 }
 
 async function recordLocked(deps: RecordDeps, reports: readonly EndReport[]): Promise<Recorded> {
-  let draft = openDraft(deps);
+  let draft = openDraft(deps, null);
   try {
     const { runs, xid } = await deps.db.transaction(async (tx) => {
       giveBack(draft);
-      draft = openDraft(deps);
+      draft = openDraft(deps, null);
       return recordIn(deps, tx, reports, draft);
     });
     return finish(deps, draft, runs, xid);
@@ -155,7 +160,8 @@ async function recordLocked(deps: RecordDeps, reports: readonly EndReport[]): Pr
   }
 }
 
-function openDraft({ clock, tokens }: RecordDeps): Draft {
+/** @param slots of waiting claims, beside those that are offered */
+function openDraft({ clock, tokens }: RecordDeps, slots: Slots | null): Draft {
   const now = clock.now();
   return {
     now,
@@ -169,16 +175,15 @@ function openDraft({ clock, tokens }: RecordDeps): Draft {
     changes: collectChanges(now),
     expanded: [],
     handed: [],
-    spent: new Map(),
+    giving: openGiving(slots),
     queues: new Set(),
     retryInMs: null,
   };
 }
 
 /** Slots that the draft had filled are free again. */
-function giveBack({ spent }: Draft): void {
-  for (const [offer, count] of spent) offer.left += count;
-  spent.clear();
+function giveBack({ giving }: Draft): void {
+  giving.giveBack();
 }
 
 /** After the commit: what was handed on is told, and the rows are kept in mind. */
@@ -203,6 +208,7 @@ function finish(
     deps.live.forget(info.runId);
   }
   for (const { runId } of draft.ended) deps.live.forget(runId);
+  draft.giving.settle();
   return summary(deps, draft);
 }
 
@@ -271,8 +277,8 @@ function heldOf(reports: readonly EndReport[], live: ReadonlyMap<string, HeldLiv
   });
 }
 
-function endedRow({ attempt, retriesLeft, lost, at }: HeldEntry): EndedRow {
-  return { place: -1, attempt, retriesLeft, lost, readyAt: at, startedAt: at, held: true };
+function endedRow({ attempt, retriesLeft, lost, readyAt, at }: HeldEntry): EndedRow {
+  return { place: -1, attempt, retriesLeft, lost, readyAt, startedAt: at, held: true };
 }
 
 /** @param was `xmin` of the runs' rows, where nobody locked them */

@@ -3,6 +3,8 @@
  * picked in one of two ways, a fast one for tasks that nothing limits, and one under locks for tasks of pools and
  * limited queues; then taken by key.
  */
+
+import { packTasks, unpackTasks } from './bundle.ts';
 import { plainArray, textArray } from './columns.ts';
 import type { Tx } from './connection.ts';
 
@@ -15,6 +17,18 @@ export interface PickedTask {
   readonly lost: number;
 }
 
+/** A row of ready tasks that the transaction has locked. */
+export interface PickedRow extends PickedTask {
+  readonly retriesLeft: number;
+  readonly readyAt: number;
+  readonly queue: string;
+  readonly priority: number;
+  /** Whether it needs slots of a pool. */
+  readonly pool: boolean;
+  /** Further tasks that the row stands for. */
+  readonly more: readonly number[];
+}
+
 /** A task in the hands of a session. */
 export interface ClaimedTask extends PickedTask {
   readonly sessionId: string;
@@ -24,17 +38,20 @@ export interface ClaimedTask extends PickedTask {
 const NOT_LIMITED = `NOT EXISTS (
   SELECT FROM signalbox.queue WHERE name = q.name AND (paused OR concurrency IS NOT NULL))`;
 
+const PICKED = `
+  t.run_id, t.task, t.attempt, t.lost, t.retries_left, (extract(epoch FROM t.ready_at) * 1000)::float8,
+  t.queue, t.priority, t.pool IS NOT NULL, t.more`;
 const PICK = `
-  SELECT t.run_id, t.task, t.attempt, t.lost
+  SELECT ${PICKED}
   FROM unnest($1::text[]) AS q (name) CROSS JOIN LATERAL (
-    SELECT run_id, task, attempt, lost, priority, ready_at FROM signalbox.task_live
+    SELECT * FROM signalbox.task_live
     WHERE state = 1 AND pool IS NULL AND queue = q.name AND ${NOT_LIMITED}
     ORDER BY priority DESC, ready_at LIMIT $2
     FOR UPDATE SKIP LOCKED) t
   ORDER BY t.priority DESC, t.ready_at LIMIT $2`;
 
 /** Locks tasks that nothing limits, in the order in which they should start. */
-export function pickTasks(tx: Tx, queues: readonly string[], limit: number): Promise<PickedTask[]> {
+export function pickTasks(tx: Tx, queues: readonly string[], limit: number): Promise<PickedRow[]> {
   return pick(tx, PICK, queues, limit);
 }
 
@@ -43,12 +60,27 @@ async function pick(
   sql: string,
   queues: readonly string[],
   limit: number,
-): Promise<PickedTask[]> {
-  const rows = await tx.rows<readonly [string, number, number, number]>(sql, [
-    textArray(queues),
-    limit,
-  ]);
-  return rows.map(([runId, task, attempt, lost]) => ({ runId, task, attempt, lost }));
+): Promise<PickedRow[]> {
+  const rows = await tx.rows<
+    readonly [
+      string,
+      number,
+      number,
+      number,
+      number,
+      number,
+      string,
+      number,
+      boolean,
+      Buffer | null,
+    ]
+  >(sql, [textArray(queues), limit]);
+  return rows.map(
+    ([runId, task, attempt, lost, retriesLeft, readyAt, queue, priority, pool, more]) => ({
+      ...{ runId, task, attempt, lost, retriesLeft, readyAt, queue, priority, pool },
+      more: unpackTasks(more),
+    }),
+  );
 }
 
 const TAKE = `
@@ -59,11 +91,49 @@ const TAKE = `
 
 /** Puts picked tasks into the hands of sessions. */
 export async function takeTasks(tx: Tx, claimed: readonly ClaimedTask[]): Promise<void> {
+  if (claimed.length === 0) return;
   await tx.execute(TAKE, [
     plainArray(claimed.map(({ runId }) => runId)),
     plainArray(claimed.map(({ task }) => task)),
     plainArray(claimed.map(({ sessionId }) => sessionId)),
     plainArray(claimed.map(({ token }) => token)),
+  ]);
+}
+
+const SHRINK = `
+  UPDATE signalbox.task_live t SET task = c.next, more = c.more
+  FROM unnest($1::uuid[], $2::int[], $3::int[], $4::bytea[]) AS c (run_id, task, next, more)
+  WHERE t.run_id = c.run_id AND t.task = c.task`;
+const DELETE = `
+  DELETE FROM signalbox.task_live t USING unnest($1::uuid[], $2::int[]) AS c (run_id, task)
+  WHERE t.run_id = c.run_id AND t.task = c.task`;
+
+/** Takes tasks out of the rows that stand for them; a row with none left goes. */
+export async function shrinkRows(
+  tx: Tx,
+  taken: readonly { readonly row: PickedRow; readonly task: number }[],
+): Promise<void> {
+  const gone: PickedRow[] = [];
+  const kept: { row: PickedRow; next: number; more: string | null }[] = [];
+  for (const [row, own] of Map.groupBy(taken, ({ row }) => row)) {
+    const took = new Set(own.map(({ task }) => task));
+    const [next, ...more] = [row.task, ...row.more].filter((task) => !took.has(task));
+    if (next === undefined) gone.push(row);
+    else kept.push({ row, next, more: packTasks(more) });
+  }
+  await Promise.all([
+    gone.length > 0 &&
+      tx.execute(DELETE, [
+        plainArray(gone.map(({ runId }) => runId)),
+        plainArray(gone.map(({ task }) => task)),
+      ]),
+    kept.length > 0 &&
+      tx.execute(SHRINK, [
+        plainArray(kept.map(({ row }) => row.runId)),
+        plainArray(kept.map(({ row }) => row.task)),
+        plainArray(kept.map(({ next }) => next)),
+        textArray(kept.map(({ more }) => more)),
+      ]),
   ]);
 }
 
@@ -99,13 +169,13 @@ const PICK_LIMITED = `
     FROM pooled d LEFT JOIN signalbox.pool s ON s.name = d.pool AND s.kind = 'task-slots'
   ), free AS MATERIALIZED (
     SELECT t.* FROM q CROSS JOIN LATERAL (
-      SELECT run_id, task, attempt, lost, priority, ready_at, queue, pool, pool_slots FROM signalbox.task_live
+      SELECT * FROM signalbox.task_live
       WHERE state = 1 AND pool IS NULL AND queue = q.name
       ORDER BY priority DESC, ready_at LIMIT least(q.room, $2::int)
       FOR UPDATE SKIP LOCKED) t WHERE q.room > 0
   ), slotted AS MATERIALIZED (
     SELECT t.* FROM q CROSS JOIN p CROSS JOIN LATERAL (
-      SELECT run_id, task, attempt, lost, priority, ready_at, queue, pool, pool_slots FROM signalbox.task_live
+      SELECT * FROM signalbox.task_live
       WHERE state = 1 AND pool = p.name AND pool IS NOT NULL AND queue = q.name
       ORDER BY priority DESC, ready_at LIMIT least(p.room, q.room, $2::int)
       FOR UPDATE SKIP LOCKED) t WHERE q.room > 0 AND p.room > 0
@@ -114,23 +184,24 @@ const PICK_LIMITED = `
              AS used
     FROM slotted s
   ), both_kinds AS MATERIALIZED (
-    SELECT run_id, task, attempt, lost, priority, ready_at, queue FROM free
+    SELECT run_id, task, attempt, lost, retries_left, priority, ready_at, queue, pool, more FROM free
     UNION ALL
-    SELECT f.run_id, f.task, f.attempt, f.lost, f.priority, f.ready_at, f.queue FROM fitting f JOIN p ON p.name = f.pool
+    SELECT f.run_id, f.task, f.attempt, f.lost, f.retries_left, f.priority, f.ready_at, f.queue, f.pool, f.more
+    FROM fitting f JOIN p ON p.name = f.pool
     WHERE f.used <= p.room
   ), counted AS MATERIALIZED (
     SELECT b.*, row_number() OVER (PARTITION BY b.queue ORDER BY b.priority DESC, b.ready_at) AS nth
     FROM both_kinds b
   )
-  SELECT c.run_id, c.task, c.attempt, c.lost FROM counted c JOIN q ON q.name = c.queue
-  WHERE c.nth <= q.room ORDER BY c.priority DESC, c.ready_at LIMIT $2`;
+  SELECT ${PICKED} FROM counted t JOIN q ON q.name = t.queue
+  WHERE t.nth <= q.room ORDER BY t.priority DESC, t.ready_at LIMIT $2`;
 
 /** Locks tasks within the limits of queues and pools; exact, whoever else claims at the time. */
 export async function pickLimitedTasks(
   tx: Tx,
   queues: readonly string[],
   limit: number,
-): Promise<PickedTask[]> {
+): Promise<PickedRow[]> {
   await tx.execute(LOCK_QUEUES, [textArray(queues)]);
   await tx.execute(LOCK_POOLS, [textArray(queues)]);
   return pick(tx, PICK_LIMITED, queues, limit);
@@ -165,23 +236,7 @@ export async function markRunning(
   tx: Tx,
   runIds: readonly string[],
 ): Promise<{ runId: string; startedAt: number }[]> {
+  if (runIds.length === 0) return [];
   const rows = await tx.rows<readonly [string, number]>(MARK_RUNNING, [plainArray(runIds)]);
   return rows.map(([runId, startedAt]) => ({ runId, startedAt }));
-}
-
-const RELEASE = `
-  UPDATE signalbox.task_live t
-  SET state = CASE WHEN EXISTS (
-        SELECT FROM signalbox.run_live r WHERE r.run_id = t.run_id AND r.paused_at IS NOT NULL) THEN 11 ELSE 1 END,
-      session_id = NULL, token = NULL, started_at = NULL
-  FROM unnest($1::uuid[], $2::int[], $3::bigint[]) AS c (run_id, task, token)
-  WHERE t.run_id = c.run_id AND t.task = c.task AND t.token = c.token`;
-
-/** Makes tasks ready again that were claimed for somebody who had gone before he got them. */
-export async function releaseTasks(tx: Tx, claimed: readonly ClaimedTask[]): Promise<void> {
-  await tx.execute(RELEASE, [
-    plainArray(claimed.map(({ runId }) => runId)),
-    plainArray(claimed.map(({ task }) => task)),
-    plainArray(claimed.map(({ token }) => token)),
-  ]);
 }

@@ -7,18 +7,19 @@
 import { plainArray, textArray } from './columns.ts';
 import type { Tx } from './connection.ts';
 
-/** A running task of a run, in the hands of the run's holder. It was ready and started at one moment. */
+/** A running task of a run, in the hands of the run's holder. */
 export interface HeldEntry {
   readonly task: number;
   readonly attempt: number;
   readonly retriesLeft: number;
   readonly lost: number;
   readonly token: string;
-  /** Unix milliseconds. */
+  /** Since when it is ready and since when it is in the holder's hands, in Unix milliseconds. */
+  readonly readyAt: number;
   readonly at: number;
 }
 
-const ENTRY_BYTES = 26;
+const ENTRY_BYTES = 34;
 const WORD = 2 ** 32;
 
 /** The bytes of these entries; null for none. */
@@ -26,7 +27,7 @@ export function packHeld(entries: ReadonlyMap<number, HeldEntry>): Buffer | null
   if (entries.size === 0) return null;
   const bytes = Buffer.allocUnsafe(entries.size * ENTRY_BYTES);
   let offset = 0;
-  for (const { task, attempt, retriesLeft, lost, token, at } of entries.values()) {
+  for (const { task, attempt, retriesLeft, lost, token, readyAt, at } of entries.values()) {
     const number = Number(token);
     bytes.writeInt32BE(task, offset);
     bytes.writeInt16BE(attempt, offset + 4);
@@ -34,7 +35,8 @@ export function packHeld(entries: ReadonlyMap<number, HeldEntry>): Buffer | null
     bytes.writeInt16BE(lost, offset + 8);
     bytes.writeUInt32BE(Math.floor(number / WORD), offset + 10);
     bytes.writeUInt32BE(number % WORD, offset + 14);
-    bytes.writeDoubleBE(at, offset + 18);
+    bytes.writeDoubleBE(readyAt, offset + 18);
+    bytes.writeDoubleBE(at, offset + 26);
     offset += ENTRY_BYTES;
   }
   return bytes;
@@ -52,7 +54,8 @@ export function unpackHeld(bytes: Buffer | null): Map<number, HeldEntry> {
       retriesLeft: bytes.readInt16BE(offset + 6),
       lost: bytes.readInt16BE(offset + 8),
       token: String(bytes.readUInt32BE(offset + 10) * WORD + bytes.readUInt32BE(offset + 14)),
-      at: bytes.readDoubleBE(offset + 18),
+      readyAt: bytes.readDoubleBE(offset + 18),
+      at: bytes.readDoubleBE(offset + 26),
     });
   }
   return entries;
@@ -115,6 +118,14 @@ export async function findOrphanedRuns(tx: Tx, limit: number): Promise<HeldRun[]
   return (await tx.rows<HeldRow>(ORPHANED, [limit])).map(toHeldRun);
 }
 
+/** Ids of all runs that somebody holds. */
+export async function findAllHeld(tx: Tx): Promise<string[]> {
+  const rows = await tx.rows<readonly [string]>(
+    'SELECT run_id FROM signalbox.run_live WHERE holder IS NOT NULL ORDER BY run_id',
+  );
+  return rows.map(([runId]) => runId);
+}
+
 /** What is held of one run; undefined where nothing is. */
 export async function readHeldOf(tx: Tx, runId: string): Promise<HeldRun | undefined> {
   const [row] = await tx.rows<HeldRow>(
@@ -146,10 +157,10 @@ const INSERT_SPILLED = `
   INSERT INTO signalbox.task_live (
     run_id, task, state, queue, priority, attempt, retries_left, lost, session_id, token, ready_at, started_at)
   SELECT run_id, task, 2, queue, priority, attempt, retries_left, lost, session_id, token,
-         to_timestamp(at_ms / 1000), to_timestamp(at_ms / 1000)
+         to_timestamp(ready_ms / 1000), to_timestamp(at_ms / 1000)
   FROM unnest($1::uuid[], $2::int[], $3::text[], $4::smallint[], $5::smallint[], $6::smallint[], $7::smallint[],
-              $8::bigint[], $9::bigint[], $10::float8[])
-    AS t (run_id, task, queue, priority, attempt, retries_left, lost, session_id, token, at_ms)`;
+              $8::bigint[], $9::bigint[], $10::float8[], $11::float8[])
+    AS t (run_id, task, queue, priority, attempt, retries_left, lost, session_id, token, ready_ms, at_ms)`;
 const LET_GO = `UPDATE signalbox.run_live SET holder = NULL, held = NULL WHERE run_id = ANY($1::uuid[])`;
 const MAX_PRIORITY = 32_767;
 
@@ -188,6 +199,7 @@ export async function spillHeld(tx: Tx, runIds: readonly string[]): Promise<void
       plainArray(spilled.map(({ lost }) => lost)),
       plainArray(spilled.map(({ sessionId }) => sessionId)),
       plainArray(spilled.map(({ token }) => token)),
+      plainArray(spilled.map(({ readyAt }) => readyAt)),
       plainArray(spilled.map(({ at }) => at)),
     ]),
     tx.execute(LET_GO, [plainArray(runs.map(([runId]) => runId))]),

@@ -11,6 +11,7 @@
 import type { RunError, RunState } from '../../domain/run.ts';
 import type { EpochMs } from '../../domain/time.ts';
 import type { Expansion } from '../runs/expansion.ts';
+import { unbundle } from './bundle.ts';
 import { byteaText, jsonText, plainArray, textArray } from './columns.ts';
 import { sqlState, type Tx } from './connection.ts';
 import { readAttempts } from './expansion.ts';
@@ -45,6 +46,8 @@ const LOCK = `
          paused_at IS NOT NULL, holder, held, xmin::text, expanded, last_attempts
   FROM signalbox.run_live WHERE run_id = ANY($1::uuid[]) ORDER BY run_id FOR UPDATE`;
 
+const LOCK_FREE = `${LOCK} SKIP LOCKED`;
+
 type LockedRow = readonly [
   string,
   RunState,
@@ -69,17 +72,28 @@ export async function lockLiveRuns(
   runIds: Iterable<string>,
 ): Promise<Map<string, LiveRun>> {
   const runs = await lockHeldRuns(tx, runIds);
+  if (runs.size > 0) await unbundle(tx, [...runs.keys()]);
   const holding = [...runs.values()].flatMap(({ runId, holder }) => (holder === null ? [] : runId));
   if (holding.length > 0) await spillHeld(tx, holding);
   return runs;
 }
 
+/** Locks those of the runs that nobody has locked, and leaves what is held where it is. Waits for nothing. */
+export function lockFreeRuns(tx: Tx, runIds: Iterable<string>): Promise<Map<string, HeldLiveRun>> {
+  return lock(tx, LOCK_FREE, runIds);
+}
+
 /** Locks these runs in id order and leaves what is held where it is: for who records ends of tasks. */
-export async function lockHeldRuns(
+export function lockHeldRuns(tx: Tx, runIds: Iterable<string>): Promise<Map<string, HeldLiveRun>> {
+  return lock(tx, LOCK, runIds);
+}
+
+async function lock(
   tx: Tx,
+  sql: string,
   runIds: Iterable<string>,
 ): Promise<Map<string, HeldLiveRun>> {
-  const rows = await tx.rows<LockedRow>(LOCK, [plainArray([...runIds])]);
+  const rows = await tx.rows<LockedRow>(sql, [plainArray([...runIds])]);
   return new Map(
     rows.map(([runId, state, tasks, startedAt, error, cancelReason, paused, ...more]) => {
       const [holder, held, xmin, expanded, attempts] = more;
@@ -211,7 +225,8 @@ const DELETE = `DELETE FROM signalbox.run_live WHERE run_id = ANY($1::uuid[])`;
 const END = `
   UPDATE signalbox.run r
   SET state = e.state, started_at = coalesce(r.started_at, to_timestamp(e.started_ms / 1000)),
-      finished_at = to_timestamp($1::float8 / 1000), error = e.error, result = e.result, tasks = e.tasks
+      finished_at = to_timestamp($1::float8 / 1000), error = e.error, result = coalesce(e.result, r.result),
+      tasks = e.tasks
   FROM unnest($2::uuid[], $3::text[], $4::float8[], $5::jsonb[], $6::jsonb[], $7::bytea[])
     AS e (id, state, started_ms, error, result, tasks)
   WHERE r.id = e.id`;

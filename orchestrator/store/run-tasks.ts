@@ -2,6 +2,7 @@
 import type { RunError } from '../../domain/run.ts';
 import { RUNNING } from '../dispatch/task-codes.ts';
 import type { Expansion } from '../runs/expansion.ts';
+import { unpackTasks } from './bundle.ts';
 import type { Tx } from './connection.ts';
 import { readHeldOf } from './held.ts';
 
@@ -42,12 +43,15 @@ export async function readLiveTasks(db: Tx, runId: string): Promise<LiveTaskRow[
     ...{ task, attempt, state: RUNNING, agent: held?.agent ?? null },
     ...{ readyAt: new Date(readyAt), startedAt: new Date(at) },
   }));
-  return [...rows, ...entries];
+  const others = rows.flatMap(({ more, ...row }) =>
+    unpackTasks(more).map((task) => ({ ...row, task })),
+  );
+  return [...rows, ...others, ...entries];
 }
 
-function readLiveRows(db: Tx, runId: string): Promise<LiveTaskRow[]> {
-  return db.query<LiveTaskRow>(
-    `SELECT t.task, t.state, t.attempt, s.name AS agent, t.ready_at AS "readyAt", t.started_at AS "startedAt"
+function readLiveRows(db: Tx, runId: string): Promise<(LiveTaskRow & { more: Buffer | null })[]> {
+  return db.query<LiveTaskRow & { more: Buffer | null }>(
+    `SELECT t.more, t.task, t.state, t.attempt, s.name AS agent, t.ready_at AS "readyAt", t.started_at AS "startedAt"
      FROM signalbox.task_live t LEFT JOIN signalbox.agent_session s ON s.id = t.session_id
      WHERE t.run_id = $1`,
     [runId],

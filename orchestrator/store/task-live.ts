@@ -1,5 +1,8 @@
 /** Rows of `task_live`: what is ready, waits for a retry, or runs. */
 import type { EpochMs } from '../../domain/time.ts';
+import { READY } from '../dispatch/task-codes.ts';
+import { packTasks } from './bundle.ts';
+import type { ClaimedTask, PickedRow } from './claim.ts';
 import { plainArray, textArray } from './columns.ts';
 import type { Tx } from './connection.ts';
 
@@ -24,17 +27,53 @@ export interface NewLiveTask {
 const INSERT = `
   INSERT INTO signalbox.task_live (
     run_id, task, state, queue, priority, pool, pool_slots, attempt, retries_left, lost, session_id, token,
-    ready_at, started_at)
+    ready_at, started_at, more)
   SELECT run_id, task, state, queue, priority, pool, pool_slots, attempt, retries_left, lost, session_id, token,
          statement_timestamp() + make_interval(secs => delay_ms / 1000),
-         CASE WHEN state = 2 THEN statement_timestamp() END
+         CASE WHEN state = 2 THEN statement_timestamp() END, more
   FROM unnest($1::uuid[], $2::int[], $3::smallint[], $4::text[], $5::smallint[], $6::text[], $7::smallint[],
-              $8::smallint[], $9::smallint[], $10::smallint[], $11::bigint[], $12::bigint[], $13::float8[])
+              $8::smallint[], $9::smallint[], $10::smallint[], $11::bigint[], $12::bigint[], $13::float8[], $14::bytea[])
     AS t (run_id, task, state, queue, priority, pool, pool_slots, attempt, retries_left, lost, session_id,
-          token, delay_ms)`;
+          token, delay_ms, more)`;
 
-export async function insertLiveTasks(tx: Tx, tasks: readonly NewLiveTask[]): Promise<void> {
-  if (tasks.length === 0) return;
+interface BundledTask extends NewLiveTask {
+  readonly more: string | null;
+}
+
+/** Tasks that one row stands for at most. */
+const MAX_BUNDLE = 1_000;
+
+/** Ready first attempts of a run that are alike share a row. */
+function bundled(tasks: readonly NewLiveTask[]): readonly BundledTask[] {
+  const rows: { first: NewLiveTask; others: number[] }[] = [];
+  let open: { first: NewLiveTask; others: number[] } | undefined;
+  for (const task of tasks) {
+    if (open && open.others.length < MAX_BUNDLE && mayShare(open.first, task)) {
+      open.others.push(task.task);
+      continue;
+    }
+    const row = { first: task, others: [] };
+    rows.push(row);
+    if (task.state === READY && task.pool === null && task.attempt === 1) open = row;
+  }
+  return rows.map(({ first, others }) => ({ ...first, more: packTasks(others) }));
+}
+
+function mayShare(one: NewLiveTask, other: NewLiveTask): boolean {
+  return (
+    one.runId === other.runId &&
+    other.state === READY &&
+    other.attempt === 1 &&
+    other.pool === null &&
+    one.queue === other.queue &&
+    one.priority === other.priority &&
+    one.retriesLeft === other.retriesLeft
+  );
+}
+
+export async function insertLiveTasks(tx: Tx, given: readonly NewLiveTask[]): Promise<void> {
+  if (given.length === 0) return;
+  const tasks = bundled(given);
   await tx.execute(INSERT, [
     plainArray(tasks.map((task) => task.runId)),
     plainArray(tasks.map((task) => task.task)),
@@ -49,6 +88,36 @@ export async function insertLiveTasks(tx: Tx, tasks: readonly NewLiveTask[]): Pr
     plainArray(tasks.map((task) => task.sessionId)),
     plainArray(tasks.map((task) => task.token)),
     plainArray(tasks.map((task) => task.delayMs)),
+    textArray(tasks.map((task) => task.more)),
+  ]);
+}
+
+const INSERT_RUNNING = `
+  INSERT INTO signalbox.task_live (
+    run_id, task, state, queue, priority, attempt, retries_left, lost, session_id, token, ready_at, started_at)
+  SELECT run_id, task, 2, queue, priority, attempt, retries_left, lost, session_id, token,
+         to_timestamp(ready_ms / 1000), statement_timestamp()
+  FROM unnest($1::uuid[], $2::int[], $3::text[], $4::smallint[], $5::smallint[], $6::smallint[], $7::smallint[],
+              $8::bigint[], $9::bigint[], $10::float8[])
+    AS t (run_id, task, queue, priority, attempt, retries_left, lost, session_id, token, ready_ms)`;
+
+/** Rows of tasks that were taken out of a row that stood for several. */
+export async function insertRunning(
+  tx: Tx,
+  claimed: readonly (ClaimedTask & { readonly row: PickedRow })[],
+): Promise<void> {
+  if (claimed.length === 0) return;
+  await tx.execute(INSERT_RUNNING, [
+    plainArray(claimed.map(({ runId }) => runId)),
+    plainArray(claimed.map(({ task }) => task)),
+    textArray(claimed.map(({ row }) => row.queue)),
+    plainArray(claimed.map(({ row }) => row.priority)),
+    plainArray(claimed.map(({ attempt }) => attempt)),
+    plainArray(claimed.map(({ row }) => row.retriesLeft)),
+    plainArray(claimed.map(({ lost }) => lost)),
+    plainArray(claimed.map(({ sessionId }) => sessionId)),
+    plainArray(claimed.map(({ token }) => token)),
+    plainArray(claimed.map(({ row }) => row.readyAt)),
   ]);
 }
 

@@ -4,7 +4,7 @@
 
 -- The session that runs what `held` names; null where it is empty. It changes about once a run.
 ALTER TABLE signalbox.run_live ADD COLUMN holder bigint;
--- Entries of 26 bytes (`orchestrator/store/held.ts`).
+-- Entries of 34 bytes (`orchestrator/store/held.ts`).
 ALTER TABLE signalbox.run_live ADD COLUMN held bytea;
 ALTER TABLE signalbox.run_live ALTER COLUMN held SET STORAGE EXTERNAL;
 CREATE INDEX run_live_holder ON signalbox.run_live (holder) WHERE holder IS NOT NULL;
