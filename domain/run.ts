@@ -111,6 +111,8 @@ export interface Run {
   readonly pausedAt?: string | null;
   /** Who paused it. */
   readonly pausedBy?: string | null;
+  /** What a scheduled run waits for beside room; absent where there is nothing. */
+  readonly waitsFor?: { readonly reason: 'depends-on-past'; readonly runId: string };
 }
 
 /** Why something failed, as the user's code or the orchestrator said it. */

@@ -31,13 +31,16 @@ export interface RunRow {
   readonly paused_by: string | null;
   /** Instances of mapped tasks; null for none. */
   readonly expanded: readonly Expansion[] | null;
+  /** The run before, that it waits for. */
+  readonly waits_for: string | null;
 }
 
 const COLUMNS = `
   r.id, r.workflow, r.engine, r.version_id, r.state, l.state AS live_state, r.parameters, r.logical_date,
   r.interval_start, r.interval_end, r.trigger, r.priority, r.idempotency_key, r.business_key, r.parent_run_id,
   r.retry_of, r.traceparent, r.created_at, coalesce(r.started_at, l.started_at) AS started_at, r.finished_at,
-  r.error, l.paused_at, l.paused_by, r.expanded`;
+  r.error, l.paused_at, l.paused_by, r.expanded, CASE WHEN l.state = 'scheduled' THEN (
+    SELECT h.after_run_id FROM signalbox.run_hold h WHERE h.run_id = r.id) END AS waits_for`;
 const FROM = 'FROM signalbox.run r LEFT JOIN signalbox.run_live l ON l.run_id = r.id';
 
 /** A run as lists and pages show it. */
@@ -66,6 +69,9 @@ export function toRun(row: RunRow): Run {
     ...(row.paused_at === null
       ? {}
       : { pausedAt: row.paused_at.toISOString(), pausedBy: row.paused_by }),
+    ...(row.waits_for === null
+      ? {}
+      : { waitsFor: { reason: 'depends-on-past', runId: row.waits_for } }),
   };
 }
 

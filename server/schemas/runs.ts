@@ -46,6 +46,7 @@ const Run = Type.Object({
   error: Nullable(RunError),
   pausedAt: Type.Optional(Nullable(Time)),
   pausedBy: Type.Optional(Nullable(Type.String())),
+  waitsFor: Type.Optional(Type.Object({ reason: Type.String(), runId: Type.String() })),
 });
 
 const Task = Type.Object({
