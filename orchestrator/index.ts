@@ -5,14 +5,19 @@ export { check, type OwnCheckOptions } from './define/check-definition.ts';
 export {
   type AssetContext,
   type FlowContext,
+  type GroupRef,
   NoRetryError,
   type OnceOptions,
+  type ResultsOf,
+  RetryLaterError,
+  SkipError,
   type StepContext,
   type StepOptions,
   SubflowError,
   type SubflowOptions,
   type TaskContext,
   type TaskLog,
+  type TaskOutcome,
   type TaskRef,
   TimeLimitError,
   type WaitOptions,
@@ -40,13 +45,16 @@ export {
   type Share,
   uniqueness,
 } from './define/thresholds.ts';
-export {
-  type TaskOptions,
-  type Workflow,
-  type WorkflowBuilder,
-  type WorkflowOptions,
-  workflow,
-} from './define/workflow.ts';
+export { type Workflow, type WorkflowOptions, workflow } from './define/workflow.ts';
+export type {
+  GroupOptions,
+  ItemOf,
+  MapOptions,
+  ShortCircuitOptions,
+  SubflowTaskOptions,
+  TaskOptions,
+  WorkflowBuilder,
+} from './define/workflow-builder.ts';
 export { type ClickHouseTableOptions, clickhouseTable } from './io/clickhouse-table.ts';
 export type { Columns } from './io/columns.ts';
 export type { FileOptions } from './io/file-options.ts';

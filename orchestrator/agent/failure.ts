@@ -1,5 +1,7 @@
 /** Why attempts end otherwise than well, and how that is told. */
+import type { Completion } from '../../domain/agent-protocol.ts';
 import type { RunError } from '../../domain/run.ts';
+import type { RetryRule } from '../define/retry-rule.ts';
 
 const MAX_MESSAGE = 10_000;
 const MAX_STACK = 20_000;
@@ -49,8 +51,35 @@ function stackOf(error: Error): string {
 const FINAL = new Set(['NoRetryError', 'DefinitionError', 'StepKeyError', 'OnceUnknownError']);
 
 /** Whether another attempt could not mend it; by name, since a project may hold another copy of the class. */
-export function isFinal(thrown: unknown): boolean {
+function isFinal(thrown: unknown): boolean {
   return thrown instanceof Error && FINAL.has(thrown.name);
+}
+
+/** Longest delay that an error may ask for; 31 days. */
+const MAX_RETRY_AFTER_MS = 2_678_400_000;
+
+/** How an attempt ends whose code threw this: skipped where it asked for that, else failed. */
+export function endOfThrown(
+  thrown: unknown,
+  mayRetry: RetryRule | undefined,
+): Pick<Completion, 'state' | 'final' | 'retryAfterMs'> & { readonly error: RunError } {
+  const error = toRunError(thrown);
+  if (thrown instanceof Error && thrown.name === 'SkipError') return { state: 'skipped', error };
+  if (isFinal(thrown) || (mayRetry && !isMended(mayRetry, thrown))) {
+    return { state: 'failed', final: true, error };
+  }
+  const afterMs = thrown instanceof Error && 'afterMs' in thrown ? thrown.afterMs : undefined;
+  if (typeof afterMs !== 'number' || !(afterMs >= 0)) return { state: 'failed', error };
+  return { state: 'failed', retryAfterMs: Math.min(MAX_RETRY_AFTER_MS, afterMs), error };
+}
+
+/** A rule that fails itself forbids nothing. */
+function isMended(mayRetry: RetryRule, thrown: unknown): boolean {
+  try {
+    return mayRetry(thrown);
+  } catch {
+    return true;
+  }
 }
 
 /** An error again out of its record, for code that a replay leads to the same place. */

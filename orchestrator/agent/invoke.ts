@@ -1,9 +1,12 @@
 /** Calls a user's code with what its kind is given. */
 import type { Definition, Handler } from '../define/definition.ts';
+import { subflowOf } from '../define/subflow-task.ts';
 import { checkAsset } from './asset-look.ts';
 import { type AssetCalls, makeAsset } from './asset-run.ts';
 import { type FlowCalls, FlowRun } from './flow-run.ts';
+import { readItem } from './items.ts';
 import type { RunningTask } from './running-task.ts';
+import { runSubflow } from './subflow-run.ts';
 import { taskContext } from './task-context.ts';
 
 export interface InvokeCalls extends FlowCalls, AssetCalls {}
@@ -19,9 +22,25 @@ export function invoke(
   if (kind === 'asset') return makeAsset(task, calls, definition, handler);
   if (kind === 'check') return checkAsset(task, calls, definition);
   if (kind === 'flow') return runFlow(task, calls, definition, handler);
-  const run = handler as (context: unknown) => unknown;
-  if (definition.parse === null) return run(taskContext(task, calls, parameters));
-  return parsed(definition, parameters).then((values) => run(taskContext(task, calls, values)));
+  if (definition.parse === null) return runTask(task, calls, handler, parameters);
+  return parsed(definition, parameters).then((values) => runTask(task, calls, handler, values));
+}
+
+function runTask(
+  task: RunningTask,
+  calls: InvokeCalls,
+  handler: Handler,
+  parameters: unknown,
+): unknown {
+  const context = taskContext(task, calls, parameters);
+  const subflow = subflowOf(handler);
+  if (subflow) return runSubflow(task, calls, subflow, context);
+  const { item } = task.assignment;
+  if (!item) return (handler as (ctx: unknown) => unknown)(context);
+  const run = handler as unknown as (ctx: unknown, item: unknown, index: number) => unknown;
+  return readItem(calls, task.assignment.runId, item).then((read) =>
+    run(context, read, item.index),
+  );
 }
 
 async function parsed(definition: Definition, parameters: unknown): Promise<unknown> {

@@ -7,9 +7,18 @@ import type {
   RunWaitReply,
 } from '../../domain/agent-protocol.ts';
 import type { RunOrigin } from '../../domain/origin.ts';
+import type { TaskState } from '../../domain/run.ts';
 import { type Clock, toRfc3339 } from '../../domain/time.ts';
 import type { EmitRequest, EventReceipt } from '../../domain/wait.ts';
-import type { RunContext, RunTriggerInfo, TaskContext, TaskLog } from '../define/context.ts';
+import {
+  type ResultsOf,
+  type RunContext,
+  type RunTriggerInfo,
+  SkipError,
+  type TaskContext,
+  type TaskLog,
+  type TaskRef,
+} from '../define/context.ts';
 import { doOnce } from './once.ts';
 import type { RunningTask } from './running-task.ts';
 
@@ -107,6 +116,10 @@ class Context implements RunContext<Record<string, unknown>> {
     return this.#task.signal;
   }
 
+  readonly skip = (reason = 'its code asked for it'): never => {
+    throw new SkipError(reason);
+  };
+
   get log() {
     this.#log ??= this.#calls.log(this.#task);
     return this.#log;
@@ -115,6 +128,8 @@ class Context implements RunContext<Record<string, unknown>> {
 
 class ContextOfTask extends Context implements TaskContext {
   readonly result: TaskContext['result'];
+  readonly results: TaskContext['results'];
+  readonly outcome: TaskContext['outcome'];
 
   constructor(task: RunningTask, calls: TaskCalls, parameters: unknown) {
     super(task, calls, parameters);
@@ -122,10 +137,24 @@ class ContextOfTask extends Context implements TaskContext {
       const { state, result } = await calls.result(task.assignment.runId, of.key);
       if (state === 'succeeded') return result as T;
       throw new Error(
-        `task ${JSON.stringify(of.key)} has no result, it is ${state}: name it in "after"`,
+        `task ${JSON.stringify(of.key)} has no result, it is ${state}: ${advice(state)}`,
       );
     };
+    this.results = async <R extends readonly TaskRef[]>(tasks: R) => {
+      const all = await Promise.all(tasks.map((one) => this.result(one)));
+      return all as ResultsOf<R>;
+    };
+    this.outcome = async <T>(of: TaskRef<T>) => {
+      const { state, result } = await calls.result(task.assignment.runId, of.key);
+      return { state: state as TaskState, result: state === 'succeeded' ? (result as T) : null };
+    };
   }
+}
+
+/** What whoever asked for a missing result can do. */
+function advice(state: string): string {
+  const isOver = ['failed', 'skipped', 'upstream-failed', 'cancelled'].includes(state);
+  return isOver ? 'ctx.outcome tells how it ended' : 'name it in "after"';
 }
 
 export function taskContext(task: RunningTask, calls: TaskCalls, parameters: unknown): TaskContext {

@@ -22,6 +22,7 @@ import {
   text,
 } from './options.ts';
 import { readPartitions } from './partitions.ts';
+import { retryRules } from './retry-rule.ts';
 import { cron, scheduleOf } from './schedule.ts';
 import {
   type AttemptOptions,
@@ -143,6 +144,7 @@ export function asset<const D extends Upstreams = readonly [], T = unknown>(
       },
       handlers: new Map([[key, handler]]),
       parse: null,
+      retryRules: retryRules([[key, read]]),
       checks: read.checks,
       io: read.io,
       inputs: read.dependsOn,

@@ -1,6 +1,7 @@
 /** What a user's code is given while it runs. */
 import type { RunOrigin } from '../../domain/origin.ts';
-import type { DataInterval, Run } from '../../domain/run.ts';
+import type { DataInterval, Run, TaskState } from '../../domain/run.ts';
+import { parseDuration } from '../../domain/time.ts';
 
 /** Writes to the run's log, which the console and `runs logs` show. */
 export interface TaskLog {
@@ -26,6 +27,18 @@ export interface TaskRef<T = unknown> {
   readonly [RESULT]?: T;
 }
 
+/** Tasks of a group as others come after them: all that nothing in the group comes after. */
+export interface GroupRef<T = unknown> {
+  readonly group: string;
+  /** What the group's function gave back. */
+  readonly tasks: T;
+}
+
+/** Results of tasks in the order in which they are named. */
+export type ResultsOf<R extends readonly TaskRef[]> = {
+  -readonly [K in keyof R]: R[K] extends TaskRef<infer T> ? T : unknown;
+};
+
 /** Lists of `dynamicPartitions` that code keeps. */
 export interface PartitionLists {
   /** Adds keys to a list; those that are there stay. */
@@ -46,6 +59,8 @@ export interface RunContext<P> extends PartitionLists {
   /** Aborted on cancellation, timeout, and loss of the lease; `signal.reason` says which. */
   readonly signal: AbortSignal;
   readonly log: TaskLog;
+  /** Ends the attempt as skipped: what comes after it is skipped too, unless its rule says otherwise. */
+  skip(reason?: string): never;
   /** Who asked for the run: a backfill, a sensor, the end of another run …; null for a person or a schedule. */
   readonly trigger: RunTriggerInfo | null;
   /** Sends an event to flows that wait for it (`waitForEvent`), now or later; once, also if the task is tried again. */
@@ -75,8 +90,20 @@ export interface EmitOptions {
 }
 
 export interface TaskContext<P = Record<string, unknown>> extends RunContext<P> {
-  /** Result of a task that this one comes after. */
+  /**
+   * Result of a task that this one comes after; of a mapped task the array of what its items gave, in their order.
+   * @throws Error where the task did not succeed: a task whose rule goes on after failures asks for its `outcome`
+   */
   result<T>(task: TaskRef<T>): Promise<T>;
+  /** Results of several tasks. */
+  results<const R extends readonly TaskRef[]>(tasks: R): Promise<ResultsOf<R>>;
+  /** How a task ended that this one comes after; its result where it succeeded. */
+  outcome<T>(task: TaskRef<T>): Promise<TaskOutcome<T>>;
+}
+
+export interface TaskOutcome<T> {
+  readonly state: TaskState;
+  readonly result: T | null;
 }
 
 export interface StepOptions {
@@ -205,6 +232,26 @@ export interface AssetContext extends RunContext<Record<string, unknown>> {
 /** A failure that retries cannot mend: the task fails at once. */
 export class NoRetryError extends Error {
   override readonly name: string = 'NoRetryError';
+}
+
+/** A failure that is to be tried again after this time, in place of the delay of the task's options. */
+export class RetryLaterError extends Error {
+  override readonly name: string = 'RetryLaterError';
+  readonly afterMs: number;
+
+  /** @param options `after`: a duration ("5m") or milliseconds; `cause`: what led to it */
+  constructor(
+    message: string,
+    options: { readonly after: string | number; readonly cause?: unknown },
+  ) {
+    super(message, 'cause' in options ? { cause: options.cause } : undefined);
+    this.afterMs = parseDuration(options.after);
+  }
+}
+
+/** What `ctx.skip` throws. */
+export class SkipError extends Error {
+  override readonly name = 'SkipError';
 }
 
 /** A subflow's run ended otherwise than succeeded. */

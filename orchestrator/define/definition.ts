@@ -6,6 +6,7 @@ import type { WorkflowDefinition } from '../../domain/agent-protocol.ts';
 import type { CheckSeverity } from '../../domain/asset.ts';
 import type { RowFold } from './check.ts';
 import type { IoManager } from './io.ts';
+import type { RetryRule } from './retry-rule.ts';
 
 export const DEFINITION = Symbol.for('signalbox.definition');
 
@@ -30,6 +31,8 @@ export interface Definition {
   readonly handlers: ReadonlyMap<string, Handler>;
   /** Turns parameters into what a schema of a library makes of them; null where JSON is all there is. */
   readonly parse: ((parameters: unknown) => unknown) | null;
+  /** Which errors of a task may be mended by another attempt; all, where a task has no rule. */
+  readonly retryRules?: ReadonlyMap<string, RetryRule>;
   readonly checks: readonly BoundCheck[];
   /** What keeps an asset's values; null or absent where Signalbox does. */
   readonly io?: IoManager | null;

@@ -2,6 +2,7 @@ import type { FlowContext, FlowRef } from './context.ts';
 import { DEFINITION, type Definition, stackHere } from './definition.ts';
 import { DefinitionError, inDefinition, name as readName, readOptions } from './options.ts';
 import { type ParameterSchema, type Parameters, readSchema } from './parameters.ts';
+import { retryRules } from './retry-rule.ts';
 import { scheduleOf } from './schedule.ts';
 import {
   type AttemptOptions,
@@ -61,6 +62,7 @@ export function flow<const S extends ParameterSchema = { type: 'object' }, R = u
       },
       handlers: new Map([[FLOW_TASK, handler]]),
       parse: parameters.parse,
+      retryRules: retryRules([[FLOW_TASK, read]]),
       checks: [],
       inputs: [],
       madeAt: stackHere(),

@@ -7,6 +7,7 @@ import {
   type ReadIsolation,
 } from './isolation.ts';
 import {
+  DefinitionError,
   durationMs,
   factor,
   flag,
@@ -18,17 +19,27 @@ import {
   text,
   texts,
 } from './options.ts';
+import { type ErrorMatch, errorMatch, type RetryRule } from './retry-rule.ts';
 import { type ScheduleOptions, scheduleReaders } from './schedule.ts';
 
 export interface AttemptOptions extends IsolationOptions {
   /** Tries after the first one; 0 unless told. */
   readonly retries?: number;
-  /** Before the first retry; 10 s unless told. */
-  readonly retryDelay?: string | number;
+  /**
+   * Before the first retry; 10 s unless told. A list tells the delay before each retry, the last one for all that
+   * follow; there are as many retries as it is long, unless told.
+   */
+  readonly retryDelay?: string | number | readonly (string | number)[];
   /** Each further delay is so many times the one before; 1 unless told. */
   readonly retryBackoff?: number;
   /** Longest delay; 1 h unless told. */
   readonly retryMaxDelay?: string | number;
+  /** Share of each delay that chance adds, 0 to 1; 0.1 unless told. */
+  readonly retryJitter?: number;
+  /** Only these errors are tried again. */
+  readonly retryOn?: ErrorMatch;
+  /** These errors are not tried again. */
+  readonly noRetryOn?: ErrorMatch;
   /** Longest time of one attempt; none unless told. */
   readonly timeout?: string | number;
   /** Pool of task slots that an attempt takes its slots from. */
@@ -55,22 +66,54 @@ type ReadAttempt = Omit<
   TaskDefinition,
   | 'key'
   | 'after'
+  | keyof GraphPart
+  | 'retries'
   | 'retryDelayMs'
   | 'retryMaxDelayMs'
   | 'timeoutMs'
   | keyof ReturnType<typeof isolationOf>
 > &
   ReadIsolation & {
-    readonly retryDelay: number;
+    readonly retries: number | null;
+    readonly retryDelay: readonly number[];
+    readonly retryJitter: number | null;
+    readonly retryOn: RetryRule | null;
+    readonly noRetryOn: RetryRule | null;
     readonly retryMaxDelay: number;
     readonly timeout: number | null;
   };
 
+/** What says how a task stands in its graph; a flow and an asset have none of it. */
+type GraphPart = Pick<
+  TaskDefinition,
+  | 'triggerRule'
+  | 'allowFailure'
+  | 'setup'
+  | 'teardown'
+  | 'map'
+  | 'type'
+  | 'retryDelaysMs'
+  | 'retryJitter'
+>;
+
+const MAX_DELAYS = 1_000;
+
+function delays(value: unknown = '10s'): readonly number[] {
+  if (!Array.isArray(value)) return [durationMs()(value)];
+  if (value.length === 0 || value.length > MAX_DELAYS) {
+    throw new DefinitionError(`must be a duration, or a list of 1 to ${MAX_DELAYS} of them`);
+  }
+  return value.map((one) => durationMs()(one));
+}
+
 export const attemptReaders: { readonly [K in keyof ReadAttempt]: Read<ReadAttempt[K]> } = {
-  retries: integer(0, 10_000, 0),
-  retryDelay: durationMs('10s'),
+  retries: optional(integer(0, 10_000, 0)),
+  retryDelay: delays,
   retryBackoff: factor(1, 100, 1),
   retryMaxDelay: durationMs('1h'),
+  retryJitter: optional(factor(0, 1, 0)),
+  retryOn: errorMatch,
+  noRetryOn: errorMatch,
   timeout: optional(spanMs),
   pool: optional(name),
   poolSlots: integer(1, 10_000, 1),
@@ -96,8 +139,8 @@ export function taskDefinition(
   return {
     key,
     after,
-    retries: read.retries,
-    retryDelayMs: read.retryDelay,
+    retries: read.retries ?? (read.retryDelay.length > 1 ? read.retryDelay.length : 0),
+    retryDelayMs: read.retryDelay[0] ?? 0,
     retryBackoff: read.retryBackoff,
     retryMaxDelayMs: read.retryMaxDelay,
     timeoutMs: read.timeout,
@@ -105,6 +148,9 @@ export function taskDefinition(
     poolSlots: read.poolSlots,
     priority: read.priority,
     idempotent: read.idempotent,
+    // Only what was told: other options would make another version of each definition there is.
+    ...(read.retryDelay.length > 1 ? { retryDelaysMs: read.retryDelay } : {}),
+    ...(read.retryJitter === null ? {} : { retryJitter: read.retryJitter }),
     ...isolationOf(read),
   };
 }

@@ -1,0 +1,59 @@
+/**
+ * A task that is the run of another workflow. The run is made once under the task's key, so an attempt that takes the
+ * place of a lost one waits for the same run; one that follows a failure makes another.
+ */
+import { isTerminalRun } from '../../domain/run.ts';
+import { SubflowError, type TaskContext } from '../define/context.ts';
+import type { SubflowCode } from '../define/subflow-task.ts';
+import type { FlowCalls } from './flow-run.ts';
+import type { RunningTask } from './running-task.ts';
+
+const WAIT_RUN_MS = 10_000;
+
+/**
+ * @returns the run's result; its id where it is not waited for
+ * @throws SubflowError where the run did not succeed
+ */
+export async function runSubflow(
+  task: RunningTask,
+  calls: Pick<FlowCalls, 'startSubflow' | 'waitRun' | 'parked'>,
+  { workflow, parameters, wait }: SubflowCode,
+  context: TaskContext,
+): Promise<unknown> {
+  const given = await parameters(context as never);
+  if (typeof given !== 'object' || given === null || Array.isArray(given)) {
+    throw new TypeError('parameters must give an object');
+  }
+  const { taskKey, attempt } = task.assignment;
+  for (let tries = 0; ; tries += 1) {
+    task.signal.throwIfAborted();
+    const key = tries === 0 ? `task:${taskKey}` : `task:${taskKey}@${tries}`;
+    const started = await calls.startSubflow(task, key, workflow, { ...given });
+    const failedBefore = isTerminalRun(started.state) && !isGood(started.state);
+    // A run that failed with an earlier attempt is that attempt's; this one makes its own.
+    if (failedBefore && tries + 1 < attempt) continue;
+    if (!wait) return { runId: started.id };
+    const { run, result } = await waitFor(task, calls, started.id);
+    if (isGood(run.state)) return result;
+    throw new SubflowError(run);
+  }
+}
+
+function isGood(state: string): boolean {
+  return state === 'succeeded' || state === 'skipped';
+}
+
+function waitFor(
+  task: RunningTask,
+  calls: Pick<FlowCalls, 'waitRun' | 'parked'>,
+  runId: string,
+): ReturnType<FlowCalls['waitRun']> {
+  const { signal } = task;
+  return calls.parked(task, async () => {
+    while (true) {
+      signal.throwIfAborted();
+      const reply = await calls.waitRun(runId, WAIT_RUN_MS, signal);
+      if (isTerminalRun(reply.run.state)) return reply;
+    }
+  });
+}
