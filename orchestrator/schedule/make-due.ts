@@ -16,7 +16,7 @@ import {
   insertSuperseded,
   readPast,
   readUnended,
-  setRunErrors,
+  setSkipped,
 } from '../store/run-overlap.ts';
 import { type DueRow, type NextRun, setNextRuns } from '../store/schedule.ts';
 import { dueAt, type Interval } from './cron.ts';
@@ -211,7 +211,7 @@ async function skipRuns(
   if (drafts.length === 0) return new Map();
   const inserted = await insertRuns(tx, drafts, now);
   const fresh = drafts.filter(({ id }) => inserted.has(id));
-  await setRunErrors(
+  await setSkipped(
     tx,
     fresh.map(({ id, error }) => ({ runId: id, error })),
   );

@@ -1,6 +1,7 @@
 /** What scheduled runs of one workflow have to do with each other: which are under way, which wait for which. */
 import type { RunError } from '../../domain/run.ts';
 import type { EpochMs } from '../../domain/time.ts';
+import { SKIPPED } from '../dispatch/task-codes.ts';
 import { jsonText, plainArray, textArray } from './columns.ts';
 import type { Tx } from './connection.ts';
 
@@ -115,18 +116,22 @@ export async function releaseHolds(tx: Tx, workflow: string): Promise<void> {
   );
 }
 
-/** Stores why runs were skipped. */
-export async function setRunErrors(
+/** Stores why runs were skipped, and that all their tasks are. */
+export async function setSkipped(
   tx: Tx,
   errors: readonly { runId: string; error: RunError }[],
 ): Promise<void> {
   if (errors.length === 0) return;
   await tx.execute(
-    `UPDATE signalbox.run r SET error = e.error
-     FROM unnest($1::uuid[], $2::jsonb[]) AS e (id, error) WHERE r.id = e.id`,
+    `UPDATE signalbox.run r
+     SET error = e.error,
+         tasks = decode(repeat(lpad(to_hex($3::int), 2, '0'), jsonb_array_length(v.graph -> 'tasks')), 'hex')
+     FROM unnest($1::uuid[], $2::jsonb[]) AS e (id, error), signalbox.workflow_version v
+     WHERE r.id = e.id AND v.id = r.version_id`,
     [
       plainArray(errors.map(({ runId }) => runId)),
       textArray(errors.map(({ error }) => jsonText(error))),
+      SKIPPED,
     ],
   );
 }
