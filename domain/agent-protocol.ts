@@ -14,6 +14,7 @@
  *   POST /{sessionId}/waits                        what a flow waits for (an event, a person's input); waits for it
  *   POST /{sessionId}/suspend                      gives a flow that waits back until its time or its answer comes
  *   POST /{sessionId}/events                       sends an event to flows that wait for it
+ *   POST /{sessionId}/looks        long poll for sensors that are due; `looks/complete` tells what one look gave
  *   GET  /{sessionId}/assets/{key}                 newest value of an asset that another reads as its input
  *   GET  /{sessionId}/assets/{key}/for/{runId}/{taskKey}   values of the partitions that the task is made from
  *   POST /{sessionId}/partitions   adds or removes keys of dynamic partitions
@@ -25,7 +26,7 @@
  * outcome `lease-lost` where the token is no longer the one that holds the task.
  */
 import type { CheckSeverity, StoredVersion } from './asset.ts';
-import type { RunOrigin } from './origin.ts';
+import type { OnDefinition, RunOrigin } from './origin.ts';
 import type {
   AssignedPartition,
   InputVersion,
@@ -34,6 +35,7 @@ import type {
 } from './partition.ts';
 import type { Run, RunError } from './run.ts';
 import type { WorkflowSchedule } from './schedule.ts';
+import type { SensorDefinition } from './sensor.ts';
 import type { TriggerRule } from './trigger-rule.ts';
 
 /** A task handed to an agent. */
@@ -197,6 +199,10 @@ export interface WorkflowDefinition {
   readonly maxActiveRuns: number | null;
   readonly tasks: readonly TaskDefinition[];
   readonly asset: AssetDefinition | null;
+  /** What starts a run beside the schedule. */
+  readonly on?: OnDefinition;
+  /** Set for a sensor; it is no workflow then. */
+  readonly sensor?: SensorDefinition;
   /** A check that stands by itself, of an asset of any file. */
   readonly check?: CheckDefinition | null;
 }

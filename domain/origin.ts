@@ -21,6 +21,21 @@ export interface AssetCause {
 
 export type Cause = RunCause | AssetCause;
 
+/** A condition of a workflow that is started by what happens. */
+export type OnCondition =
+  | {
+      readonly kind: 'run';
+      readonly workflow: string;
+      readonly state: 'succeeded' | 'failed' | 'any';
+    }
+  | { readonly kind: 'asset'; readonly asset: string };
+
+export interface OnDefinition {
+  /** `any`: each that comes true starts a run; `all`: when all have come true since the last run. */
+  readonly match: 'any' | 'all';
+  readonly conditions: readonly OnCondition[];
+}
+
 export type RunOrigin =
   | { readonly kind: 'backfill'; readonly backfillId: string }
   | { readonly kind: 'sensor'; readonly sensor: string; readonly key: string }

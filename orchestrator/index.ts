@@ -4,12 +4,15 @@ export type { Check, CheckContext, CheckOptions, CheckOutcome } from './define/c
 export { check, type OwnCheckOptions } from './define/check-definition.ts';
 export {
   type AssetContext,
+  type EventWaitOptions,
   type FlowContext,
   type GroupRef,
+  type InputWaitOptions,
   NoRetryError,
   type OnceOptions,
   type ResultsOf,
   RetryLaterError,
+  type RunTriggerInfo,
   SkipError,
   type StepContext,
   type StepOptions,
@@ -33,9 +36,16 @@ export type {
 } from './define/io.ts';
 export { md, metadata } from './define/metadata.ts';
 export { type ObserveOptions, observe, type Seen } from './define/observe.ts';
+export type { AssetCondition, Condition, On, RunCondition } from './define/on.ts';
 export { DefinitionError } from './define/options.ts';
 export type { ParameterSchema, Parameters } from './define/parameters.ts';
 export { qualityScore, schemaUnchanged } from './define/quality.ts';
+export {
+  type SensorContext,
+  type SensorOptions,
+  type SensorResult,
+  sensor,
+} from './define/sensor.ts';
 export {
   duplicateRate,
   freshColumn,

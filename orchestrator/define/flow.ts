@@ -1,5 +1,6 @@
 import type { FlowContext, FlowRef } from './context.ts';
 import { DEFINITION, type Definition, stackHere } from './definition.ts';
+import { type On, readOn } from './on.ts';
 import { DefinitionError, inDefinition, name as readName, readOptions } from './options.ts';
 import { type ParameterSchema, type Parameters, readSchema } from './parameters.ts';
 import { retryRules } from './retry-rule.ts';
@@ -16,6 +17,8 @@ import {
 export const FLOW_TASK = 'flow';
 
 export interface FlowOptions<S extends ParameterSchema> extends JobOptions, AttemptOptions {
+  /** Ends of other workflows' runs and new versions of assets that start a run. */
+  readonly on?: On;
   /** JSON Schema of the parameters, or a TypeBox or Zod schema. */
   readonly parameters?: S;
 }
@@ -43,6 +46,7 @@ export function flow<const S extends ParameterSchema = { type: 'object' }, R = u
       ...jobReaders,
       ...attemptReaders,
       parameters: readSchema,
+      on: readOn,
     });
     return {
       [DEFINITION]: true,
@@ -59,6 +63,7 @@ export function flow<const S extends ParameterSchema = { type: 'object' }, R = u
         maxActiveRuns: read.maxActiveRuns,
         tasks: [taskDefinition(FLOW_TASK, [], read)],
         asset: null,
+        ...(read.on === null ? {} : { on: read.on }),
       },
       handlers: new Map([[FLOW_TASK, handler]]),
       parse: parameters.parse,

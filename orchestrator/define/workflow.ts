@@ -1,6 +1,7 @@
 import type { FlowRef } from './context.ts';
 import { DEFINITION, type Definition, stackHere } from './definition.ts';
 import { type IsolationOptions, isolationOf, isolationReaders } from './isolation.ts';
+import { type On, readOn } from './on.ts';
 import { inDefinition, name as readName, readOptions } from './options.ts';
 import { type ParameterSchema, type Parameters, readSchema } from './parameters.ts';
 import { scheduleOf } from './schedule.ts';
@@ -9,6 +10,8 @@ import { type JobOptions, jobReaders } from './task-options.ts';
 import { builderOf, type WorkflowBuilder } from './workflow-builder.ts';
 
 export interface WorkflowOptions<S extends ParameterSchema> extends JobOptions, IsolationOptions {
+  /** Ends of other workflows' runs and new versions of assets that start a run. */
+  readonly on?: On;
   /** JSON Schema of the parameters, or a TypeBox or Zod schema. */
   readonly parameters?: S;
 }
@@ -33,6 +36,7 @@ export function workflow<const S extends ParameterSchema = { type: 'object' }>(
       ...jobReaders,
       ...isolationReaders,
       parameters: readSchema,
+      on: readOn,
     });
     const graph = new TaskGraph();
     build(builderOf<Parameters<S>>(graph, ''));
@@ -52,6 +56,7 @@ export function workflow<const S extends ParameterSchema = { type: 'object' }>(
         maxActiveRuns: read.maxActiveRuns,
         tasks: tasks.map((task) => ({ ...isolationOf(read), ...task })),
         asset: null,
+        ...(read.on === null ? {} : { on: read.on }),
       },
       handlers: graph.handlers,
       retryRules: graph.retryRules,

@@ -17,9 +17,10 @@ import {
   type StepsRequest,
   type SubflowRequest,
 } from '../../domain/agent-protocol.ts';
+import type { LookEnd, LooksRequest } from '../../domain/sensor.ts';
 import { TRIGGER_RULES } from '../../domain/trigger-rule.ts';
 import type { EmitRequest, SuspendRequest, WaitRequest } from '../../domain/wait.ts';
-import { AnyObject, Key, Name, Nullable, OneOf } from './parts.ts';
+import { AnyObject, Key, Name, Nullable, OneOf, Time } from './parts.ts';
 import { Schedule } from './schedules.ts';
 
 const MAX_BATCH = 10_000;
@@ -72,6 +73,21 @@ const TaskDefinition = Type.Object({
   type: Type.Optional(OneOf(['branch', 'short-circuit', 'subflow'])),
 });
 
+const On = Type.Object({
+  match: OneOf(['any', 'all']),
+  conditions: Type.Array(
+    Type.Union([
+      Type.Object({
+        kind: Type.Literal('run'),
+        workflow: Name,
+        state: OneOf(['succeeded', 'failed', 'any']),
+      }),
+      Type.Object({ kind: Type.Literal('asset'), asset: Name }),
+    ]),
+    { minItems: 1, maxItems: 50 },
+  ),
+});
+
 const Definition = Type.Object({
   name: Name,
   kind: OneOf(['workflow', 'flow', 'asset']),
@@ -84,6 +100,15 @@ const Definition = Type.Object({
   maxActiveRuns: Nullable(Type.Integer({ minimum: 1 })),
   tasks: Type.Array(TaskDefinition),
   asset: Nullable(AnyObject),
+  on: Type.Optional(On),
+  sensor: Type.Optional(
+    Type.Object({
+      triggers: Nullable(Name),
+      everyMs: Type.Integer({ minimum: 1_000, maximum: 86_400_000 }),
+      timeoutMs: Type.Integer({ minimum: 1, maximum: 86_400_000 }),
+      hasCode: Type.Boolean(),
+    }),
+  ),
 });
 
 export const RegisterBody = Type.Unsafe<RegisterRequest>(
@@ -131,10 +156,15 @@ export const CompleteBody = Type.Unsafe<CompleteRequest>(
                 name: Name,
                 passed: Type.Boolean(),
                 blocking: Type.Boolean(),
+                severity: Type.Optional(OneOf(['warn', 'error'])),
                 metadata: AnyObject,
               }),
             ),
             eventTime: Type.Optional(Type.String({ format: 'date-time' })),
+            mode: Type.Optional(OneOf(['materialize', 'observe', 'check'])),
+            of: Type.Optional(Key),
+            stored: Type.Optional(Type.Object({ kind: Name, location: AnyObject })),
+            dataVersion: Type.Optional(Type.String({ maxLength: 500 })),
           }),
         ),
       }),
@@ -223,6 +253,33 @@ export const OnceBody = Type.Unsafe<OnceRequest>({
 
 export const SubflowBody = Type.Unsafe<SubflowRequest>(
   Type.Object({ runId: RunId, token: Token, key: Key, workflow: Name, parameters: AnyObject }),
+);
+
+export const LooksBody = Type.Unsafe<LooksRequest>(
+  Type.Object({ capacity: Count, waitMs: Type.Number({ minimum: 0, maximum: MAX_WAIT_MS }) }),
+);
+
+export const LookEndBody = Type.Unsafe<LookEnd>(
+  Type.Object({
+    sensor: Name,
+    token: Token,
+    eventIds: Type.Array(Token, { maxItems: 1_000 }),
+    error: Type.Optional(RunError),
+    runs: Type.Optional(
+      Type.Array(
+        Type.Object({
+          workflow: Type.Optional(Name),
+          parameters: Type.Optional(AnyObject),
+          key: Type.String({ minLength: 1, maxLength: 400 }),
+          logicalDate: Type.Optional(Time),
+          priority: Type.Optional(Type.Integer({ minimum: -1_000, maximum: 1_000 })),
+        }),
+        { maxItems: 1_000 },
+      ),
+    ),
+    cursor: Type.Optional(Nullable(Type.String({ maxLength: 100_000 }))),
+    skipReason: Type.Optional(Type.String({ maxLength: 2_000 })),
+  }),
 );
 
 export const WaitBody = Type.Unsafe<WaitRequest>(
