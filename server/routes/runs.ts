@@ -2,10 +2,9 @@
 import { Type } from 'typebox';
 import type { ShownLogLine } from '../../domain/agent-protocol.ts';
 import { RUN_STATES, type Run, type Task } from '../../domain/run.ts';
-import { callerOf } from '../auth/authenticate.ts';
 import type { App } from '../http/app-type.ts';
 import type { Parts } from '../parts.ts';
-import { Closed, Key, Name, Named, OneOf, PageOf, pageFields, Text } from '../schemas/parts.ts';
+import { Closed, Key, Name, Named, OneOf, PageOf, pageFields } from '../schemas/parts.ts';
 
 const tags = ['runs'];
 const ById = Closed({ id: Type.String({ minLength: 1, maxLength: 100 }) });
@@ -73,38 +72,5 @@ export function runRoutes(app: App, { orchestrator, collector }: Parts): void {
       const shown = items.map((line) => ({ ...line, at: new Date(line.at).toISOString() }));
       return { items: shown, nextCursor };
     },
-  );
-  changeRoutes(app, runs);
-}
-
-function changeRoutes(app: App, runs: Parts['orchestrator']['runs']): void {
-  app.post(
-    '/runs/:id/cancel',
-    {
-      config: { role: 'operator' },
-      schema: {
-        ...{ tags, summary: 'Cancel a run; it is cancelled once its tasks have ended' },
-        params: ById,
-        body: Closed({ reason: Type.Optional(Text) }),
-        response: { 200: Named<Run>('Run') },
-      },
-    },
-    (request) => {
-      const { actor } = callerOf(request);
-      const reason = request.body.reason ?? `cancelled by ${actor}`;
-      return runs.cancel(request.params.id, reason, { name: actor });
-    },
-  );
-  app.post(
-    '/runs/:id/retry',
-    {
-      config: { role: 'operator' },
-      schema: {
-        ...{ tags, summary: 'Run again what failed; what succeeded keeps its result' },
-        ...{ params: ById, body: Closed({}) },
-        response: { 200: Named<Run>('Run') },
-      },
-    },
-    (request) => runs.retry(request.params.id, { name: callerOf(request).actor }),
   );
 }

@@ -3,10 +3,12 @@ import { Type } from 'typebox';
 import { ERRORS, type ErrorCode } from '../../domain/errors.ts';
 import type { App } from '../http/app-type.ts';
 import { ACCESS_SCHEMAS } from './access.ts';
+import { ASSET_QUALITY_SCHEMAS } from './asset-quality.ts';
 import { ASSET_SCHEMAS } from './assets.ts';
 import { BACKFILL_SCHEMAS } from './backfills.ts';
 import { INCIDENT_SCHEMAS } from './incidents.ts';
 import { OneOf } from './parts.ts';
+import { RUN_CONTROL_SCHEMAS } from './run-control.ts';
 import { RUN_SCHEMAS } from './runs.ts';
 import { SCHEDULE_SCHEMAS } from './schedules.ts';
 import { SIGNAL_SCHEMAS } from './signals.ts';
@@ -26,10 +28,12 @@ export function addSchemas(app: App): void {
     Problem,
     ...ACCESS_SCHEMAS,
     ...RUN_SCHEMAS,
+    ...RUN_CONTROL_SCHEMAS,
     ...SCHEDULE_SCHEMAS,
     ...BACKFILL_SCHEMAS,
     ...SIGNAL_SCHEMAS,
     ...ASSET_SCHEMAS,
+    ...ASSET_QUALITY_SCHEMAS,
     ...INCIDENT_SCHEMAS,
   };
   for (const [name, schema] of Object.entries(all)) app.addSchema({ ...schema, $id: name });
