@@ -56,7 +56,10 @@ export async function createOrchestrator(options: OrchestratorOptions): Promise<
     ceilings: () => catalog.pools.ceilings(),
   });
   const { hub } = dispatch;
-  const triggerRuns = createTriggerLane({ db: hot, parameters, createRuns, announceRuns });
+  const triggerRuns = createTriggerLane({
+    ...{ db: hot, parameters, createRuns, announceRuns },
+    hand: dispatch.hand,
+  });
   const runControl = createRunControl({
     ...{ db: hot, general: db, clock, infos, hub, parameters, createRuns, announceRuns },
     promote: (workflow) => dispatch.promoter.ended(workflow),
@@ -74,6 +77,7 @@ export async function createOrchestrator(options: OrchestratorOptions): Promise<
     workflows: catalog.workflows,
     waits: waits.agent,
     assetValue: catalog.assetValue,
+    assetHistory: catalog.assetHistory,
     assetInput: catalog.assetInput,
     changePartitions: catalog.changePartitions,
   });
@@ -85,6 +89,7 @@ export async function createOrchestrator(options: OrchestratorOptions): Promise<
     workflows: catalog.workflows,
     schedules: catalog.schedules,
     assets: catalog.assets,
+    quality: catalog.quality,
     pools: catalog.pools,
     queues: {
       list: () => catalog.queues.list(),

@@ -8,6 +8,7 @@ import { type AnnounceRuns, rootTasks } from '../runs/trigger.ts';
 import type { Reconciler } from '../service.ts';
 import type { Connection, Tx } from '../store/connection.ts';
 import { type Claims, createClaims } from './claims.ts';
+import { createHandRuns, type HandRuns } from './handing.ts';
 import { createHeartbeats, type Heartbeats } from './heartbeats.ts';
 import { createLanes, type Lanes } from './lanes.ts';
 import { createLimits } from './limits.ts';
@@ -37,6 +38,8 @@ export interface Dispatch {
   readonly sessions: Sessions;
   readonly promoter: Promoter;
   readonly takeBack: TakeBackDeps;
+  /** Hands on first tasks of new runs. */
+  readonly hand: HandRuns;
   readonly reconcilers: readonly Reconciler[];
   readonly announce: AnnounceRuns;
   /** A queue was paused, or its limit set: takes effect before this resolves. */
@@ -92,6 +95,10 @@ export async function createDispatch(deps: DispatchDeps): Promise<Dispatch> {
   };
   return {
     ...{ hub, lanes, claims, heartbeats, promoter, takeBack },
+    hand: createHandRuns({
+      ...{ db: hot, slots: waiting, tokens, infos, live },
+      isLimited: limits.isLimited,
+    }),
     sessions: createSessions(connection.db, clock),
     reconcilers: [
       createReaper(takeBack, leaseMs),
@@ -151,9 +158,10 @@ function announce(
 ): void {
   const queues = new Set<string>();
   const seen = new Set<string>();
-  for (const { run, created: isNew } of created) {
+  for (const { run, created: isNew, handed } of created) {
     if (!isNew) continue;
     to.hub.changed('run', run.id);
+    if (handed) continue;
     if (run.state === 'scheduled') to.promoter.waits(run.workflow);
     const version = to.infos.get(run.id)?.version;
     if (!version || run.state !== 'queued' || seen.has(version.id)) continue;

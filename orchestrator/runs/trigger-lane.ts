@@ -5,9 +5,11 @@
 import { SignalboxError } from '../../domain/errors.ts';
 import type { DataInterval, RunTrigger } from '../../domain/run.ts';
 import type { EpochMs } from '../../domain/time.ts';
+import type { HandRuns } from '../dispatch/handing.ts';
 import { type CronSchedule, nextInstant } from '../schedule/cron.ts';
 import type { TriggerRequest } from '../service.ts';
 import type { Db } from '../store/connection.ts';
+import { isConflict } from '../store/run-live.ts';
 import { type RunnableWorkflow, readRunnable } from '../store/run-workflow.ts';
 import type { Parameters } from './parameters.ts';
 import type { AnnounceRuns, CreatedRun, CreateRuns, RunRequest } from './trigger.ts';
@@ -41,6 +43,7 @@ export function createTriggerLane(deps: {
   readonly db: Db;
   readonly parameters: Parameters;
   readonly createRuns: CreateRuns;
+  readonly hand: HandRuns;
   readonly announceRuns: AnnounceRuns;
 }): TriggerRuns {
   const queue: Waiting[] = [];
@@ -76,17 +79,29 @@ export function createTriggerLane(deps: {
         waiting.failed(error);
       }
     }
-    const created = await deps.db.transaction((tx) =>
-      deps.createRuns(
-        tx,
-        valid.flatMap(({ runs }) => runs),
-      ),
-    );
+    const created = await makeAll(valid.flatMap(({ runs }) => runs));
     deps.announceRuns(created);
     let at = 0;
     for (const { waiting, runs } of valid) {
       waiting.done(created.slice(at, at + runs.length));
       at += runs.length;
+    }
+  }
+
+  /** With first tasks in the hands of who waits; without where one of those may not have any any more. */
+  async function makeAll(requests: readonly RunRequest[]): Promise<readonly CreatedRun[]> {
+    const handing = await deps.hand.open();
+    try {
+      const created = await deps.db.transaction((tx) => {
+        deps.hand.undone(handing);
+        return deps.createRuns(tx, requests, handing);
+      });
+      deps.hand.committed(handing);
+      return created;
+    } catch (error) {
+      deps.hand.undone(handing);
+      if (!isConflict(error)) throw error;
+      return deps.db.transaction((tx) => deps.createRuns(tx, requests));
     }
   }
 

@@ -6,23 +6,16 @@ import type { RunOrigin } from '../../domain/origin.ts';
 import type { RunPartitions } from '../../domain/partition.ts';
 import { businessKey, type DataInterval, type Run, type RunTrigger } from '../../domain/run.ts';
 import { type Clock, type EpochMs, toRfc3339 } from '../../domain/time.ts';
-import { LIVE, READY } from '../dispatch/task-codes.ts';
-import { collectChanges } from '../events/changes.ts';
-import { byteaText } from '../store/columns.ts';
+import { namePartitions } from '../assets/partitions/of-task.ts';
+import type { Handing } from '../dispatch/handing.ts';
+import { READY } from '../dispatch/task-codes.ts';
 import type { Tx } from '../store/connection.ts';
 import { readRuns, toRun } from '../store/run.ts';
-import {
-  countActiveRuns,
-  findByIdempotencyKey,
-  insertLiveRuns,
-  insertRuns,
-  lockActiveRuns,
-  type NewRun,
-} from '../store/run-insert.ts';
+import { findByIdempotencyKey, insertRuns } from '../store/run-insert.ts';
 import { insertOrigins } from '../store/run-origin.ts';
 import { insertRunPartitions } from '../store/run-partition.ts';
-import { insertLiveTasks, type NewLiveTask } from '../store/task-live.ts';
-import { namePartitions } from '../assets/partitions/of-task.ts';
+import type { NewLiveTask } from '../store/task-live.ts';
+import { makeLive, type NewRunDraft } from './make-live.ts';
 import { createRunIds, traceIdOf, traceparentOf } from './run-id.ts';
 import type { RunInfo, RunInfos } from './run-info.ts';
 import type { Version, Versions } from './versions.ts';
@@ -55,12 +48,18 @@ export interface CreatedRun {
   readonly run: Run;
   /** False where the idempotency key had been used: `run` is the first one. */
   readonly created: boolean;
+  /** Whether its first tasks are in the hands of agents already: nobody has to be woken. */
+  readonly handed?: boolean;
 }
 
-/** Makes runs inside of a transaction. Call `announce` once it has committed. */
+/**
+ * Makes runs inside of a transaction. Call `announce` once it has committed.
+ * @param handing gives first tasks to claims that wait; the caller tells it how the transaction ended
+ */
 export type CreateRuns = (
   tx: Tx,
   requests: readonly RunRequest[],
+  handing?: Handing,
 ) => Promise<readonly CreatedRun[]>;
 
 /** Wakes agents and listeners for new runs, after the commit. */
@@ -73,7 +72,7 @@ export function createRunMaker(deps: {
   readonly infos: RunInfos;
 }): CreateRuns {
   const nextId = createRunIds(deps.clock);
-  return async (tx, requests) => {
+  return async (tx, requests, handing) => {
     if (requests.length === 0) return [];
     await deps.versions.load(
       tx,
@@ -89,12 +88,16 @@ export function createRunMaker(deps: {
     const fresh = drafts.filter((draft) => inserted.has(draft.id));
     await insertOrigins(tx, originsOf(fresh));
     await insertRunPartitions(tx, partitionsOf(fresh));
-    const states = await makeLive(tx, fresh, now);
+    const states = await makeLive(tx, fresh, now, handing);
     const byDraft = new Map<Draft, CreatedRun>();
     for (const draft of fresh) {
       deps.infos.add(infoOf(draft));
-      const state = draft.state === 'active' ? (states.get(draft.id) ?? 'queued') : 'succeeded';
-      byDraft.set(draft, { run: toNewRun(draft, state, now), created: true });
+      const made = draft.state === 'active' ? (states.get(draft.id) ?? 'queued') : 'succeeded';
+      const state = made === 'handed' ? 'queued' : made;
+      byDraft.set(draft, {
+        run: toNewRun(draft, state, now),
+        ...{ created: true, handed: made === 'handed' },
+      });
     }
     if (fresh.length < drafts.length) await findFirst(tx, drafts, byDraft);
     return requests.map((_, index) => {
@@ -121,8 +124,7 @@ function partitionsOf(drafts: readonly Draft[]): { runId: string; partitions: Ru
 /** Runs without a date whose keys tell which of them are the same work. */
 const KEYED: ReadonlySet<RunTrigger> = new Set<RunTrigger>(['manual', 'sensor', 'workflow']);
 
-interface Draft extends NewRun {
-  readonly version: Version;
+interface Draft extends NewRunDraft {
   /** Index of the request that it was made for first. */
   readonly place: number;
 }
@@ -165,71 +167,6 @@ function byKey(a: Draft, b: Draft): number {
   return left < right ? -1 : left > right ? 1 : 0;
 }
 
-/** Inserts live rows and events. @returns each run's state */
-async function makeLive(
-  tx: Tx,
-  drafts: readonly Draft[],
-  now: EpochMs,
-): Promise<ReadonlyMap<string, 'scheduled' | 'queued'>> {
-  const states = new Map<string, 'scheduled' | 'queued'>();
-  const active = drafts.filter((draft) => draft.state === 'active');
-  const room = await roomOf(tx, active);
-  const changes = collectChanges(now);
-  for (const draft of drafts) {
-    if (draft.state !== 'active') {
-      changes.run(draft.id, { state: 'succeeded', finishedAt: now });
-      continue;
-    }
-    const left = room.get(draft.request.workflow);
-    const state =
-      (left === undefined || left > 0) && draft.request.hold !== true ? 'queued' : 'scheduled';
-    if (left !== undefined && state === 'queued') room.set(draft.request.workflow, left - 1);
-    states.set(draft.id, state);
-    changes.run(draft.id, { state });
-  }
-  const vectors = new Map<Version, string>();
-  const liveRuns = active.map(({ id, request, version }) => {
-    const state = states.get(id) ?? 'queued';
-    const tasks =
-      state === 'scheduled'
-        ? byteaText(new Uint8Array(version.tasks.length))
-        : (vectors.get(version) ?? byteaText(firstVector(version)));
-    if (state === 'queued') vectors.set(version, tasks);
-    return {
-      runId: id,
-      workflow: request.workflow,
-      versionId: request.versionId,
-      state,
-      priority: request.priority ?? 0,
-      tasks,
-    };
-  });
-  const queued = active.filter((draft) => states.get(draft.id) === 'queued');
-  const liveTasks = queued.flatMap(({ id, version, request }) =>
-    rootTasks(version).map((index) => readyTask(id, version, index, request.priority ?? 0)),
-  );
-  await Promise.all([
-    insertLiveRuns(tx, liveRuns),
-    insertLiveTasks(tx, liveTasks),
-    changes.append(tx),
-  ]);
-  return states;
-}
-
-/** How many more runs may work at once, for the workflows that have a limit. */
-async function roomOf(tx: Tx, drafts: readonly Draft[]): Promise<Map<string, number>> {
-  const limits = new Map<string, number>();
-  for (const { request } of drafts) {
-    if (request.maxActiveRuns !== null) limits.set(request.workflow, request.maxActiveRuns);
-  }
-  if (limits.size === 0) return limits;
-  await lockActiveRuns(tx, [...limits.keys()]);
-  for (const [workflow, limit] of limits) {
-    limits.set(workflow, Math.max(0, limit - (await countActiveRuns(tx, workflow))));
-  }
-  return limits;
-}
-
 /** Runs that others made first under the same keys. */
 async function findFirst(
   tx: Tx,
@@ -261,12 +198,6 @@ async function findFirst(
 /** Tasks that need nothing before them. */
 export function rootTasks(version: Version): readonly number[] {
   return version.roots;
-}
-
-function firstVector(version: Version): Uint8Array {
-  const vector = new Uint8Array(version.tasks.length);
-  for (const index of rootTasks(version)) vector[index] = LIVE;
-  return vector;
 }
 
 const MAX_PRIORITY = 32_767;

@@ -130,6 +130,20 @@ function nameOf(sql: string): string | undefined {
   return name;
 }
 
+/** The first error of a connection's statements: those behind it in the transaction fail with it. */
+function firstErrorOf(client: Pick<pg.ClientBase, 'query'>) {
+  const errors: unknown[] = [];
+  const query = (config: pg.QueryConfig | pg.QueryArrayConfig) => {
+    const result = client.query(config);
+    result.catch((error: unknown) => errors.push(error));
+    return result;
+  };
+  return {
+    tx: asTx({ query } as Pick<pg.ClientBase, 'query'>),
+    orFirst: (error: unknown) => (errors.length > 0 && sqlState(error) ? errors[0] : error),
+  };
+}
+
 function asTx(client: Pick<pg.ClientBase, 'query'>): Tx {
   const config = (text: string, values: readonly unknown[] | undefined) => {
     const name = nameOf(text);
@@ -175,17 +189,18 @@ interface Corked {
 async function batch<T>(pool: pg.Pool, work: (tx: Tx) => Promise<T>): Promise<T> {
   const client = await pool.connect();
   const { stream } = (client as Corked).connection ?? {};
+  const { tx, orFirst } = firstErrorOf(client);
   let broken: Error | undefined;
   try {
     stream?.cork?.();
     const begun = client.query('BEGIN');
-    const worked = work(asTx(client));
+    const worked = work(tx);
     const ended = client.query('COMMIT');
     stream?.uncork?.();
     const [begin, result, commit] = await Promise.allSettled([begun, worked, ended]);
     if (begin.status === 'rejected') broken = begin.reason as Error;
     if (commit.status === 'rejected') broken = commit.reason as Error;
-    if (result.status === 'rejected') throw result.reason;
+    if (result.status === 'rejected') throw orFirst(result.reason);
     if (broken) throw broken;
     if (commit.status === 'fulfilled' && commit.value.command !== 'COMMIT') {
       throw new Error('a transaction was not committed');
@@ -198,11 +213,12 @@ async function batch<T>(pool: pg.Pool, work: (tx: Tx) => Promise<T>): Promise<T>
 
 async function once<T>(pool: pg.Pool, work: (tx: Tx) => Promise<T>): Promise<T> {
   const client = await pool.connect();
+  const { tx, orFirst } = firstErrorOf(client);
   let broken: Error | undefined;
   try {
     const begun = client.query('BEGIN');
     begun.catch(() => undefined);
-    const result = await work(asTx(client));
+    const result = await work(tx);
     await begun;
     await client.query('COMMIT');
     return result;
@@ -210,7 +226,7 @@ async function once<T>(pool: pg.Pool, work: (tx: Tx) => Promise<T>): Promise<T> 
     await client.query('ROLLBACK').catch((cause: Error) => {
       broken = cause;
     });
-    throw error;
+    throw orFirst(error);
   } finally {
     client.release(broken);
   }

@@ -4,6 +4,7 @@ import type { EpochMs } from '../../domain/time.ts';
 import type { RunRequest } from '../runs/trigger.ts';
 import { jsonText, plainArray, textArray } from './columns.ts';
 import type { Tx } from './connection.ts';
+import { type HeldEntry, heldText } from './held.ts';
 
 export interface NewRun {
   readonly id: string;
@@ -61,15 +62,22 @@ export interface NewLiveRun {
   readonly runId: string;
   readonly workflow: string;
   readonly versionId: string;
-  readonly state: 'scheduled' | 'queued';
+  readonly state: 'scheduled' | 'queued' | 'running';
   readonly priority: number;
   /** The vector, as `byteaText` writes it. */
   readonly tasks: string;
+  /** Where it begins in the hands of a session. */
+  readonly startedAt?: EpochMs;
+  readonly holder?: string;
+  readonly held?: ReadonlyMap<number, HeldEntry>;
 }
 
 const INSERT_LIVE_RUNS = `
-  INSERT INTO signalbox.run_live (run_id, workflow, version_id, state, priority, tasks)
-  SELECT * FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::text[], $5::smallint[], $6::bytea[])`;
+  INSERT INTO signalbox.run_live (run_id, workflow, version_id, state, priority, tasks, holder, held, started_at)
+  SELECT run_id, workflow, version_id, state, priority, tasks, holder, held, to_timestamp(started_ms / 1000)
+  FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::text[], $5::smallint[], $6::bytea[], $7::bigint[],
+              $8::bytea[], $9::float8[])
+    AS r (run_id, workflow, version_id, state, priority, tasks, holder, held, started_ms)`;
 
 export async function insertLiveRuns(tx: Tx, runs: readonly NewLiveRun[]): Promise<void> {
   if (runs.length === 0) return;
@@ -80,6 +88,9 @@ export async function insertLiveRuns(tx: Tx, runs: readonly NewLiveRun[]): Promi
     plainArray(runs.map((run) => run.state)),
     plainArray(runs.map((run) => run.priority)),
     textArray(runs.map((run) => run.tasks)),
+    plainArray(runs.map((run) => run.holder ?? null)),
+    textArray(runs.map((run) => (run.held ? heldText(run.held) : null))),
+    plainArray(runs.map((run) => run.startedAt ?? null)),
   ]);
 }
 

@@ -15,7 +15,7 @@ import { unbundle } from './bundle.ts';
 import { byteaText, jsonText, plainArray, textArray } from './columns.ts';
 import { sqlState, type Tx } from './connection.ts';
 import { readAttempts } from './expansion.ts';
-import { type HeldEntry, packHeld, spillHeld, unpackHeld } from './held.ts';
+import { type HeldEntry, heldText, spillHeld, unpackHeld } from './held.ts';
 
 export interface LiveRun {
   readonly runId: string;
@@ -153,12 +153,7 @@ function valuesOf(changes: readonly LiveRunChange[]): string[] {
     textArray(changes.map(({ error }) => jsonText(error))),
     plainArray(changes.map(({ startedAt }) => startedAt)),
     plainArray(changes.map(({ holder }) => holder)),
-    textArray(
-      changes.map(({ held }) => {
-        const bytes = packHeld(held);
-        return bytes === null ? null : byteaText(bytes);
-      }),
-    ),
+    textArray(changes.map(({ held }) => heldText(held))),
   ];
 }
 
@@ -203,7 +198,8 @@ export async function currentXid(tx: Tx): Promise<string> {
   return row?.[0] ?? '';
 }
 
-const CONFLICTS = new Set(['SB001', '40P01', '40001']);
+/** 25P02 is told by what went out beside the statement that failed, and may be heard first. */
+const CONFLICTS = new Set(['SB001', '40P01', '40001', '25P02']);
 
 /** Whether a transaction failed since what it took for so is not so, or somebody was in its way. */
 export function isConflict(error: unknown): boolean {
