@@ -19,9 +19,7 @@ const WRAPPED = 'WRAPPED_BY_SIGNALBOX';
 
 endWithParent();
 if (Number.parseInt(process.versions.node, 10) >= LEAST_NODE) {
-  const { main } = await import(commandLine());
-  const code = await main(process.argv.slice(2));
-  if (typeof code === 'number') process.exitCode = code;
+  process.exitCode = await run(process.argv.slice(2));
 } else {
   runUnder(packagedNode());
 }
@@ -42,10 +40,20 @@ function endWithParent() {
   timer.unref();
 }
 
-/** The module of the command line: sources in the repository, built code in a package. */
-function commandLine() {
-  const built = new URL('../dist/server/cli/main.js', import.meta.url);
-  const source = new URL('../server/cli/main.ts', import.meta.url);
+/** An agent is watched by this process, which loads nothing else; every other command runs in it. */
+async function run(argv) {
+  if (argv[0] === 'agent' && !process.connected) {
+    const { keepAgent } = await import(moduleOf('server/supervise/keep-agent'));
+    return keepAgent(argv);
+  }
+  const { main } = await import(moduleOf('server/cli/main'));
+  return main(argv);
+}
+
+/** A module of the product: a source in the repository, built code in a package. */
+function moduleOf(path) {
+  const built = new URL(`../dist/${path}.js`, import.meta.url);
+  const source = new URL(`../${path}.ts`, import.meta.url);
   const installed = fileURLToPath(import.meta.url).includes(`${join('/', 'node_modules', '/')}`);
   if (!installed && existsSync(source)) return source.href;
   if (existsSync(built)) return built.href;

@@ -28,6 +28,9 @@ export interface ChildOptions {
   readonly stopLimitMs: number;
   /** Sent to it at once. */
   readonly first?: object;
+  readonly nodeOptions?: readonly string[];
+  /** Takes the process as soon as it is started. */
+  onStart?(child: ChildProcess): void;
 }
 
 type FirstWord = { readonly type: 'ready' } | { readonly type: 'failed'; readonly message: string };
@@ -38,12 +41,17 @@ type FirstWord = { readonly type: 'ready' } | { readonly type: 'failed'; readonl
  */
 export async function startChild<T>(options: ChildOptions): Promise<RunningPart<T>> {
   const log = openSync(options.logPath, 'a', 0o600);
-  const child = spawn(process.execPath, [options.module, ...options.args], {
-    stdio: ['ignore', log, log, 'ipc'],
-    env: options.env,
-    detached: true,
-  });
+  const child = spawn(
+    process.execPath,
+    [...(options.nodeOptions ?? []), options.module, ...options.args],
+    {
+      stdio: ['ignore', log, log, 'ipc'],
+      env: options.env,
+      detached: true,
+    },
+  );
   closeSync(log);
+  options.onStart?.(child);
   const exited = new Promise<string>((resolve) => {
     child.once('error', (error) => resolve(error.message));
     child.once('exit', (code, signal) => resolve(signal ?? `exit code ${code}`));
@@ -97,7 +105,8 @@ class PartError extends Error {
 
 const LINES_SHOWN = 15;
 
-async function lastLines(path: string): Promise<string> {
+/** The end of a log. */
+export async function lastLines(path: string): Promise<string> {
   const text = await readFile(path, 'utf8').catch(() => '');
   return text.trimEnd().split('\n').slice(-LINES_SHOWN).join('\n');
 }

@@ -7,13 +7,27 @@ import { type ChildProcess, spawn } from 'node:child_process';
 const SCRIPT = `trap '' HUP INT TERM
 list=
 while read -r line; do list=$line; done
+left=$1
+while [ "$left" -gt 0 ]; do
+  alive=
+  for pid in $list; do kill -0 -- "-$pid" 2>/dev/null && alive=1; done
+  [ -z "$alive" ] && exit 0
+  sleep 1
+  left=$((left - 1))
+done
 for pid in $list; do kill -KILL -- "-$pid" 2>/dev/null; done
 exit 0`;
 
 export class Reaper {
+  readonly #graceSeconds: number;
   readonly #groups = new Set<number>();
   #shell: ChildProcess | null = null;
   #ended = false;
+
+  /** @param graceSeconds how long the groups may take to end by themselves */
+  constructor(graceSeconds = 0) {
+    this.#graceSeconds = graceSeconds;
+  }
 
   add(pid: number): void {
     this.#groups.add(pid);
@@ -37,7 +51,7 @@ export class Reaper {
   }
 
   #start(): ChildProcess {
-    const shell = spawn('/bin/sh', ['-c', SCRIPT], {
+    const shell = spawn('/bin/sh', ['-c', SCRIPT, 'signalbox', String(this.#graceSeconds)], {
       detached: true,
       stdio: ['pipe', 'ignore', 'ignore'],
     });

@@ -1,10 +1,14 @@
+import { close as closeInspector } from 'node:inspector';
 import { hostname } from 'node:os';
-import { Command, InvalidArgumentError } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { ISOLATIONS, type Isolation } from '../../../domain/agent-protocol.ts';
 import { parseDuration } from '../../../domain/time.ts';
+import type { RunAgentOptions } from '../../../orchestrator/agent/main.ts';
 import { readConfig } from '../../config.ts';
+import { type AgentWord, BEAT_EVERY_MS, type BlockedWord } from '../../supervise/agent-watch.ts';
 import { workflowFolders } from '../../workflow-folders.ts';
 import { endSignal, tellSupervisor } from '../end-signal.ts';
-import { UsageError } from '../exit.ts';
+import { ExitWith, UsageError } from '../exit.ts';
 
 interface Options {
   readonly url?: string;
@@ -15,10 +19,14 @@ interface Options {
   readonly workflows?: string[];
   readonly watch?: boolean;
   readonly drain: number;
+  readonly isolation: Isolation;
+  readonly workers: number;
+  readonly stallLimit: number;
   readonly json?: boolean;
 }
 
 const MAX_CONCURRENCY = 10_000;
+const MAX_WORKERS = 1_000;
 
 /** `signalbox agent` */
 export function agentCommand(): Command {
@@ -31,7 +39,19 @@ export function agentCommand(): Command {
     .option('--concurrency <tasks>', 'tasks at a time', readConcurrency, 16)
     .option('--workflows <directories...>', 'folders with workflow files (workflows)')
     .option('--watch', 'read files again when they change')
-    .option('--drain <duration>', 'how long running tasks may go on at the end', readDrain, 5_000)
+    .option('--drain <duration>', 'how long running tasks may go on at the end', readSpan, 5_000)
+    .addOption(
+      new Option('--isolation <where>', 'where tasks run that do not say')
+        .choices(ISOLATIONS)
+        .default('auto'),
+    )
+    .option('--workers <processes>', 'tasks at a time in processes of their own', readWorkers, 16)
+    .option(
+      '--stall-limit <duration>',
+      'how long a task may block the others in its process',
+      readSpan,
+      10_000,
+    )
     .option('--json', 'log lines of JSON')
     .action(runAgentRole);
 }
@@ -42,7 +62,13 @@ function readConcurrency(text: string): number {
   throw new InvalidArgumentError(`Give a whole number from 1 to ${MAX_CONCURRENCY}.`);
 }
 
-function readDrain(text: string): number {
+function readWorkers(text: string): number {
+  const value = Number(text);
+  if (Number.isInteger(value) && value >= 1 && value <= MAX_WORKERS) return value;
+  throw new InvalidArgumentError(`Give a whole number from 1 to ${MAX_WORKERS}.`);
+}
+
+function readSpan(text: string): number {
   try {
     return parseDuration(text);
   } catch (error) {
@@ -51,6 +77,10 @@ function readDrain(text: string): number {
 }
 
 async function runAgentRole(options: Options): Promise<void> {
+  if (!process.connected) {
+    const { keepAgent } = await import('../../supervise/keep-agent.ts');
+    throw new ExitWith(await keepAgent(process.argv.slice(2)));
+  }
   const config = readConfig(process.env, {
     SIGNALBOX_URL: options.url,
     SIGNALBOX_TOKEN: options.token,
@@ -68,15 +98,43 @@ async function runAgentRole(options: Options): Promise<void> {
   const { startAgentTelemetry } = await import('../../telemetry/of-agent.ts');
   const telemetry = startAgentTelemetry({ config, url, token });
   tellSupervisor({ type: 'ready' });
+  const watched = underWatch({ type: 'watch', url, token, stallLimitMs: options.stallLimit });
   const log = (message: string) => {
     console.error(options.json ? JSON.stringify({ at: new Date(), message }) : message);
   };
   await runAgent({
-    ...{ url, token, workflows, signal, log },
+    ...{ url, token, workflows, signal, log, ...watched },
     ...{ name: options.name, queues: options.queue, concurrency: options.concurrency },
     ...{ watch: options.watch === true, drainMs: options.drain },
+    isolation: { mode: options.isolation, maxWorkers: options.workers },
+  }).catch((error: unknown) => {
+    tellSupervisor({ type: 'hopeless' } satisfies AgentWord);
+    throw error;
   });
   await telemetry.stop();
   if (process.connected) process.disconnect();
   setImmediate(() => process.exit(0));
+}
+
+/** Shows whoever watches this process that it lives, and takes word of what was stopped in it. */
+function underWatch(
+  first: Extract<AgentWord, { type: 'watch' }>,
+): Pick<RunAgentOptions, 'onSession' | 'onStart'> {
+  tellSupervisor(first);
+  setInterval(() => tellSupervisor({ type: 'beat' } satisfies AgentWord), BEAT_EVERY_MS).unref();
+  return {
+    onSession: (id) => tellSupervisor({ type: 'session', id } satisfies AgentWord),
+    onStart: (agent) =>
+      process.on('message', (word: BlockedWord) => {
+        if (word.type !== 'blocked') return;
+        agent.crash(word.token, new BlockedError(word.message));
+        tellSupervisor({ type: 'beat' } satisfies AgentWord);
+        closeInspector();
+      }),
+  };
+}
+
+/** The code of a task did not give the event loop back. */
+class BlockedError extends Error {
+  override readonly name = 'EventLoopBlocked';
 }
