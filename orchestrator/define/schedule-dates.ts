@@ -4,7 +4,7 @@ import { DefinitionError } from './options.ts';
 
 const DAY_MS = 86_400_000;
 const FORM = /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d(?:\.\d{1,3})?)?)([Zz]|[+-]\d\d:\d\d)?)?$/;
-const EARLIEST = Date.UTC(1970, 0, 1);
+const EARLIEST = Date.UTC(2000, 0, 1);
 const LATEST = Date.UTC(2200, 0, 1);
 
 /**

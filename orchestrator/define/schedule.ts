@@ -32,6 +32,8 @@ const MAX_ENTRIES = 50;
 const MIN_EVERY_MS = 1_000;
 const MAX_JITTER_MS = 86_400_000;
 const MAX_CATCHUP = 100_000;
+/** What intervals count from unless told: midnight UTC, on a Monday, so that weeks begin on Mondays. */
+const MONDAY = '2000-01-03T00:00:00Z';
 
 /** A cron expression of a deadline. */
 export const cron: Read<string> = (value) => {
@@ -83,7 +85,7 @@ export interface CronScheduleOptions {
 export interface EveryScheduleOptions {
   /** `"15m"`, `"PT15M"`; a second at least. */
   readonly every: string | number;
-  /** A moment that it counts from; the start date unless told, else midnight UTC. */
+  /** A moment that it counts from; the start date unless told, else a midnight UTC, on a Monday. */
   readonly anchor?: string | Date;
 }
 
@@ -318,7 +320,7 @@ function entriesOf(
         ...(one.dst === null ? {} : { dst: one.dst }),
       };
     }
-    const anchor = one.anchor ?? startDate ?? new Date(0);
+    const anchor = one.anchor ?? startDate ?? MONDAY;
     return { everyMs: one.everyMs, anchor: option('anchor', anchor, read.timezone, 'begin') };
   });
   return {

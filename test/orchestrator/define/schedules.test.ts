@@ -20,10 +20,10 @@ describe('schedules as they are written', () => {
     expect(defined.described.schedule).toEqual({ cron: '@daily', timezone: 'UTC', catchup: true });
   });
 
-  test('intervals count from the start date, or from an anchor, or from midnight UTC', () => {
+  test('intervals count from the start date, or from an anchor, or from a Monday in UTC', () => {
     const of = (options: Options) => scheduleOf(options)?.schedules;
     expect(of({ schedule: '15m' })).toEqual([
-      { everyMs: 900_000, anchor: '1970-01-01T00:00:00.000Z' },
+      { everyMs: 900_000, anchor: '2000-01-03T00:00:00.000Z' },
     ]);
     expect(of({ schedule: 'PT15M' })).toEqual(of({ schedule: { every: '15m' } }));
     expect(
@@ -51,7 +51,7 @@ describe('schedules as they are written', () => {
       schedules: [
         { cron: '0 6 * * 1-5', timezone: 'Europe/Berlin' },
         { cron: '0 9 * * 6', timezone: 'Asia/Tokyo', dst: { missing: 'skip', duplicate: 'first' } },
-        { everyMs: 6 * 3_600_000, anchor: '1970-01-01T00:00:00.000Z' },
+        { everyMs: 6 * 3_600_000, anchor: '2000-01-03T00:00:00.000Z' },
       ],
     });
   });
@@ -102,6 +102,10 @@ describe('a schedule that is wrong is told with its place', () => {
     [{ schedule: { every: '100ms' } }, 'schedule: every: must be a duration of 1s at least'],
     [{ schedule: { every: '1h', anchor: 'noon' } }, 'anchor: "noon" is not a date'],
     [{ schedule: [] }, 'schedule: must be a schedule, or a list of 1 to 50'],
+    [
+      { schedule: '@daily', startDate: '1999-12-31' },
+      'startDate: "1999-12-31" is not a date such as',
+    ],
     [
       { schedule: '@daily', startDate: '2026-02-30' },
       'startDate: "2026-02-30" is not a date such as',
