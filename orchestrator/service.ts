@@ -5,6 +5,7 @@
 import type { Agent } from '../domain/agent.ts';
 import type {
   AssetInputReply,
+  AssetValue,
   ClaimReply,
   ClaimRequest,
   CompleteReply,
@@ -14,6 +15,7 @@ import type {
   HeartbeatRequest,
   OnceReply,
   OnceRequest,
+  RecordedVersion,
   RegisterReply,
   RegisterRequest,
   StepRecord,
@@ -58,6 +60,7 @@ import type {
   WaitReply,
   WaitRequest,
 } from '../domain/wait.ts';
+import type { AssetQualityService } from './assets/quality-service.ts';
 
 export interface Page<T> {
   readonly items: readonly T[];
@@ -357,13 +360,14 @@ export interface AgentService {
   assetValue(
     sessionId: string,
     assetKey: string,
-  ): Promise<{ value: unknown; degraded: boolean; at: string } | null>;
+  ): Promise<AssetValue | null>;
   /** What a task of a run is given of an upstream: the versions of the partitions that it is made from. */
   assetInput(
     sessionId: string,
     of: { runId: string; taskKey: string; assetKey: string },
   ): Promise<AssetInputReply>;
   changePartitions(sessionId: string, request: DynamicPartitionsRequest): Promise<void>;
+  assetHistory(sessionId: string, assetKey: string): Promise<readonly RecordedVersion[]>;
   stop(sessionId: string): Promise<void>;
   /** The agent's process is gone: what it held is lost, and ready again at once. */
   died(sessionId: string, reason: string): Promise<void>;
@@ -384,6 +388,7 @@ export interface Orchestrator {
   readonly backfills: BackfillService;
   readonly signals: SignalService;
   readonly assets: AssetService;
+  readonly quality: AssetQualityService;
   readonly pools: PoolService;
   readonly queues: QueueService;
   readonly agents: AgentService;

@@ -23,9 +23,13 @@ export interface AssetTaskEnd {
   readonly partitions?: readonly string[] | null;
   /** Of the code that ran. */
   readonly codeVersion?: string | null;
+  /** True for a task that only runs checks over what the asset has. */
+  readonly looked?: boolean;
 }
 
 /** The first blocking check that did not pass, or null: such an asset has failed, whatever its function returned. */
 export function failedBlockingCheck(outcome: AssetOutcome | null | undefined): string | null {
+  // Who only looks refuses nothing.
+  if (outcome?.mode !== undefined && outcome.mode !== 'materialize') return null;
   return outcome?.checks.find((check) => check.blocking && !check.passed)?.name ?? null;
 }

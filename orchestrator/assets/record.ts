@@ -6,9 +6,12 @@
  * backfill) is kept but changes neither. Whatever is computed from a fallback is degraded as well. What was
  * recorded before under the same key is not recorded, and not told of, again.
  */
+import type { CheckSeverity, StoredVersion } from '../../domain/asset.ts';
 import type { AssetEvent } from '../../domain/events.ts';
+import type { InputVersion } from '../../domain/partition.ts';
 import type { EpochMs } from '../../domain/time.ts';
 import { appendAssetEvents } from '../events/append.ts';
+import { insertCheckResults } from '../store/asset-check.ts';
 import {
   type CheckRecord,
   insertVersions,
@@ -20,9 +23,13 @@ import {
   type VersionRecord,
 } from '../store/asset-version.ts';
 import type { Tx } from '../store/connection.ts';
+import { recordObservations, type SeenObservation } from './observations.ts';
+import { packInputs } from './partitions/inputs.ts';
+import { type Place, type PlacedVersion, placeVersions } from './partitions/place.ts';
+import { recordPartitionFailures, recordPartitions } from './partitions/record.ts';
 import { effectivePolicy } from './policy.ts';
 
-export interface SeenVersion {
+export interface SeenVersion extends Place {
   readonly id: string;
   readonly assetKey: string;
   /** Event time of the data. */
@@ -33,9 +40,16 @@ export interface SeenVersion {
   readonly metadata: Readonly<Record<string, unknown>>;
   readonly value: unknown;
   readonly idempotencyKey: string | null;
+  /** Unless told it is a version of its own. */
+  readonly dataVersion?: string;
+  readonly codeVersion?: string | null;
+  /** Null where nobody says what it was made from. */
+  readonly inputs?: readonly InputVersion[] | null;
+  /** Where an IO manager keeps it. */
+  readonly stored?: StoredVersion;
 }
 
-export interface SeenFailure {
+export interface SeenFailure extends Pick<Place, 'keys' | 'dataInterval'> {
   readonly assetKey: string;
   readonly at: EpochMs;
   readonly runId: string | null;
@@ -49,6 +63,8 @@ export interface SeenCheck {
   readonly name: string;
   readonly passed: boolean;
   readonly blocking: boolean;
+  /** `error` unless told. */
+  readonly severity?: CheckSeverity;
   readonly at: EpochMs;
   readonly runId: string | null;
   readonly metadata: Readonly<Record<string, unknown>>;
@@ -58,6 +74,7 @@ export interface SeenOfAssets {
   readonly versions: readonly SeenVersion[];
   readonly failures: readonly SeenFailure[];
   readonly checks: readonly SeenCheck[];
+  readonly observations?: readonly SeenObservation[];
 }
 
 type Event = Omit<AssetEvent, 'id'>;
@@ -67,15 +84,24 @@ type Assets = ReadonlyMap<string, LockedAsset>;
 export async function recordAssets(
   tx: Tx,
   seen: SeenOfAssets,
+  newId: () => string,
   now: EpochMs,
 ): Promise<readonly string[]> {
-  const keys = [...seen.versions, ...seen.failures, ...seen.checks].map((item) => item.assetKey);
+  const { observations = [] } = seen;
+  const all = [...seen.versions, ...seen.failures, ...seen.checks, ...observations];
+  const keys = all.map((item) => item.assetKey);
   if (keys.length === 0) return [];
   const assets = await lockAssets(tx, keys, new Date(now));
+  const partitionsOf = (key: string) => assets.get(key)?.partitions ?? null;
+  const versions = placeVersions(seen.versions, partitionsOf, newId, now);
+  const failures = await recordPartitionFailures(tx, seen.failures, partitionsOf, now);
   const events = [
-    ...(await recordVersions(tx, seen.versions, assets, now)),
-    ...(await recordChecks(tx, seen.checks, assets, now)),
-    ...(await recordFailures(tx, seen.failures, assets, now)),
+    ...(await recordVersions(tx, versions, assets, now)),
+    ...(await recordChecks(tx, seen.checks, assets, newId, now)),
+    ...(await recordFailures(tx, failures, assets, now)),
+    ...(await recordObservations(tx, observations, now)).map(({ of, event }) =>
+      toEvent(assets, of, now, event),
+    ),
   ];
   await appendAssetEvents(tx, events, now);
   return [...new Set(events.map((event) => event.assetKey))];
@@ -83,13 +109,13 @@ export async function recordAssets(
 
 async function recordVersions(
   tx: Tx,
-  versions: readonly SeenVersion[],
+  versions: readonly PlacedVersion[],
   assets: Assets,
   now: EpochMs,
 ): Promise<Event[]> {
   if (versions.length === 0) return [];
   const degradedBy = judgeDegraded(versions, assets);
-  const record = (version: SeenVersion): VersionRecord => {
+  const record = (version: PlacedVersion): VersionRecord => {
     const inputs = degradedBy.get(version.id) ?? [];
     return {
       id: version.id,
@@ -100,12 +126,20 @@ async function recordVersions(
       partition: version.partition,
       provenance: version.provenance,
       metadata: inputs.length > 0 ? { ...version.metadata, degradedBy: inputs } : version.metadata,
-      value: version.value,
+      // Values of partitions stand with the partition, where the next one takes their place.
+      value: version.endAt === undefined ? version.value : null,
       idempotency_key: version.idempotencyKey,
+      data_version: version.dataVersion ?? null,
+      code_version: version.codeVersion ?? null,
+      inputs: version.inputs ? packInputs(version.inputs) : null,
+      stored: version.stored ?? null,
     };
   };
   const inserted = await insertVersions(tx, versions.map(record));
   const fresh = versions.filter((version) => inserted.has(version.id));
+  const isDegraded = (id: string) => (degradedBy.get(id) ?? []).length > 0;
+  const partitionsOf = (key: string) => assets.get(key)?.partitions ?? null;
+  await recordPartitions(tx, fresh, isDegraded, partitionsOf, now);
   const newest = newestOf(fresh, assets, now);
   if (newest.length > 0) {
     const records = newest.map(({ id, assetKey, at }) => ({
@@ -128,9 +162,21 @@ async function recordVersions(
         ...(version.metadata['rowCount'] === undefined
           ? {}
           : { rowCount: version.metadata['rowCount'] }),
+        ...factsOf(version),
       },
     });
   });
+}
+
+/** What is compared over time: rows, bytes and columns of a version. */
+function factsOf({ metadata, stored }: SeenVersion): Record<string, unknown> {
+  const { rows, bytes, schema } = metadata;
+  return {
+    ...(typeof rows === 'number' ? { rows } : {}),
+    ...(typeof bytes === 'number' ? { bytes } : {}),
+    ...(schema === undefined ? {} : { schema }),
+    ...(stored === undefined ? {} : { io: stored.kind }),
+  };
 }
 
 /** By version: the inputs that are served from a fallback, as they stand once what is older in this batch is recorded. */
@@ -142,9 +188,13 @@ function judgeDegraded(
   const result = new Map<string, readonly string[]>();
   for (const version of versions) {
     if (version.provenance !== 'computed') continue;
-    const inputs = (assets.get(version.assetKey)?.degraded_by ?? []).filter(
-      (input) => settled.get(input) !== false,
-    );
+    // Of partitions, what was read tells; of the whole, what stands now.
+    const said = version.partition === null ? null : version.inputs;
+    const inputs = said
+      ? [...new Set(said.flatMap((one) => (one.degraded ? [one.assetKey] : [])))]
+      : (assets.get(version.assetKey)?.degraded_by ?? []).filter(
+          (input) => settled.get(input) !== false,
+        );
     settled.set(version.assetKey, inputs.length > 0);
     result.set(version.id, inputs);
   }
@@ -173,9 +223,16 @@ async function recordChecks(
   tx: Tx,
   checks: readonly SeenCheck[],
   assets: Assets,
+  newId: () => string,
   now: EpochMs,
 ): Promise<Event[]> {
   if (checks.length === 0) return [];
+  await insertCheckResults(
+    tx,
+    checks.map(({ assetKey, runId, at, severity = 'error', ...check }) => ({
+      ...{ ...check, id: newId(), asset_key: assetKey, run_id: runId, at: iso(at), severity },
+    })),
+  );
   const last = latest(checks, (check) => nameOfCheck(check.assetKey, check.name));
   const rows = await upsertChecks(
     tx,
@@ -185,6 +242,7 @@ async function recordChecks(
         name: check.name,
         passed: check.passed,
         blocking: check.blocking,
+        severity: check.severity ?? 'error',
         at: iso(check.at),
         run_id: check.runId,
         metadata: check.metadata,
@@ -199,7 +257,10 @@ async function recordChecks(
         type: check.passed ? 'check-passed' : 'check-failed',
         at: check.at,
         partition: '',
-        detail: { check: check.name, blocking: check.blocking, metadata: check.metadata },
+        detail: {
+          ...{ check: check.name, blocking: check.blocking, severity: check.severity ?? 'error' },
+          metadata: check.metadata,
+        },
       }),
     );
 }

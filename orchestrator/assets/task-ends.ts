@@ -1,6 +1,9 @@
 /** Turns ends of asset tasks into what is recorded of assets. */
 import type { EpochMs } from '../../domain/time.ts';
+import { readLook } from './looks.ts';
+import type { SeenObservation } from './observations.ts';
 import { type AssetTaskEnd, failedBlockingCheck } from './outcome.ts';
+import { hashText } from './partitions/place.ts';
 import type { SeenCheck, SeenFailure, SeenOfAssets, SeenVersion } from './record.ts';
 
 /** Longest value, as JSON, that is kept for downstream assets. */
@@ -17,7 +20,14 @@ export function readTaskEnds(
   const versions: SeenVersion[] = [];
   const failures: SeenFailure[] = [];
   const checks: SeenCheck[] = [];
+  const observations: SeenObservation[] = [];
   for (const end of [...ends].sort((a, b) => a.at - b.at)) {
+    const look = readLook(end, newId, now);
+    if (look !== null) {
+      checks.push(...look.checks);
+      if (look.observation !== null) observations.push(look.observation);
+      continue;
+    }
     const blocked = failedBlockingCheck(end.outcome);
     if (end.state === 'succeeded' && blocked === null) versions.push(toVersion(end, newId(), now));
     const failure = toFailure(end, blocked, now);
@@ -26,7 +36,7 @@ export function readTaskEnds(
       checks.push({ ...check, assetKey: end.assetKey, runId: end.runId, at: now });
     }
   }
-  return { versions, failures, checks };
+  return { versions, failures, checks, observations };
 }
 
 function toVersion(end: AssetTaskEnd, id: string, now: EpochMs): SeenVersion {
@@ -34,10 +44,21 @@ function toVersion(end: AssetTaskEnd, id: string, now: EpochMs): SeenVersion {
   const bytes = json === undefined ? 0 : Buffer.byteLength(json);
   const metadata = end.outcome?.metadata ?? {};
   const kept = bytes <= MAX_VALUE_BYTES;
+  const hasValue = end.result !== null && json !== undefined;
+  const said = saidTime(end);
   return {
     id,
     assetKey: end.assetKey,
-    at: eventTime(end, now),
+    // What the code says, else the end of the interval that the data is of, else when it is recorded: agents' clocks differ.
+    at: said ?? end.dataInterval?.end ?? now,
+    ...{ saidAt: said, keys: end.partitions ?? null, dataInterval: end.dataInterval },
+    ...(end.outcome?.partitions ? { ofPartitions: end.outcome.partitions } : {}),
+    // Where the value is kept elsewhere, the result only says where.
+    dataVersion:
+      end.outcome?.dataVersion ?? (hasValue && !end.outcome?.stored ? hashText(json) : id),
+    ...(end.outcome?.stored ? { stored: end.outcome.stored } : {}),
+    codeVersion: end.codeVersion ?? null,
+    inputs: end.outcome?.inputs ?? null,
     runId: end.runId,
     partition: end.dataInterval && new Date(end.dataInterval.start).toISOString(),
     provenance: 'computed',
@@ -47,23 +68,22 @@ function toVersion(end: AssetTaskEnd, id: string, now: EpochMs): SeenVersion {
   };
 }
 
-/** What the code says, else the end of the interval that the data is of, else when it is recorded: agents' clocks differ. */
-function eventTime(end: AssetTaskEnd, now: EpochMs): EpochMs {
+function saidTime(end: AssetTaskEnd): EpochMs | null {
   const said =
     end.outcome?.eventTime === undefined ? Number.NaN : Date.parse(end.outcome.eventTime);
-  if (!Number.isNaN(said)) return said;
-  return end.dataInterval?.end ?? now;
+  return Number.isNaN(said) ? null : said;
 }
 
 function toFailure(end: AssetTaskEnd, blocked: string | null, at: EpochMs): SeenFailure | null {
-  const { assetKey, runId, state } = end;
+  const { assetKey, runId, state, dataInterval } = end;
+  const of = { assetKey, runId, at, keys: end.partitions ?? null, dataInterval };
   if (state === 'cancelled' || state === 'skipped') return null;
   if (state === 'upstream-failed') {
     const waited = { name: 'UpstreamFailed', message: 'something that it depends on failed' };
-    return { assetKey, runId, at, state, error: end.error ?? waited };
+    return { ...of, state, error: end.error ?? waited };
   }
-  if (state !== 'succeeded') return { assetKey, runId, at, state, error: end.error };
+  if (state !== 'succeeded') return { ...of, state, error: end.error };
   if (blocked === null) return null;
   const error = { name: 'CheckFailed', message: `the blocking check ${blocked} did not pass` };
-  return { assetKey, runId, at, state: 'check-failed', error };
+  return { ...of, state: 'check-failed', error };
 }

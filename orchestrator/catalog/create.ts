@@ -3,15 +3,21 @@
  * runs elsewhere. Who runs it all is dispatch; the two meet in `CatalogDeps` and `recordAssetOutcomes`.
  */
 
-import { SignalboxError } from '../../domain/errors.ts';
+import type { AssetValue, RecordedVersion } from '../../domain/agent-protocol.ts';
 import type { ExternalRunSink } from '../../domain/events.ts';
 import type { Levers } from '../../domain/levers.ts';
 import type { Clock } from '../../domain/time.ts';
+import type { AssetInputReply, DynamicPartitionsRequest } from '../../domain/agent-protocol.ts';
+import { createInputValues, refuseOmitted } from '../assets/input-values.ts';
 import { createAssetLevers } from '../assets/levers.ts';
 import type { AssetTaskEnd } from '../assets/outcome.ts';
 import { recordAssets } from '../assets/record.ts';
+import { readAssetHistory } from '../assets/history.ts';
+import { createAssetQuality } from '../assets/quality.ts';
+import type { AssetQualityService } from '../assets/quality-service.ts';
+import { changeDynamic } from '../assets/partitions/dynamic.ts';
 import { createAssets } from '../assets/service.ts';
-import { OMITTED_BYTES, readTaskEnds } from '../assets/task-ends.ts';
+import { readTaskEnds } from '../assets/task-ends.ts';
 import { createValueRetention } from '../assets/values.ts';
 import { createExternalSink } from '../external/sink.ts';
 import { createRunIds } from '../runs/run-id.ts';
@@ -50,6 +56,7 @@ export interface Catalog {
   readonly workflows: WorkflowService;
   readonly schedules: ScheduleService;
   readonly assets: AssetService;
+  readonly quality: AssetQualityService;
   readonly pools: PoolService;
   readonly queues: QueueService;
   readonly external: ExternalRunSink;
@@ -61,7 +68,16 @@ export interface Catalog {
    */
   recordAssetOutcomes(tx: Tx, ends: readonly AssetTaskEnd[]): Promise<readonly string[]>;
   /** The version of an asset that others read as their input; null where there is none. */
-  assetValue(assetKey: string): Promise<{ value: unknown; degraded: boolean; at: string } | null>;
+  assetValue(assetKey: string): Promise<AssetValue | null>;
+  /** What the last versions of an asset recorded, the newest first. */
+  assetHistory(assetKey: string): Promise<readonly RecordedVersion[]>;
+  /** What a task that makes `downstream` is given of `upstream`, for the partitions that it makes. */
+  assetInput(
+    upstream: string,
+    downstream: string,
+    keys: readonly string[] | null,
+  ): Promise<AssetInputReply>;
+  changePartitions(request: DynamicPartitionsRequest, by: string): Promise<void>;
   /** Ends timers; the connection is its owner's. */
   close(): Promise<void>;
 }
@@ -75,6 +91,7 @@ export function createCatalog(deps: CatalogDeps): Catalog {
     workflows: createWorkflows({ ...deps, nudgeScheduler: scheduler.nudge }),
     schedules: createScheduleService(db, clock),
     assets,
+    quality: createAssetQuality({ ...deps, newId }),
     pools: createPools(deps),
     queues: createQueues(db),
     external: createExternalSink({ ...deps, newId }),
@@ -86,9 +103,14 @@ export function createCatalog(deps: CatalogDeps): Catalog {
     ],
     recordAssetOutcomes: (tx, ends) => {
       const now = clock.now();
-      return recordAssets(tx, readTaskEnds(ends, newId, now), now);
+      return recordAssets(tx, readTaskEnds(ends, newId, now), newId, now);
     },
     assetValue: (key) => readAssetValue(db, key),
+    assetInput: createInputValues(deps),
+    async changePartitions({ name, ...change }, by) {
+      await changeDynamic(deps, name, change, by);
+    },
+    assetHistory: (key) => readAssetHistory(db, key),
     close: () => scheduler.close(),
   };
 }
@@ -96,15 +118,10 @@ export function createCatalog(deps: CatalogDeps): Catalog {
 async function readAssetValue(
   db: Db,
   key: string,
-): Promise<{ value: unknown; degraded: boolean; at: string } | null> {
+): Promise<AssetValue | null> {
   const row = await readServedValue(db, key);
   if (!row) return null;
-  const omitted = row.metadata[OMITTED_BYTES];
-  if (typeof omitted === 'number') {
-    throw new SignalboxError(
-      'conflict',
-      `the value of ${key} has ${omitted} bytes, too many to hand on; keep it outside and return where it is`,
-    );
-  }
-  return { value: row.value, degraded: row.degraded, at: row.at.toISOString() };
+  refuseOmitted(key, row.metadata);
+  const { value, degraded, stored, partition } = row;
+  return { value, degraded, at: row.at.toISOString(), stored, partition };
 }

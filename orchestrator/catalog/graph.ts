@@ -2,7 +2,11 @@
  * A workflow's graph, compiled once a version: tasks in the definition's order, dependencies as indexes into it,
  * every option resolved. What runs reads only this, never the definition.
  */
-import type { AssetDefinition, TaskDefinition, WorkflowDefinition } from '../../domain/agent-protocol.ts';
+import type {
+  AssetDefinition,
+  TaskDefinition,
+  WorkflowDefinition,
+} from '../../domain/agent-protocol.ts';
 import { SignalboxError } from '../../domain/errors.ts';
 import type { PartitionsDefinition } from '../../domain/partition.ts';
 import type { Instance } from '../runs/expansion.ts';
@@ -18,7 +22,7 @@ export interface GraphAsset {
 }
 
 export interface GraphTask extends Omit<TaskDefinition, 'after' | 'teardown' | 'map'> {
-  readonly kind: 'task' | 'flow' | 'asset';
+  readonly kind: 'task' | 'flow' | 'asset' | 'check';
   /** Indexes of the tasks that it comes after. */
   readonly after: readonly number[];
   readonly queue: string;
@@ -61,7 +65,7 @@ const PLAIN_TASK: Omit<TaskDefinition, 'key'> = {
  */
 export function compileGraph(definition: WorkflowDefinition): Graph {
   const graph = linkTasks(definition.name, tasksOf(definition), {
-    kind: definition.kind === 'workflow' ? 'task' : definition.kind,
+    kind: definition.kind === 'workflow' ? 'task' : definition.check ? 'check' : definition.kind,
     queue: definition.queue,
   });
   return withAsset(graph, definition.asset);
@@ -117,14 +121,17 @@ function linkTasks(
   refuseCycle(name, graph);
   if (!linked.some(({ teardown }) => teardown)) return graph;
   const spanned = { tasks: linked.map(spanOf(linked)) };
-  refuseCycle(name, spanned);
+  refuseCycle(name, spanned, ': name in "after" of the teardowns what each of them is to wait for');
   return spanned;
 }
 
-function refuseCycle(name: string, graph: Graph): void {
+function refuseCycle(name: string, graph: Graph, advice = ''): void {
   const looped = findCycle(graph);
   if (looped === null) return;
-  throw new SignalboxError('invalid-request', `${name}: ${looped} waits for itself in a circle`);
+  throw new SignalboxError(
+    'invalid-request',
+    `${name}: ${looped} waits for itself in a circle${advice}`,
+  );
 }
 
 /** Keys of instances are made of the mapped task's key: no other task may have one of them. */

@@ -19,7 +19,9 @@ import {
   remembered,
 } from '../schedule/cron.ts';
 import { maxActiveOf } from '../schedule/overlap.ts';
+import { upsertCheckDefinitions } from '../store/asset-check.ts';
 import { upsertAssets } from '../store/asset-definition.ts';
+import { replaceAssetTasks } from '../store/asset-task.ts';
 import type { Db } from '../store/connection.ts';
 import {
   readRegistered,
@@ -197,6 +199,10 @@ async function store(db: Db, batch: readonly Registration[], now: EpochMs): Prom
       ? [{ asset: definition.asset, workflow: record.name, task }]
       : [];
   });
+  const checks = batch.flatMap(({ definition: { check }, record }) => {
+    const [task] = record.graph.tasks;
+    return check && task ? [{ check, workflow: record.name, task }] : [];
+  });
   await db.transaction(async (tx) => {
     await upsertWorkflows(
       tx,
@@ -204,5 +210,11 @@ async function store(db: Db, batch: readonly Registration[], now: EpochMs): Prom
       at,
     );
     if (assets.length > 0) await upsertAssets(tx, assets, at);
+    if (checks.length > 0) await upsertCheckDefinitions(tx, checks, at);
+    const workflows = batch.filter(({ definition }) => definition.kind === 'workflow');
+    if (workflows.length > 0) {
+      const tasks = workflows.map(({ definition: { name, tasks } }) => ({ name, tasks }));
+      await replaceAssetTasks(tx, tasks, at);
+    }
   });
 }

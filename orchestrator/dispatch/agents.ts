@@ -1,5 +1,10 @@
 /** The agents' side of the orchestrator: every call names a session, and fails where it has ended. */
-import type { AssetInputReply, DynamicPartitionsRequest } from '../../domain/agent-protocol.ts';
+import type {
+  AssetInputReply,
+  AssetValue,
+  DynamicPartitionsRequest,
+  RecordedVersion,
+} from '../../domain/agent-protocol.ts';
 import { SignalboxError } from '../../domain/errors.ts';
 import { keysOfTask } from '../assets/partitions/of-task.ts';
 import type { Hub } from '../events/hub.ts';
@@ -35,7 +40,8 @@ export interface AgentServiceDeps {
   readonly leaseMs: number;
   readonly triggerRuns: TriggerRuns;
   readonly waits: AgentWaits;
-  assetValue(key: string): Promise<{ value: unknown; degraded: boolean; at: string } | null>;
+  assetValue(key: string): Promise<AssetValue | null>;
+  assetHistory(key: string): Promise<readonly RecordedVersion[]>;
   /** What the task `downstream` is given of an upstream, for the partitions that it makes. */
   assetInput(
     upstream: string,
@@ -125,7 +131,7 @@ export function createAgents(deps: AgentServiceDeps): AgentService {
   };
 }
 
-type AssetCalls = 'assetValue' | 'assetInput' | 'changePartitions';
+type AssetCalls = 'assetValue' | 'assetHistory' | 'assetInput' | 'changePartitions';
 
 /** What tasks ask for while they run. */
 function createReads(
@@ -160,6 +166,10 @@ function createReads(
     async assetValue(sessionId, assetKey) {
       await sessions.get(sessionId);
       return deps.assetValue(assetKey);
+    },
+    async assetHistory(sessionId, assetKey) {
+      await sessions.get(sessionId);
+      return deps.assetHistory(assetKey);
     },
     async assetInput(sessionId, { runId, taskKey, assetKey }) {
       await sessions.get(sessionId);

@@ -300,9 +300,10 @@ function noteAsset(
   const state = taskStateOf(code);
   if (!task || (state !== 'succeeded' && state !== 'failed' && state !== 'cancelled')) return;
   const { error, asset: outcome } = report;
-  if (task.kind === 'asset') {
+  if (task.kind === 'asset' || task.kind === 'check') {
     const end = assetEnd(info, task, task.key, at);
-    draft.assets.push({ ...end, state, result: report.result, outcome, error });
+    const looked = task.kind === 'check';
+    draft.assets.push({ ...end, state, result: report.result, outcome, error, looked });
     return;
   }
   for (const key of task.produces ?? []) {

@@ -2,10 +2,12 @@
  * Writing versions of assets, what they change in the asset, failures and checks: each one statement for many.
  * An asset's row is locked (in the order of keys) by whoever records something of it.
  */
-import type { Provenance } from '../../domain/asset.ts';
+import type { CheckSeverity, Provenance, StoredVersion } from '../../domain/asset.ts';
+import type { PartitionsDefinition } from '../../domain/partition.ts';
 import type { StoredPolicy } from '../assets/policy.ts';
 import { jsonText } from './columns.ts';
 import type { Tx } from './connection.ts';
+import type { InputRow } from './partition.ts';
 
 export interface LockedAsset {
   readonly key: string;
@@ -15,6 +17,7 @@ export interface LockedAsset {
   readonly set_policy: StoredPolicy;
   readonly computed_at: Date | null;
   readonly fallback: boolean;
+  readonly partitions: PartitionsDefinition | null;
   readonly last_failed_at: Date | null;
   /** Upstreams that serve a fallback at this moment, or are computed from one. */
   readonly degraded_by: readonly string[];
@@ -40,7 +43,7 @@ export async function lockAssets(
 function readLocked(tx: Tx, sorted: readonly string[]): Promise<LockedAsset[]> {
   return tx.query<LockedAsset>(
     `SELECT a.key, a.source, a.owners, a.declared_policy, a.set_policy, a.computed_at, a.fallback,
-       a.last_failed_at,
+       a.last_failed_at, a.partitions,
        ARRAY(SELECT e.upstream FROM signalbox.asset_edge e JOIN signalbox.asset u ON u.key = e.upstream
              WHERE e.downstream = a.key AND u.fallback ORDER BY 1) AS degraded_by
      FROM signalbox.asset a WHERE a.key = ANY($1) ORDER BY a.key FOR UPDATE OF a`,
@@ -59,6 +62,10 @@ export interface VersionRecord {
   readonly metadata: Readonly<Record<string, unknown>>;
   readonly value: unknown;
   readonly idempotency_key: string | null;
+  readonly data_version: string | null;
+  readonly code_version: string | null;
+  readonly inputs: readonly InputRow[] | null;
+  readonly stored: StoredVersion | null;
 }
 
 /** @returns ids of those that were not there under their key yet */
@@ -68,11 +75,14 @@ export async function insertVersions(
 ): Promise<ReadonlySet<string>> {
   const rows = await tx.query<{ id: string }>(
     `INSERT INTO signalbox.materialization (
-       id, asset_key, at, recorded_at, run_id, partition, provenance, metadata, value, idempotency_key)
-     SELECT id, asset_key, at, recorded_at, run_id, partition, provenance, metadata, value, idempotency_key
+       id, asset_key, at, recorded_at, run_id, partition, provenance, metadata, value, idempotency_key,
+       data_version, code_version, inputs, stored)
+     SELECT id, asset_key, at, recorded_at, run_id, partition, provenance, metadata, value, idempotency_key,
+            data_version, code_version, inputs, stored
      FROM jsonb_to_recordset($1::jsonb) AS v (
        id uuid, asset_key text, at timestamptz, recorded_at timestamptz, run_id uuid, partition text,
-       provenance text, metadata jsonb, value jsonb, idempotency_key text)
+       provenance text, metadata jsonb, value jsonb, idempotency_key text, data_version text,
+       code_version text, inputs jsonb, stored jsonb)
      ORDER BY asset_key, id
      ON CONFLICT (asset_key, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
      RETURNING id`,
@@ -133,6 +143,7 @@ export interface CheckRecord {
   readonly name: string;
   readonly passed: boolean;
   readonly blocking: boolean;
+  readonly severity: CheckSeverity;
   readonly at: string;
   readonly run_id: string | null;
   readonly metadata: Readonly<Record<string, unknown>>;
@@ -147,14 +158,15 @@ export function upsertChecks(
   checks: readonly CheckRecord[],
 ): Promise<{ asset_key: string; name: string }[]> {
   return tx.query(
-    `INSERT INTO signalbox.asset_check AS c (asset_key, name, passed, blocking, at, run_id, metadata)
-     SELECT asset_key, name, passed, blocking, at, run_id, metadata
+    `INSERT INTO signalbox.asset_check AS c (
+       asset_key, name, passed, blocking, severity, at, run_id, metadata)
+     SELECT asset_key, name, passed, blocking, severity, at, run_id, metadata
      FROM jsonb_to_recordset($1::jsonb) AS k (
-       asset_key text, name text, passed boolean, blocking boolean, at timestamptz, run_id uuid,
+       asset_key text, name text, passed boolean, blocking boolean, severity text, at timestamptz, run_id uuid,
        metadata jsonb)
      ORDER BY asset_key, name
      ON CONFLICT (asset_key, name) DO UPDATE SET
-       passed = excluded.passed, blocking = excluded.blocking, at = excluded.at,
+       passed = excluded.passed, blocking = excluded.blocking, severity = excluded.severity, at = excluded.at,
        run_id = excluded.run_id, metadata = excluded.metadata
      WHERE c.at < excluded.at
         OR c.at = excluded.at AND (c.run_id, c.passed) IS DISTINCT FROM (excluded.run_id, excluded.passed)
@@ -177,9 +189,13 @@ export async function insertFallback(
 ): Promise<void> {
   await tx.execute(
     `INSERT INTO signalbox.materialization (
-       id, asset_key, at, recorded_at, run_id, partition, provenance, metadata, value, idempotency_key)
+       id, asset_key, at, recorded_at, run_id, partition, provenance, metadata, value, idempotency_key,
+       data_version, stored)
      SELECT $1, m.asset_key, m.at, $2, NULL, m.partition, 'fallback',
-            m.metadata || jsonb_build_object('reason', $3::text, 'of', m.id), m.value, $4
+            m.metadata || jsonb_build_object('reason', $3::text, 'of', m.id),
+            coalesce(m.value, (SELECT p.value FROM signalbox.asset_partition p
+                               WHERE p.asset_key = m.asset_key AND p.partition = m.partition
+                                 AND p.version_id = m.id)), $4, m.data_version, m.stored
      FROM signalbox.materialization m WHERE m.id = $5`,
     [of.id, of.now, of.reason, of.idempotencyKey, of.lastGoodId],
   );

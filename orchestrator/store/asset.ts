@@ -1,9 +1,11 @@
 /** Reading assets: rows with their served version, edges and checks; versions; values. */
-import type { Provenance } from '../../domain/asset.ts';
+import type { CheckSeverity, Provenance, StoredVersion } from '../../domain/asset.ts';
+import type { PartitionsDefinition } from '../../domain/partition.ts';
 import type { StoredPolicy } from '../assets/policy.ts';
 import type { GraphTask } from '../catalog/graph.ts';
 import { jsonText } from './columns.ts';
 import type { Tx } from './connection.ts';
+import type { InputRow } from './partition.ts';
 
 export interface MaterializationRow {
   readonly id: string;
@@ -14,44 +16,75 @@ export interface MaterializationRow {
   readonly partition: string | null;
   readonly provenance: Provenance;
   readonly metadata: Readonly<Record<string, unknown>>;
+  readonly stored: StoredVersion | null;
+  readonly data_version: string | null;
+  readonly code_version: string | null;
+  readonly inputs: readonly InputRow[] | null;
 }
 
 export interface AssetRow {
   readonly key: string;
   readonly description: string | null;
   readonly owners: readonly string[];
-  readonly checks: readonly { name: string; blocking: boolean }[];
+  readonly checks: readonly { name: string; blocking: boolean; severity?: CheckSeverity }[];
+  /** Declared apart from the asset. */
+  readonly other_checks: readonly { name: string; blocking: boolean; severity: CheckSeverity }[];
+  readonly io: string | null;
+  readonly last_observation: {
+    readonly at: string | null;
+    readonly recorded_at: string;
+    readonly data_version: string | null;
+  } | null;
   readonly declared_policy: StoredPolicy;
   readonly set_policy: StoredPolicy;
   readonly computed_at: Date | null;
   readonly fallback: boolean;
   readonly made_here: boolean;
+  readonly partitions: PartitionsDefinition | null;
+  readonly partitions_made: number;
+  readonly partitions_failed: number;
+  readonly complete_at: Date | null;
+  readonly code_version: string | null;
   readonly depends_on: readonly string[];
   readonly check_states: readonly {
     name: string;
     passed: boolean;
     blocking: boolean;
+    severity: CheckSeverity;
     at: string;
+    metadata: Readonly<Record<string, unknown>>;
   }[];
   /** The version that is served now, as JSON (times as RFC 3339). */
   readonly served:
-    | (Omit<MaterializationRow, 'at' | 'recorded_at'> & { at: string; recorded_at: string })
+    | (Omit<MaterializationRow, 'at' | 'recorded_at' | 'inputs'> & {
+        at: string;
+        recorded_at: string;
+      })
     | null;
 }
 
 const VERSION =
-  'm.id, m.asset_key, m.at, m.recorded_at, m.run_id, m.partition, m.provenance, m.metadata';
+  'm.id, m.asset_key, m.at, m.recorded_at, m.run_id, m.partition, m.provenance, m.metadata, m.data_version, m.code_version, m.inputs, m.stored';
 
 const SELECT_ASSET = `
-  SELECT a.key, a.description, a.owners, a.checks, a.declared_policy, a.set_policy, a.computed_at, a.fallback,
-    a.task IS NOT NULL AS made_here,
+  SELECT a.key, a.description, a.owners, a.checks, a.declared_policy, a.set_policy,
+    greatest(a.computed_at, a.observed_at) AS computed_at, a.fallback, a.io,
+    a.task IS NOT NULL AS made_here, a.partitions, a.partitions_made, a.partitions_failed, a.complete_at,
+    a.code_version,
     ARRAY(SELECT e.upstream FROM signalbox.asset_edge e WHERE e.downstream = a.key ORDER BY 1) AS depends_on,
     (SELECT coalesce(jsonb_agg(jsonb_build_object(
-         'name', c.name, 'passed', c.passed, 'blocking', c.blocking, 'at', c.at) ORDER BY c.name), '[]')
+         'name', c.name, 'passed', c.passed, 'blocking', c.blocking, 'severity', c.severity, 'at', c.at,
+         'metadata', c.metadata) ORDER BY c.name), '[]')
      FROM signalbox.asset_check c WHERE c.asset_key = a.key) AS check_states,
+    (SELECT coalesce(jsonb_agg(jsonb_build_object(
+         'name', d.name, 'blocking', d.blocking, 'severity', d.severity) ORDER BY d.name), '[]')
+     FROM signalbox.asset_check_definition d WHERE d.asset_key = a.key) AS other_checks,
+    (SELECT jsonb_build_object('at', o.at, 'recorded_at', o.recorded_at, 'data_version', o.data_version)
+     FROM signalbox.asset_observation o WHERE o.id = a.observation_id) AS last_observation,
     (SELECT jsonb_build_object('id', m.id, 'asset_key', m.asset_key, 'at', m.at,
          'recorded_at', m.recorded_at, 'run_id', m.run_id, 'partition', m.partition,
-         'provenance', m.provenance, 'metadata', m.metadata)
+         'provenance', m.provenance, 'metadata', m.metadata, 'data_version', m.data_version,
+         'code_version', m.code_version, 'stored', m.stored)
      FROM signalbox.materialization m WHERE m.id = coalesce(a.served_id, a.computed_id)) AS served
   FROM signalbox.asset a`;
 
@@ -112,12 +145,20 @@ export interface ServedValue {
   readonly degraded: boolean;
   readonly at: Date;
   readonly metadata: Readonly<Record<string, unknown>>;
+  readonly id: string;
+  readonly data_version: string | null;
+  readonly partition: string | null;
+  readonly stored: StoredVersion | null;
 }
 
 /** What readers of an asset get now. */
 export async function readServedValue(db: Tx, key: string): Promise<ServedValue | undefined> {
   const [row] = await db.query<ServedValue>(
-    `SELECT m.value, a.fallback AS degraded, m.at, m.metadata
+    `SELECT coalesce(m.value, (SELECT p.value FROM signalbox.asset_partition p
+                              WHERE p.asset_key = m.asset_key AND p.partition = m.partition
+                                AND p.version_id = m.id)) AS value,
+            a.fallback AS degraded, m.at, m.metadata, m.id, m.data_version, m.partition,
+            to_jsonb(m) -> 'stored' AS stored
      FROM signalbox.asset a JOIN signalbox.materialization m ON m.id = coalesce(a.served_id, a.computed_id)
      WHERE a.key = $1`,
     [key],
@@ -125,13 +166,22 @@ export async function readServedValue(db: Tx, key: string): Promise<ServedValue 
   return row;
 }
 
+export interface AssetTask {
+  readonly key: string;
+  /** Null for one that is not made here. */
+  readonly task: GraphTask | null;
+  readonly partitions: PartitionsDefinition | null;
+  readonly partition_runs: string;
+}
+
 /** How assets are made; those without a workflow are not made here. */
 export function readAssetTasks(
   db: Tx,
   keys: readonly string[],
-): Promise<{ key: string; task: GraphTask | null }[]> {
+): Promise<AssetTask[]> {
   return db.query(
-    'SELECT key, CASE WHEN workflow IS NULL THEN NULL ELSE task END AS task FROM signalbox.asset WHERE key = ANY($1)',
+    `SELECT key, CASE WHEN workflow IS NULL THEN NULL ELSE task END AS task, partitions, partition_runs
+     FROM signalbox.asset WHERE key = ANY($1)`,
     [keys],
   );
 }
@@ -150,7 +200,7 @@ export function readDetectorAssets(db: Tx): Promise<DetectorAssetRow[]> {
   return db.query<DetectorAssetRow>(`
     WITH up AS (
       SELECT downstream AS key, array_agg(upstream ORDER BY upstream) AS upstream
-      FROM signalbox.asset_edge GROUP BY downstream
+      FROM signalbox.asset_edge WHERE upstream <> downstream GROUP BY downstream
     ), seen AS (
       SELECT key FROM signalbox.asset
       UNION SELECT downstream FROM signalbox.asset_edge

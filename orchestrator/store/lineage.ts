@@ -2,6 +2,7 @@
  * Edges between assets, whole and in part. Walks in the database have a limit of depth and take a step once a key
  * and depth, so that a circle (which lineage from outside may have) ends at the limit.
  */
+import type { PartitionMapping, PartitionsDefinition } from '../../domain/partition.ts';
 import type { StoredPolicy } from '../assets/policy.ts';
 import { textArray } from './columns.ts';
 import type { Tx } from './connection.ts';
@@ -17,10 +18,11 @@ export async function growLineageEpoch(tx: Tx): Promise<void> {
   await tx.execute('UPDATE signalbox.lineage_epoch SET epoch = epoch + 1');
 }
 
-/** All edges. */
+/** All edges, but those of an asset to its own earlier partitions. */
 export function readAllEdges(db: Tx): Promise<(readonly [upstream: string, downstream: string])[]> {
   return db.rows<readonly [string, string]>(
-    'SELECT upstream, downstream FROM signalbox.asset_edge ORDER BY downstream, upstream',
+    `SELECT upstream, downstream FROM signalbox.asset_edge WHERE upstream <> downstream
+     ORDER BY downstream, upstream`,
   );
 }
 
@@ -32,6 +34,10 @@ export type FreshnessRow = readonly [
   /** RFC 3339. */
   computedAt: string | null,
   fallback: boolean,
+  partitions: PartitionsDefinition | null,
+  partitionsMade: number,
+  /** RFC 3339. */
+  completeAt: string | null,
 ];
 
 /** Assets that are only named by an edge are missing. As one JSON, which is read much faster than rows. */
@@ -41,7 +47,8 @@ export async function readFreshness(
 ): Promise<readonly FreshnessRow[]> {
   const [row] = await db.query<{ assets: readonly FreshnessRow[] }>(
     `SELECT coalesce(json_agg(json_build_array(
-         key, declared_policy, set_policy, computed_at, fallback)), '[]') AS assets
+         key, declared_policy, set_policy, greatest(computed_at, observed_at), fallback, partitions, partitions_made,
+         complete_at)), '[]') AS assets
      FROM signalbox.asset WHERE key = ANY($1::text[])`,
     [textArray(keys)],
   );
@@ -51,14 +58,15 @@ export async function readFreshness(
 export interface EdgeRow {
   readonly upstream: string;
   readonly downstream: string;
-  readonly origin: 'code' | 'openlineage';
+  readonly origin: 'code' | 'openlineage' | 'task';
+  readonly mapping: PartitionMapping | null;
 }
 
 /** Edges whose both ends are among the keys. */
 export function readEdgesAmong(db: Tx, keys: readonly string[]): Promise<EdgeRow[]> {
   return db.query<EdgeRow>(
-    `SELECT e.upstream, e.downstream, e.origin FROM signalbox.asset_edge e
-     WHERE e.downstream = ANY($1) AND e.upstream IN (SELECT unnest($1::text[]))
+    `SELECT e.upstream, e.downstream, e.origin, e.mapping FROM signalbox.asset_edge e
+     WHERE e.downstream = ANY($1) AND e.upstream IN (SELECT unnest($1::text[])) AND e.upstream <> e.downstream
      ORDER BY e.downstream, e.upstream`,
     [keys],
   );
@@ -75,10 +83,50 @@ export async function readBelow(
        SELECT key, 0 FROM unnest($1::text[]) AS given (key)
        UNION
        SELECT e.downstream, w.depth + 1
-       FROM down w JOIN signalbox.asset_edge e ON e.upstream = w.key WHERE w.depth < $2
+       FROM down w JOIN signalbox.asset_edge e ON e.upstream = w.key
+       WHERE w.depth < $2 AND e.upstream <> e.downstream
      )
      SELECT key, min(depth) AS depth FROM down GROUP BY key ORDER BY 2, 1`,
     [keys, depth],
   );
   return rows.map((row) => row.key);
+}
+
+/** What lies within `depth` levels above any of the keys, the keys themselves included. */
+export async function readAbove(
+  db: Tx,
+  keys: readonly string[],
+  depth: number,
+): Promise<readonly string[]> {
+  const rows = await db.query<{ key: string }>(
+    `WITH RECURSIVE up (key, depth) AS (
+       SELECT key, 0 FROM unnest($1::text[]) AS given (key)
+       UNION
+       SELECT e.upstream, w.depth + 1
+       FROM up w JOIN signalbox.asset_edge e ON e.downstream = w.key
+       WHERE w.depth < $2 AND e.upstream <> e.downstream
+     )
+     SELECT key, min(depth) AS depth FROM up GROUP BY key ORDER BY 2, 1`,
+    [keys, depth],
+  );
+  return rows.map((row) => row.key);
+}
+
+/** What an asset means to who asks what suffers. */
+export interface ImpactRow {
+  readonly key: string;
+  readonly owners: readonly string[];
+  readonly declared_policy: StoredPolicy;
+  readonly set_policy: StoredPolicy;
+  readonly computed_at: Date | null;
+  readonly complete_at: Date | null;
+  readonly partitions: PartitionsDefinition | null;
+}
+
+export function readImpactRows(db: Tx, keys: readonly string[]): Promise<ImpactRow[]> {
+  return db.query<ImpactRow>(
+    `SELECT key, owners, declared_policy, set_policy, computed_at, complete_at, partitions
+     FROM signalbox.asset WHERE key = ANY($1::text[])`,
+    [textArray(keys)],
+  );
 }

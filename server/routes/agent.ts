@@ -1,6 +1,7 @@
 /** The agents' side, exactly as `domain/agent-protocol.ts` says. No call is audited or traced: they never end. */
 import { Type } from 'typebox';
 import type {
+  AssetHistoryReply,
   AssetInputReply,
   AssetValueReply,
   ClaimReply,
@@ -259,6 +260,11 @@ function readRoutes(app: App, parts: Parts): void {
     '/agent/:sessionId/assets/:key',
     { config, schema: { tags, params: ByAsset, response: reply<AssetValueReply>() } },
     async ({ params }) => ({ value: await agents.assetValue(params.sessionId, params.key) }),
+  );
+  app.get(
+    '/agent/:sessionId/assets/:key/history',
+    { config, schema: { tags, params: ByAsset, response: reply<AssetHistoryReply>() } },
+    async ({ params }) => ({ versions: await agents.assetHistory(params.sessionId, params.key) }),
   );
   app.get(
     '/agent/:sessionId/assets/:key/for/:runId/:taskKey',

@@ -1,7 +1,7 @@
 /** Assets, pools, queues and agents as the API gives them. */
 import { Type } from 'typebox';
 import { AGENT_STATES } from '../../domain/agent.ts';
-import { FRESHNESS } from '../../domain/asset.ts';
+import { CHECK_STATES, FRESHNESS } from '../../domain/asset.ts';
 import { AnyObject, Closed, Duration, IdempotencyKey, Nullable, OneOf, Time } from './parts.ts';
 
 const Materialization = Type.Object({
@@ -13,6 +13,18 @@ const Materialization = Type.Object({
   partition: Nullable(Type.String()),
   provenance: OneOf(['computed', 'fallback', 'observed']),
   metadata: AnyObject,
+  stored: Type.Optional(
+    Nullable(
+      Type.Object({
+        kind: Type.String({ description: 'of the IO manager that keeps it' }),
+        location: AnyObject,
+        rows: Nullable(Type.Integer()),
+        sizeBytes: Nullable(Type.Number()),
+        schema: Nullable(Type.Array(Type.Object({ name: Type.String(), type: Type.String() }))),
+        stream: Type.Boolean(),
+      }),
+    ),
+  ),
 });
 
 const Asset = Type.Object({
@@ -37,8 +49,21 @@ const Asset = Type.Object({
       name: Type.String(),
       passed: Nullable(Type.Boolean()),
       blocking: Type.Boolean(),
+      severity: Type.Optional(OneOf(['warn', 'error'])),
       at: Nullable(Time),
+      metadata: Type.Optional(Nullable(AnyObject)),
     }),
+  ),
+  checkState: Type.Optional(Nullable(OneOf(CHECK_STATES))),
+  io: Type.Optional(Nullable(Type.String({ description: 'IO manager that keeps its values' }))),
+  lastObservation: Type.Optional(
+    Nullable(
+      Type.Object({
+        at: Nullable(Time),
+        recordedAt: Time,
+        dataVersion: Nullable(Type.String()),
+      }),
+    ),
   ),
 });
 

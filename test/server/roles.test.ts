@@ -56,6 +56,12 @@ const NEEDS: Record<string, Need> = {
   'GET /api/v1/assets/{key}': 'viewer',
   'GET /api/v1/assets/{key}/materializations': 'viewer',
   'GET /api/v1/assets/{key}/lineage': 'viewer',
+  'GET /api/v1/assets/{key}/checks': 'viewer',
+  'GET /api/v1/assets/{key}/metadata': 'viewer',
+  'GET /api/v1/assets/{key}/observations': 'viewer',
+  'POST /api/v1/assets/{key}/checks': 'operator',
+  'POST /api/v1/assets/{key}/observations': 'ingest',
+  'POST /api/v1/assets/{key}/materializations': 'ingest',
   'PUT /api/v1/assets/{key}/policy': 'operator',
   'POST /api/v1/assets/{key}/materialize': 'operator',
   'GET /api/v1/pools': 'viewer',
@@ -101,6 +107,7 @@ const NEEDS: Record<string, Need> = {
   'GET /api/v1/agent/{sessionId}/steps/{runId}': 'agent',
   'GET /api/v1/agent/{sessionId}/runs/{runId}': 'agent',
   'GET /api/v1/agent/{sessionId}/assets/{key}': 'agent',
+  'GET /api/v1/agent/{sessionId}/assets/{key}/history': 'agent',
 };
 
 let test: TestServer;

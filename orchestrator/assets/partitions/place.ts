@@ -89,7 +89,9 @@ function placeOne(
     at: Math.min(saidAt ?? latest, latest),
     metadata: own?.metadata ? { ...version.metadata, ...own.metadata } : version.metadata,
     dataVersion:
-      own?.dataVersion ?? (many ? dataVersionOf(value, id) : (version.dataVersion ?? id)),
+      own?.dataVersion ??
+      (many ? (own?.stored ? id : dataVersionOf(value, id)) : (version.dataVersion ?? id)),
+    ...(own?.stored ? { stored: own.stored } : {}),
   };
 }
 

@@ -6,9 +6,10 @@ import type { LineageGraph } from '../../../orchestrator/service.ts';
 import type { List } from '../api-client.ts';
 import { printable, renderFields, renderTable, state, time } from '../output.ts';
 import { remoteCommand, segment, wholeNumber } from '../remote.ts';
+import { assetCheckCommands } from './asset-checks.ts';
 
 export function assetsCommand(): Command {
-  return new Command('assets')
+  const assets = new Command('assets')
     .description('Assets: how fresh they are, what they depend on')
     .addCommand(
       remoteCommand<{ limit?: number }>('list', 'All assets', async ({ api, options, print }) => {
@@ -35,6 +36,8 @@ export function assetsCommand(): Command {
         },
       ).option('--depth <n>', 'levels up and down, 2 unless told', wholeNumber),
     );
+  for (const command of assetCheckCommands()) assets.addCommand(command);
+  return assets;
 }
 
 function materializeCommand(): Command {
@@ -70,6 +73,8 @@ function renderAsset(asset: Asset): string {
     ['freshness', state(asset.freshness)],
     ['data from', time(asset.lastMaterialization?.at ?? null)],
     ['provenance', asset.lastMaterialization?.provenance],
+    ['kept by', keptBy(asset)],
+    ['checks', asset.checkState],
     ['policy', asset.policy],
     ['owners', asset.owners.join(', ')],
     ['depends on', asset.dependsOn.join(', ')],
@@ -80,12 +85,19 @@ function renderAsset(asset: Asset): string {
     [
       ['CHECK', (one) => one.name],
       ['PASSED', (one) => one.passed],
+      ['SEVERITY', (one) => one.severity],
       ['BLOCKING', (one) => one.blocking],
       ['AT (UTC)', (one) => time(one.at)],
     ],
     '',
   );
   return `${fields}\n\n${checks}`;
+}
+
+/** Where its newest version is, of an asset whose values an IO manager keeps. */
+function keptBy({ lastMaterialization }: Asset): string | null {
+  const stored = lastMaterialization?.stored ?? null;
+  return stored && `${stored.kind} ${JSON.stringify(stored.location)}`;
 }
 
 /** Upstream above, downstream below, indented by distance. */

@@ -94,6 +94,7 @@ async function route(
   if (what === 'heartbeat') return service.heartbeat(id, body);
   if (what === 'once') return service.once(id, body);
   if (what === 'results') return service.result(id, a, b);
+  if (what === 'assets' && b === 'history') return { versions: await service.assetHistory(id, a) };
   if (what === 'assets') return { value: await service.assetValue(id, a) };
   if (what === 'steps' && a !== '') return { steps: await service.steps(id, a) };
   if (what === 'steps') return { outcomes: await service.recordSteps(id, body.steps) };
