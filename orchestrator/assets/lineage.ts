@@ -5,10 +5,17 @@
 import { SignalboxError } from '../../domain/errors.ts';
 import type { Clock } from '../../domain/time.ts';
 import type { LineageGraph } from '../service.ts';
+import { readAssetTaskRows } from '../store/asset-task.ts';
 import type { Db } from '../store/connection.ts';
-import { readAllEdges, readFreshness, readLineageEpoch } from '../store/lineage.ts';
+import {
+  type FreshnessRow,
+  readAllEdges,
+  readFreshness,
+  readLineageEpoch,
+} from '../store/lineage.ts';
 import { append } from './order.ts';
-import { effectivePolicy, freshnessAt } from './policy.ts';
+import { judgeAt, type Standing } from './partitions/freshness.ts';
+import { effectivePolicy } from './policy.ts';
 
 const MAX_DEPTH = 1_000;
 
@@ -40,25 +47,28 @@ export function createLineage(db: Db, clock: Clock) {
     if (!known.has(key) && !up.has(key) && !down.has(key)) {
       throw new SignalboxError('not-found', `asset ${key}`);
     }
-    const judge = freshnessAt(clock.now());
+    const judge = judgeAt(clock.now());
     const nodes = [...levels].map(([node, level]) => {
-      const [, declared, set, computedAt, fallback] = known.get(node) ?? [
-        node,
-        {},
-        {},
-        null,
-        false,
-      ];
-      const computedAtMs = computedAt === null ? null : Date.parse(computedAt);
-      const freshness = judge(effectivePolicy(declared, set), computedAtMs, fallback);
-      return { key: node, depth: level, freshness };
+      const row = known.get(node);
+      return { key: node, depth: level, freshness: row ? judge(standing(row)) : 'unknown' };
     });
+    const tasks = await readAssetTaskRows(db, [...levels.keys()]);
     return {
+      tasks,
       nodes: nodes.sort((a, b) => Math.abs(a.depth) - Math.abs(b.depth)),
       edges: nodes.flatMap(({ key: to }) =>
         (up.get(to) ?? []).filter((from) => levels.has(from)).map((from) => ({ from, to })),
       ),
     };
+  };
+}
+
+function standing(row: FreshnessRow): Standing {
+  const [, declared, set, computedAt, fallback, partitions, made, completeAt] = row;
+  return {
+    ...{ policy: effectivePolicy(declared, set), fallback, partitions, made },
+    computedAtMs: computedAt === null ? null : Date.parse(computedAt),
+    completeAtMs: completeAt === null ? null : Date.parse(completeAt),
   };
 }
 

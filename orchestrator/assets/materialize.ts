@@ -4,20 +4,29 @@
  * that the same set is compiled once.
  */
 import { SignalboxError } from '../../domain/errors.ts';
+import type { PartitionsDefinition, RunPartitions } from '../../domain/partition.ts';
 import type { Run, RunTrigger } from '../../domain/run.ts';
-import type { Clock } from '../../domain/time.ts';
+import type { Clock, EpochMs } from '../../domain/time.ts';
 import { findCycle, type Graph } from '../catalog/graph.ts';
 import { ASSETS_WORKFLOW, hashOf } from '../catalog/register.ts';
-import type { AnnounceRuns, CreateRuns } from '../runs/trigger.ts';
+import type { AnnounceRuns, CreateRuns, RunRequest } from '../runs/trigger.ts';
 import { readAssetTasks } from '../store/asset.ts';
+import { type Producer, readProducer } from '../store/asset-task.ts';
 import type { Db, Tx } from '../store/connection.ts';
-import { readBelow, readEdgesAmong } from '../store/lineage.ts';
+import { readAbove, readBelow, readEdgesAmong } from '../store/lineage.ts';
+import { readDynamicKeys } from '../store/partition.ts';
 import { ensureSystemWorkflow, ensureVersion, findVersion } from '../store/workflow.ts';
 import { dependenciesAmong, type Edge, inDependencyOrder } from './order.ts';
+import { intervalOf } from './partitions/of-task.ts';
+import { dynamicNamesOf } from './partitions/partition-set.ts';
+import { newestOf, refuseMany, type Spreading, spreadPartitions } from './partitions/spread.ts';
 
 /** Levels that are followed downstream; more would be a circle. */
 const MAX_DEPTH = 100;
 const MAX_ASSETS = 10_000;
+/** Workflow of runs that make partitions of several assets; so many at a time. */
+const PARTITIONS_WORKFLOW = 'asset-partitions';
+const PARTITION_RUNS_AT_A_TIME = 16;
 
 export interface MaterializeDeps {
   readonly db: Db;
@@ -30,6 +39,8 @@ export interface MaterializeRequest {
   readonly keys: readonly string[];
   /** With all that lies downstream and is made here. */
   readonly downstream: boolean;
+  /** With all that lies upstream and is made here. */
+  readonly upstream?: boolean;
   /** Leaves out keys that are made elsewhere, as long as one is made here. */
   readonly skipForeign: boolean;
   readonly idempotencyKey: string | null;
@@ -37,8 +48,9 @@ export interface MaterializeRequest {
 }
 
 /**
- * @throws SignalboxError `not-found` for an asset nobody knows, `conflict` for one that is not made here or
- * for assets that depend on each other in a circle
+ * One run that makes these assets. A partitioned one makes its newest partition.
+ * @throws SignalboxError `not-found` for an asset nobody knows, `conflict` for one that is not made here, for
+ * assets that depend on each other in a circle, and for one of which no partition should be there yet
  */
 export async function materialize(
   deps: MaterializeDeps,
@@ -47,15 +59,21 @@ export async function materialize(
   const keys = [...new Set(request.keys)];
   if (keys.length === 0) throw new SignalboxError('invalid-request', 'no asset is named');
   const created = await deps.db.transaction(async (tx) => {
-    const work = await planWork(tx, keys, request, new Date(deps.clock.now()));
+    const now = deps.clock.now();
+    const producer = await findProducer(tx, keys);
+    if (producer) return deps.createRuns(tx, [ofProducer(producer, request)]);
+    const work = await planWork(tx, keys, request, now);
+    const partitions = spreadPartitions(newestGiven(keys, work), work);
+    refuseMany(partitions, work.handlesRange);
     return deps.createRuns(tx, [
       {
-        ...work,
+        ...(await work.versionOf(work.assets)),
         maxActiveRuns: null,
         // None that name the assets: to make the same ones again is no duplicate.
         parameters: {},
         trigger: request.trigger,
         idempotencyKey: request.idempotencyKey,
+        ...partitionsOfRun(partitions, work.definitions.get(keys[0] ?? '') ?? null, keys[0] ?? ''),
       },
     ]);
   });
@@ -65,37 +83,111 @@ export async function materialize(
   return first.run;
 }
 
-async function planWork(
+/** The newest partition of each key that was asked for. */
+function newestGiven(keys: readonly string[], work: Work): Record<string, readonly string[]> {
+  const given: Record<string, readonly string[]> = {};
+  for (const key of keys) {
+    const definition = work.definitions.get(key) ?? null;
+    if (definition === null) continue;
+    const newest = newestOf(definition, work.moment);
+    if (newest === null) {
+      throw new SignalboxError('conflict', `no partition of ${key} should be there yet`);
+    }
+    given[key] = [newest];
+  }
+  return given;
+}
+
+/** What a run request says of partitions: the data interval is that of the asset which was asked for. */
+export function partitionsOfRun(
+  partitions: RunPartitions,
+  definition: PartitionsDefinition | null,
+  key: string,
+): Pick<RunRequest, 'partitions' | 'dataInterval' | 'logicalDate'> {
+  if (Object.keys(partitions).length === 0) return {};
+  const dataInterval = definition && intervalOf(definition, partitions[key] ?? []);
+  return {
+    partitions,
+    ...(dataInterval === null ? {} : { dataInterval, logicalDate: Date.parse(dataInterval.start) }),
+  };
+}
+
+/** A task of a workflow that makes the one asset which was asked for, and which no code of its own makes. */
+async function findProducer(tx: Tx, keys: readonly string[]): Promise<Producer | null> {
+  const [only] = keys;
+  return only === undefined || keys.length > 1 ? null : readProducer(tx, only);
+}
+
+function ofProducer(producer: Producer, request: MaterializeRequest): RunRequest {
+  const { workflow, versionId, maxActiveRuns } = producer;
+  return {
+    ...{ workflow, versionId, maxActiveRuns, parameters: {}, trigger: request.trigger },
+    idempotencyKey: request.idempotencyKey,
+  };
+}
+
+/** Assets that one run makes. */
+export interface Work extends Spreading {
+  /** All of them, in no order. */
+  readonly assets: readonly string[];
+  handlesRange(asset: string): boolean;
+  /** The workflow and version whose runs make some of them. */
+  versionOf(assets: readonly string[]): Promise<{ workflow: string; versionId: string }>;
+}
+
+export async function planWork(
   tx: Tx,
   keys: readonly string[],
-  { downstream, skipForeign }: MaterializeRequest,
-  now: Date,
-): Promise<{ workflow: string; versionId: string }> {
+  {
+    downstream,
+    upstream = false,
+    skipForeign,
+  }: Omit<MaterializeRequest, 'keys' | 'trigger' | 'idempotencyKey'>,
+  now: EpochMs,
+): Promise<Work> {
   const below = await readBelow(tx, keys, MAX_DEPTH);
-  const tasks = await readAssetTasks(tx, below);
+  const above = upstream ? await readAbove(tx, keys, MAX_DEPTH) : [];
+  const all = [...new Set([...above, ...below])];
+  const tasks = await readAssetTasks(tx, all);
   const made = new Map(tasks.flatMap(({ key, task }) => (task ? [[key, task] as const] : [])));
-  const known = new Set(tasks.map(({ key }) => key));
+  const known = new Map(tasks.map((task) => [task.key, task]));
   const unknown = keys.find((key) => !known.has(key));
   if (unknown !== undefined) throw new SignalboxError('not-found', `asset ${unknown}`);
   const foreign = keys.filter((key) => !made.has(key));
   if (foreign.length > 0 && (!skipForeign || foreign.length === keys.length)) {
     throw new SignalboxError('conflict', `${foreign[0]} is made elsewhere; no code here makes it`);
   }
-  const chosen = (downstream ? below : keys).filter((key) => made.has(key));
-  const [only] = chosen;
-  if (chosen.length === 1 && only !== undefined) {
-    const version = await findVersion(tx, only);
-    if (version !== undefined) return { workflow: only, versionId: version };
-  }
+  const wanted = new Set([...keys, ...above, ...(downstream ? below : [])]);
+  const chosen = all.filter((key) => wanted.has(key) && made.has(key));
   if (chosen.length > MAX_ASSETS) {
     throw new SignalboxError('invalid-request', `more than ${MAX_ASSETS} assets at once`);
   }
-  const graph = linkAssets(chosen, made, await readEdgesAmong(tx, below));
-  const version = { workflow: ASSETS_WORKFLOW, version: hashOf(graph), graph };
-  const versionId = await ensureVersion(tx, version, now);
+  const edges = await readEdgesAmong(tx, all);
+  const definitions = new Map(chosen.map((key) => [key, known.get(key)?.partitions ?? null]));
+  const names = [...definitions.values()].flatMap(dynamicNamesOf);
+  return {
+    assets: chosen,
+    ...{ definitions, edges: edges.filter((edge) => edge.origin !== 'openlineage') },
+    moment: { now, dynamic: await readDynamicKeys(tx, names) },
+    handlesRange: (asset: string) => known.get(asset)?.partition_runs === 'range',
+    async versionOf(assets) {
+      const [only] = assets;
+      const own = assets.length === 1 && only !== undefined && (await findVersion(tx, only));
+      if (own) return { workflow: only, versionId: own };
+      const graph = linkAssets(assets, made, edges);
+      const partitioned = assets.some((asset) => definitions.get(asset));
+      return ensureShared(tx, partitioned ? PARTITIONS_WORKFLOW : ASSETS_WORKFLOW, graph, now);
+    },
+  };
+}
+
+async function ensureShared(tx: Tx, workflow: string, graph: Graph, now: EpochMs) {
+  const at = new Date(now);
+  const versionId = await ensureVersion(tx, { workflow, version: hashOf(graph), graph }, at);
   const description = 'Materializes several assets in dependency order';
-  await ensureSystemWorkflow(tx, { name: ASSETS_WORKFLOW, description, versionId }, now);
-  return { workflow: ASSETS_WORKFLOW, versionId };
+  const maxActiveRuns = workflow === PARTITIONS_WORKFLOW ? PARTITION_RUNS_AT_A_TIME : null;
+  await ensureSystemWorkflow(tx, { name: workflow, description, versionId, maxActiveRuns }, at);
+  return { workflow, versionId };
 }
 
 /** Where lineage from outside makes a circle of what code orders well, code is right. */

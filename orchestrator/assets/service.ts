@@ -5,6 +5,7 @@ import type { DetectorAsset } from '../../domain/finding.ts';
 import { readPageQuery, toPage } from '../catalog/page.ts';
 import type { AssetService } from '../service.ts';
 import {
+  type AssetRow,
   type DetectorAssetRow,
   findAsset,
   listAssets,
@@ -12,11 +13,19 @@ import {
   readDetectorAssets,
   setAssetPolicy,
 } from '../store/asset.ts';
-import type { Db } from '../store/connection.ts';
+import { readAssetTaskRows } from '../store/asset-task.ts';
+import { readDynamicKeys } from '../store/partition.ts';
+import { createImpact } from './impact.ts';
 import { createLineage } from './lineage.ts';
 import { type MaterializeDeps, materialize } from './materialize.ts';
-import { effectivePolicy, freshnessAt, readPolicyInput } from './policy.ts';
-import { toAsset, toMaterialization } from './shown.ts';
+import { changeDynamic, listDynamic } from './partitions/dynamic.ts';
+import { judgeAt } from './partitions/freshness.ts';
+import { materializePartitions } from './partitions/materialize.ts';
+import { dynamicNamesOf } from './partitions/partition-set.ts';
+import { countPartitions, findPartitioned, listPartitions } from './partitions/states.ts';
+import { effectivePolicy, readPolicyInput } from './policy.ts';
+import { type Surroundings, toAsset, toMaterialization } from './shown.ts';
+import { createStaleness, type Staleness } from './staleness.ts';
 
 const MAX_KEY_LENGTH = 1_000;
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
@@ -27,18 +36,24 @@ export interface AssetDeps extends MaterializeDeps {
 
 export function createAssets(deps: AssetDeps): AssetService {
   const { db, clock } = deps;
-  const get = (key: string) => getAsset(db, key, clock.now());
+  const staleness = createStaleness(db);
+  const surroundings = (rows: readonly AssetRow[]) => surround(deps, staleness, rows);
+  const get = async (key: string): Promise<Asset> => {
+    const row = await findAsset(db, key);
+    if (!row) throw new SignalboxError('not-found', `asset ${key}`);
+    return toAsset(row, await surroundings([row]));
+  };
   return {
     get,
     async list(query) {
       const { after, limit } = readPageQuery(query);
       const rows = await listAssets(db, { after, limit: limit + 1 });
-      const judge = freshnessAt(clock.now());
+      const around = await surroundings(rows);
       return toPage(
         rows,
         limit,
         (row) => row.key,
-        (row) => toAsset(row, judge),
+        (row) => toAsset(row, around),
       );
     },
     async materializations(key, query) {
@@ -57,11 +72,23 @@ export function createAssets(deps: AssetDeps): AssetService {
     materialize: (keys, request) =>
       materialize(deps, {
         keys,
-        downstream: request.downstream ?? false,
+        ...{ downstream: request.downstream ?? false, upstream: request.upstream ?? false },
         skipForeign: false,
         idempotencyKey: request.idempotencyKey ?? null,
         trigger: 'asset',
       }),
+    materializePartitions: (key, request) =>
+      materializePartitions({ ...deps, staleness }, key, request),
+    async partitions(key, query) {
+      return listPartitions(db, staleness, await findPartitioned(db, clock, key), query);
+    },
+    async partitionCounts(key) {
+      return countPartitions(db, staleness, await findPartitioned(db, clock, key));
+    },
+    impact: createImpact(db, clock),
+    staleCauses: staleness.all,
+    dynamicPartitions: (name) => listDynamic(db, name),
+    changeDynamicPartitions: (name, change, actor) => changeDynamic(deps, name, change, actor.name),
     lineage: createLineage(db, clock),
     async forDetectors() {
       return (await readDetectorAssets(db)).map(toDetectorAsset);
@@ -69,11 +96,24 @@ export function createAssets(deps: AssetDeps): AssetService {
   };
 }
 
-/** @throws SignalboxError `not-found` */
-async function getAsset(db: Db, key: string, now: number): Promise<Asset> {
-  const row = await findAsset(db, key);
-  if (!row) throw new SignalboxError('not-found', `asset ${key}`);
-  return toAsset(row, freshnessAt(now));
+/** What is shown beside the rows of assets. */
+async function surround(
+  { db, clock }: Pick<AssetDeps, 'db' | 'clock'>,
+  staleness: Staleness,
+  rows: readonly AssetRow[],
+): Promise<Surroundings> {
+  const names = rows.flatMap((row) => dynamicNamesOf(row.partitions));
+  const [dynamic, causes, tasks] = await Promise.all([
+    readDynamicKeys(db, names),
+    staleness.all(),
+    readAssetTaskRows(
+      db,
+      rows.map((row) => row.key),
+    ),
+  ]);
+  const now = clock.now();
+  const byAsset = Map.groupBy(tasks, (task) => task.asset);
+  return { now, judge: judgeAt(now), dynamic, causes, tasks: byAsset };
 }
 
 function assertKey(key: string): void {

@@ -2,13 +2,13 @@
 import { type Asset, type Materialization, splitAssetKey } from '../../domain/asset.ts';
 import type { StaleCause } from '../../domain/partition.ts';
 import type { EpochMs } from '../../domain/time.ts';
-import type { AssetTaskRow } from '../store/asset-task.ts';
 import type { AssetRow, MaterializationRow } from '../store/asset.ts';
+import type { AssetTaskRow } from '../store/asset-task.ts';
 import type { Judge, Standing } from './partitions/freshness.ts';
 import { unpackInputs } from './partitions/inputs.ts';
 import { type DynamicKeys, partitionSet } from './partitions/partition-set.ts';
-import { checksOf } from './shown-checks.ts';
 import { describePolicy, effectivePolicy } from './policy.ts';
+import { checksOf } from './shown-checks.ts';
 
 /** What is shown of assets beside their rows. */
 export interface Surroundings {
@@ -119,7 +119,6 @@ function newestMissing(row: AssetRow, now: EpochMs, dynamic: DynamicKeys): strin
   const completeAt = row.complete_at?.getTime() ?? null;
   return end !== null && completeAt !== null && completeAt >= end ? null : newest;
 }
-
 
 export function toMaterialization(row: MaterializationRow): Materialization {
   return {

@@ -16,6 +16,7 @@ import { readAssetHistory } from '../assets/history.ts';
 import { createAssetQuality } from '../assets/quality.ts';
 import type { AssetQualityService } from '../assets/quality-service.ts';
 import { changeDynamic } from '../assets/partitions/dynamic.ts';
+import { createPartitionedRuns } from '../assets/partitions/scheduled.ts';
 import { createAssets } from '../assets/service.ts';
 import { readTaskEnds } from '../assets/task-ends.ts';
 import { createValueRetention } from '../assets/values.ts';
@@ -85,7 +86,10 @@ export interface Catalog {
 export function createCatalog(deps: CatalogDeps): Catalog {
   const { db, clock } = deps;
   const newId = createRunIds(clock);
-  const scheduler = createScheduler(deps);
+  const scheduler = createScheduler({
+    ...deps,
+    createRuns: createPartitionedRuns(deps.createRuns),
+  });
   const assets = createAssets(deps);
   return {
     workflows: createWorkflows({ ...deps, nudgeScheduler: scheduler.nudge }),

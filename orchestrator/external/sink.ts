@@ -75,7 +75,7 @@ async function recordBatch(
   const lineage = lineageOf(folded);
   const edgesAdded = lineage.keys.length > 0 && (await insertLineage(tx, lineage, new Date(now)));
   if (lineage.owners.length > 0) await setOwners(tx, lineage.owners);
-  const assets = await recordAssets(tx, seenOfAssets(folded, deps.newId), now);
+  const assets = await recordAssets(tx, seenOfAssets(folded, deps.newId), deps.newId, now);
   await appendRunEvents(tx, runEvents, now);
   if (edgesAdded) await growLineageEpoch(tx);
   return { runs: changed.map(({ run }) => run.id), assets };

@@ -175,10 +175,7 @@ export interface AssetTask {
 }
 
 /** How assets are made; those without a workflow are not made here. */
-export function readAssetTasks(
-  db: Tx,
-  keys: readonly string[],
-): Promise<AssetTask[]> {
+export function readAssetTasks(db: Tx, keys: readonly string[]): Promise<AssetTask[]> {
   return db.query(
     `SELECT key, CASE WHEN workflow IS NULL THEN NULL ELSE task END AS task, partitions, partition_runs
      FROM signalbox.asset WHERE key = ANY($1)`,

@@ -1,5 +1,6 @@
 /** Tables `asset_partition` and `dynamic_partition`: the latest of each partition, and lists of keys that grow. */
 import type { StoredVersion } from '../../domain/asset.ts';
+import type { PartitionMapping, PartitionsDefinition } from '../../domain/partition.ts';
 import type { DynamicKeys } from '../assets/partitions/partition-set.ts';
 import { jsonText, plainArray, textArray } from './columns.ts';
 import type { Tx } from './connection.ts';
@@ -86,6 +87,8 @@ export interface PartitionSum {
   readonly whole: 'newest' | 'oldest' | 'newest-full';
   /** Partitions that belong together: of the list, or of one moment. */
   readonly keys: number;
+  /** Latest end among what was made now. */
+  readonly end_at: string | null;
 }
 
 export async function sumPartitions(tx: Tx, sums: readonly PartitionSum[]): Promise<void> {
@@ -94,14 +97,14 @@ export async function sumPartitions(tx: Tx, sums: readonly PartitionSum[]): Prom
        partitions_made = a.partitions_made + s.made, partitions_failed = a.partitions_failed + s.failed,
        last_id = coalesce(s.last_id, a.last_id),
        complete_at = CASE s.whole
-         WHEN 'newest' THEN NULL
+         WHEN 'newest' THEN greatest(a.complete_at, s.end_at)
          WHEN 'oldest' THEN (SELECT min(p.at) FROM signalbox.asset_partition p WHERE p.asset_key = s.key)
          ELSE (SELECT p.end_at FROM signalbox.asset_partition p
                WHERE p.asset_key = s.key AND p.version_id IS NOT NULL
                GROUP BY p.end_at HAVING count(*) >= s.keys ORDER BY p.end_at DESC NULLS LAST LIMIT 1)
        END
      FROM jsonb_to_recordset($1::jsonb) AS s (
-       key text, made int, failed int, last_id uuid, whole text, keys int)
+       key text, made int, failed int, last_id uuid, whole text, keys int, end_at timestamptz)
      WHERE a.key = s.key`,
     [jsonText(sums)],
   );
@@ -265,7 +268,7 @@ export function removeDynamicKeys(tx: Tx, name: string, keys: readonly string[])
 export function lockAssetsOfList(
   tx: Tx,
   name: string,
-): Promise<{ key: string; partitions: unknown }[]> {
+): Promise<{ key: string; partitions: PartitionsDefinition | null }[]> {
   return tx.query(
     `SELECT key, partitions FROM signalbox.asset
      WHERE jsonb_path_exists(partitions, '$.** ? (@.kind == "dynamic" && @.name == $name)', jsonb_build_object('name', $1::text))
@@ -282,4 +285,76 @@ export function readVersionsById(
   return db.query('SELECT id, inputs FROM signalbox.materialization WHERE id = ANY($1::uuid[])', [
     plainArray(ids),
   ]);
+}
+
+/** Both ends of an edge as mapping looks at them. */
+export async function readSides(
+  db: Tx,
+  upstream: string,
+  downstream: string,
+): Promise<
+  | {
+      upstream: PartitionsDefinition | null;
+      downstream: PartitionsDefinition | null;
+      mapping: PartitionMapping | null;
+      fallback: boolean;
+    }
+  | undefined
+> {
+  const [row] = await db.query<{
+    upstream: PartitionsDefinition | null;
+    downstream: PartitionsDefinition | null;
+    mapping: PartitionMapping | null;
+    fallback: boolean;
+  }>(
+    `SELECT u.partitions AS upstream, u.fallback,
+            (SELECT d.partitions FROM signalbox.asset d WHERE d.key = $2) AS downstream,
+            (SELECT e.mapping FROM signalbox.asset_edge e WHERE e.upstream = $1 AND e.downstream = $2) AS mapping
+     FROM signalbox.asset u WHERE u.key = $1`,
+    [upstream, downstream],
+  );
+  return row;
+}
+
+/** A partitioned asset as whoever makes or lists its partitions needs it. */
+export async function readPartitioned(
+  db: Tx,
+  key: string,
+): Promise<
+  | {
+      partitions: PartitionsDefinition | null;
+      partition_runs: string;
+      workflow: string | null;
+      producers: readonly string[];
+    }
+  | undefined
+> {
+  const [row] = await db.query<{
+    partitions: PartitionsDefinition | null;
+    partition_runs: string;
+    workflow: string | null;
+    producers: readonly string[];
+  }>(
+    `SELECT partitions, partition_runs, workflow,
+            ARRAY(SELECT DISTINCT t.workflow FROM signalbox.asset_task t
+                  WHERE t.asset_key = a.key AND t.role = 'produces') AS producers
+     FROM signalbox.asset a WHERE key = $1`,
+    [key],
+  );
+  return row;
+}
+
+export interface PartitionedRow {
+  readonly key: string;
+  readonly partitions: PartitionsDefinition;
+  readonly partition_runs: string;
+}
+
+/** Those of these assets that have partitions. */
+export function readPartitionedAmong(db: Tx, keys: readonly string[]): Promise<PartitionedRow[]> {
+  return db.query<PartitionedRow>(
+    `SELECT key, partitions, partition_runs FROM signalbox.asset
+     WHERE key = ANY($1::text[]) AND partitions IS NOT NULL`,
+    [textArray(keys)],
+  );
 }

@@ -148,14 +148,14 @@ export async function ensureVersion(
 /** Makes a workflow of the product's own known, so that its runs have one. */
 export async function ensureSystemWorkflow(
   tx: Tx,
-  of: { name: string; description: string; versionId: string },
+  of: { name: string; description: string; versionId: string; maxActiveRuns?: number | null },
   now: Date,
 ): Promise<void> {
   await tx.execute(
-    `INSERT INTO signalbox.workflow (name, kind, description, version_id, registered_at, updated_at)
-     VALUES ($1, 'system', $2, $3, $4, $4)
+    `INSERT INTO signalbox.workflow (name, kind, description, version_id, max_active_runs, registered_at, updated_at)
+     VALUES ($1, 'system', $2, $3, $5, $4, $4)
      ON CONFLICT (name) DO NOTHING`,
-    [of.name, of.description, of.versionId, now],
+    [of.name, of.description, of.versionId, now, of.maxActiveRuns ?? null],
   );
 }
 

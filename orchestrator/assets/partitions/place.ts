@@ -82,7 +82,7 @@ function placeOne(
   const said = own?.eventTime === undefined ? Number.NaN : Date.parse(own.eventTime);
   const saidAt = Number.isNaN(said) ? (version.saidAt ?? null) : said;
   const latest = end === null ? now : Math.min(end, now);
-  const value = many ? valueOf(version.value, key) : version.value;
+  const value = many ? pickValue(version.value, key) : version.value;
   return {
     ...version,
     ...{ id, value, partition: key, endAt: end },
@@ -95,7 +95,7 @@ function placeOne(
   };
 }
 
-function valueOf(value: unknown, key: string): unknown {
+function pickValue(value: unknown, key: string): unknown {
   return typeof value === 'object' && value !== null
     ? ((value as Readonly<Record<string, unknown>>)[key] ?? null)
     : null;

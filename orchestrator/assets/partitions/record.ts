@@ -56,6 +56,7 @@ export async function recordPartitions(
     if (!mark?.made) sum.made += 1;
     if (mark?.failed) sum.failed -= 1;
     sum.lastId = row.version_id;
+    if (row.end_at !== null && row.end_at > (sum.endAt ?? '')) sum.endAt = row.end_at;
   }
   await addUp(tx, sums, definitionOf, now);
 }
@@ -118,12 +119,13 @@ interface Sum {
   made: number;
   failed: number;
   lastId: string | null;
+  endAt: string | null;
 }
 
 function sumOf(sums: Map<string, Sum>, key: string): Sum {
   const known = sums.get(key);
   if (known) return known;
-  const made = { made: 0, failed: 0, lastId: null };
+  const made = { made: 0, failed: 0, lastId: null, endAt: null };
   sums.set(key, made);
   return made;
 }
@@ -144,6 +146,7 @@ async function addUp(
       made: sum.made,
       failed: sum.failed,
       last_id: sum.lastId,
+      end_at: sum.endAt,
       ...wholeness(definitionOf(key), dynamic, now),
     }),
   );

@@ -70,10 +70,3 @@ CREATE TABLE signalbox.asset_task (
     PRIMARY KEY (asset_key, workflow, task, role)
 );
 CREATE INDEX asset_task_by_workflow ON signalbox.asset_task (workflow);
-
--- Runs of several partitioned assets: so many at a time.
-INSERT INTO signalbox.workflow_version (workflow, version, graph, created_at)
-VALUES ('asset-partitions', 'none', '{"tasks":[]}', now());
-INSERT INTO signalbox.workflow (name, kind, description, version_id, max_active_runs)
-SELECT 'asset-partitions', 'system', 'Materializes partitions of several assets in dependency order', id, 16
-FROM signalbox.workflow_version WHERE workflow = 'asset-partitions';
