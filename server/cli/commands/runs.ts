@@ -1,11 +1,19 @@
-/** `signalbox runs list|show|cancel|retry|logs` and `signalbox tasks list` */
+/** `signalbox runs list|show|logs` and what else is done with runs */
 import { setTimeout as delay } from 'node:timers/promises';
 import { Command } from 'commander';
 import type { ShownLogLine } from '../../../domain/agent-protocol.ts';
 import { isTerminalRun, type Run, type Task } from '../../../domain/run.ts';
 import type { ApiClient, List } from '../api-client.ts';
-import { printable, renderFields, renderTable, span, state, time } from '../output.ts';
+import { printable, renderTable, span, state, time } from '../output.ts';
 import { remoteCommand, segment, wholeNumber } from '../remote.ts';
+import {
+  cancelCommand,
+  markCommand,
+  pauseCommand,
+  rerunCommand,
+  retryCommand,
+} from './run-control.ts';
+import { renderRun, renderTasks } from './run-lines.ts';
 import { inputCommand, inputsCommand } from './signals.ts';
 
 interface ListOptions {
@@ -29,36 +37,15 @@ export function runsCommand(): Command {
         print({ ...run, tasks }, () => `${renderRun(run)}\n\n${renderTasks(tasks)}`);
       }),
     )
-    .addCommand(
-      remoteCommand<{ reason?: string }>('cancel <id>', 'Cancel a run', async (remote, id = '') => {
-        const { reason } = remote.options;
-        const body = reason === undefined ? {} : { reason };
-        const run = await remote.api.post<Run>(`/runs/${segment(id)}/cancel`, body);
-        remote.print(run, () =>
-          run.state === 'cancelled'
-            ? `Run ${run.id} is cancelled.`
-            : `Run ${run.id} is told to stop; it is cancelled once its tasks have ended.`,
-        );
-      }).option('--reason <text>', 'why, for the record'),
-    )
-    .addCommand(
-      remoteCommand('retry <id>', 'Run again what failed', async (remote, id = '') => {
-        const run = await remote.api.post<Run>(`/runs/${segment(id)}/retry`);
-        remote.print(run, () => `Run ${run.id} is ${state(run.state)}.`);
-      }),
-    )
+    .addCommand(cancelCommand())
+    .addCommand(retryCommand())
+    .addCommand(rerunCommand())
+    .addCommand(markCommand())
+    .addCommand(pauseCommand('pause', 'Start nothing new of it until it is resumed'))
+    .addCommand(pauseCommand('resume', 'Let a paused run go on'))
     .addCommand(inputsCommand())
     .addCommand(inputCommand())
     .addCommand(logsCommand());
-}
-
-export function tasksCommand(): Command {
-  return new Command('tasks').description('Tasks of a run').addCommand(
-    remoteCommand('list <run>', 'The tasks of a run', async ({ api, print }, id = '') => {
-      const list = await api.get<List<Task>>(`/runs/${segment(id)}/tasks`);
-      print(list, ({ items }) => renderTasks(items));
-    }),
-  );
 }
 
 function listCommand(): Command {
@@ -85,35 +72,6 @@ function listCommand(): Command {
     .option('--state <state>')
     .option('--engine <name>')
     .option('--limit <n>', 'at most so many, 20 unless told', wholeNumber);
-}
-
-function renderRun(run: Run): string {
-  return renderFields([
-    ['run', run.id],
-    ['workflow', run.workflow],
-    ['state', state(run.state)],
-    ['trigger', run.trigger],
-    ['parameters', run.parameters],
-    ['logical date', run.logicalDate],
-    ['created', time(run.createdAt)],
-    ['took', span(run.startedAt, run.finishedAt)],
-    ['error', run.error && `${run.error.name}: ${run.error.message}`],
-  ]);
-}
-
-function renderTasks(tasks: readonly Task[]): string {
-  return renderTable(
-    tasks,
-    [
-      ['TASK', (task) => task.key],
-      ['STATE', (task) => state(task.state)],
-      ['ATTEMPT', (task) => task.attempt],
-      ['AGENT', (task) => task.agent],
-      ['TOOK', (task) => span(task.startedAt, task.finishedAt)],
-      ['ERROR', (task) => task.error?.message],
-    ],
-    'No tasks',
-  );
 }
 
 function logsCommand(): Command {
