@@ -76,6 +76,8 @@ export async function retryIntent(
     }
     forget = steps ?? (await allSteps(tx, standing, chosen));
   }
+  // Of a mapped task that failed, items that succeeded stay.
+  const whole = new Set(chosen.keys());
   for (const task of version.indexOf.values()) {
     if (kept[task] === PENDING && !chosen.has(task)) chosen.set(task, 'selected');
   }
@@ -90,7 +92,7 @@ export async function retryIntent(
     action: 'retry',
     reason: request.reason ?? null,
     detail: { from: request.from, all: request.all },
-    ...pendingAgain(standing, chosen),
+    ...pendingAgain(standing, chosen, whole),
     ...{ ends: new Map(), end: null, forget },
   };
 }
@@ -115,14 +117,22 @@ function addTidying({ version, vector }: Standing, chosen: Chosen): void {
   }
 }
 
-/** The vector with these tasks pending, and with what never ran because of them. */
-function pendingAgain(standing: Standing, chosen: Chosen) {
+/**
+ * The vector with these tasks pending, and with what never ran because of them.
+ * @param whole those of them whose items all run again
+ */
+function pendingAgain(
+  standing: Standing,
+  chosen: Chosen,
+  whole: ReadonlySet<number> = new Set(chosen.keys()),
+) {
   const { version } = standing;
   const vector = wholeVector(standing);
   const reasons = new Map<number, EffectReason>(chosen);
   for (const [task, reason] of chosen) {
-    for (const each of instancesOf(version, task))
+    for (const each of whole.has(task) ? instancesOf(version, task) : []) {
       if (!reasons.has(each)) reasons.set(each, reason);
+    }
   }
   for (const task of reasons.keys()) vector[task] = PENDING;
   decideAnew(standing, vector, reasons);
