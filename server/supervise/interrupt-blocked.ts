@@ -16,7 +16,7 @@ interface Frame {
   readonly callFrameId: string;
   readonly functionName: string;
   readonly url: string;
-  readonly location: { readonly lineNumber: number };
+  readonly location: { readonly scriptId: string; readonly lineNumber: number };
 }
 
 const ADDRESS = /ws:\/\/127\.0\.0\.1:\d+\/[\w-]+/g;
@@ -35,7 +35,7 @@ export async function interruptBlocked(
   pid: number,
   said: () => Promise<string>,
 ): Promise<Blocked | null> {
-  const before = (await said()).match(ADDRESS)?.length ?? 0;
+  const before = (await said()).match(ADDRESS)?.at(-1);
   process.kill(pid, 'SIGUSR1');
   const inspector = await connect(await newAddress(said, before));
   try {
@@ -52,32 +52,42 @@ export async function interruptBlocked(
     const ended = inspector.ask('Runtime.terminateExecution');
     void inspector.ask('Debugger.resume').catch(() => undefined);
     await ended;
-    return { token: result.value, where: placeOf(callFrames) };
+    return { token: result.value, where: placeOf(callFrames, inspector.scripts) };
   } finally {
     inspector.close();
   }
 }
 
-async function newAddress(said: () => Promise<string>, before: number): Promise<string> {
+async function newAddress(
+  said: () => Promise<string>,
+  before: string | undefined,
+): Promise<string> {
   const until = performance.now() + OPEN_LIMIT_MS;
   while (performance.now() < until) {
-    const found = (await said()).match(ADDRESS) ?? [];
-    const newest = found.at(-1);
-    if (found.length > before && newest !== undefined) return newest;
+    const newest = (await said()).match(ADDRESS)?.at(-1);
+    if (newest !== undefined && newest !== before) return newest;
     await delay(LOOK_EVERY_MS);
   }
   throw new Error('its inspector did not open');
 }
 
 /** The innermost place in a file of the user's. */
-function placeOf(frames: readonly Frame[]): string {
-  const frame = frames.find(({ url }) => url.startsWith('file:')) ?? frames[0];
-  if (frame === undefined) return 'an unknown place';
-  const name = frame.functionName === '' ? '' : `${frame.functionName} in `;
-  return `${name}${frame.url.replace('file://', '').replace(/\?.*$/, '')}:${frame.location.lineNumber + 1}`;
+function placeOf(frames: readonly Frame[], scripts: ReadonlyMap<string, string>): string {
+  const places = frames.map((frame) => ({
+    frame,
+    url: scripts.get(frame.location.scriptId) ?? '',
+  }));
+  const place = places.find(({ url }) => url.startsWith('file:')) ?? places[0];
+  if (place === undefined) return 'an unknown place';
+  const { functionName, location } = place.frame;
+  const name = functionName === '' ? '' : `${functionName} in `;
+  const file = place.url.replace('file://', '').replace(/\?.*$/, '');
+  return `${name}${file}:${location.lineNumber + 1}`;
 }
 
 interface Inspector {
+  /** URL of each script by its id. */
+  readonly scripts: ReadonlyMap<string, string>;
   ask(method: string, params?: object): Promise<unknown>;
   next(method: string): Promise<unknown>;
   close(): void;
@@ -93,11 +103,16 @@ interface Message {
 async function connect(address: string): Promise<Inspector> {
   const socket = new WebSocket(address);
   const waiting = new Map<number | string, (value: unknown) => void>();
+  const scripts = new Map<string, string>();
   let lastId = 0;
   const hear = (key: number | string): Promise<unknown> =>
     limited(new Promise((resolve) => waiting.set(key, resolve)), `${key}`);
   socket.addEventListener('message', ({ data }) => {
     const { id, method, params, result } = JSON.parse(String(data)) as Message;
+    if (method === 'Debugger.scriptParsed') {
+      const script = params as { scriptId: string; url: string };
+      scripts.set(script.scriptId, script.url);
+    }
     const key = id ?? method ?? '';
     waiting.get(key)?.(id === undefined ? params : result);
     waiting.delete(key);
@@ -112,6 +127,7 @@ async function connect(address: string): Promise<Inspector> {
     'a connection',
   );
   return {
+    scripts,
     ask(method, params = {}) {
       lastId += 1;
       const answer = hear(lastId);

@@ -1,0 +1,161 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { type HttpDoor, logged, openHttpDoor, TOKEN } from '../orchestrator/agent/http-door.ts';
+import { ISOLATION_FILES } from '../orchestrator/agent/isolation-files.ts';
+import { type AgentStand, startAgentStand } from '../orchestrator/agent/stand.ts';
+import { trigger } from '../orchestrator/dispatch/stand.ts';
+import { startProcess, type TestProcess } from '../support/child-process.ts';
+import { makeTempDir, type TempDir } from '../support/temp-dir.ts';
+import { waitFor } from '../support/wait-for.ts';
+import { descendantsOf } from './process-tree.ts';
+
+const BIN = new URL('../../bin/signalbox.js', import.meta.url).pathname;
+/** So long that nothing here can be the work of a lease that ran out. */
+const LEASE_MS = 120_000;
+
+let agents: AgentStand;
+let door: HttpDoor;
+let dir: TempDir;
+let started = 0;
+
+beforeAll(async () => {
+  agents = await startAgentStand({ leaseMs: LEASE_MS });
+  door = await openHttpDoor(agents.stand.orchestrator.agents);
+  dir = await makeTempDir('agent-watch');
+  for (const [name, text] of Object.entries(ISOLATION_FILES)) {
+    await writeFile(join(dir.path, name), text);
+  }
+});
+
+afterAll(async () => {
+  await agents[Symbol.asyncDispose]();
+  await door.close();
+  await dir.remove();
+});
+
+beforeEach(() => writeFile(join(dir.path, 'notes'), ''));
+
+const notes = () => readFile(join(dir.path, 'notes'), 'utf8');
+const count = async (text: string) => (await notes()).split(text).length - 1;
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** `signalbox agent`, as a user starts it. */
+async function startWatched(token = TOKEN, heapMiB?: number): Promise<TestProcess> {
+  started += 1;
+  const watched = startProcess(
+    process.execPath,
+    [
+      ...[BIN, 'agent', '--url', door.url, '--name', `watched-${started}`, '--concurrency', '20'],
+      ...['--workflows', dir.path, '--stall-limit', '1s', '--drain', '1s', '--workers', '3'],
+    ],
+    {
+      env: {
+        ...{ SIGNALBOX_TOKEN: token, NOTES: join(dir.path, 'notes'), OTEL_SDK_DISABLED: 'true' },
+        NODE_OPTIONS: heapMiB === undefined ? undefined : `--max-old-space-size=${heapMiB}`,
+      },
+    },
+  );
+  if (token === TOKEN) await registered(watched, 1);
+  return watched;
+}
+
+function registered(watched: TestProcess, times: number) {
+  return waitFor(() => watched.stderr().split('registered as session').length > times, {
+    what: `registration ${times}`,
+    timeoutMs: 20_000,
+  });
+}
+
+async function startBeside(many: number): Promise<readonly string[]> {
+  const ids = await Promise.all(
+    Array.from({ length: many }, () => trigger(agents.stand.orchestrator, 'beside')),
+  );
+  await waitFor(async () => (await count('beside ')) >= many, { what: 'their start' });
+  return ids;
+}
+
+describe('signalbox agent', () => {
+  it('stops a task that blocks its event loop where it blocks, and nothing else', async () => {
+    await using watched = await startWatched();
+    const beside = await startBeside(3);
+    const run = await agents.run('auto', { how: 'loop' });
+    const [task] = await agents.stand.orchestrator.runs.tasks(run.id);
+    expect(task).toMatchObject({ state: 'failed', attempt: 1 });
+    expect(task?.error).toMatchObject({
+      name: 'EventLoopBlocked',
+      message: expect.stringMatching(/blocked the agent's event loop for 1 s, at .*harm\.ts:\d+/),
+    });
+    for (const id of beside) expect((await agents.ended(id)).state).toBe('succeeded');
+    expect(await count('beside ')).toBe(3);
+    expect(watched.stderr().split('registered as session')).toHaveLength(2);
+  });
+
+  it('that is killed in the middle of many tasks hands them back at once', async () => {
+    await using watched = await startWatched();
+    const beside = await startBeside(12);
+    const [agent] = await descendantsOf(watched.pid);
+    process.kill(agent ?? 0, 'SIGKILL');
+    for (const id of beside) expect((await agents.ended(id)).state).toBe('succeeded');
+    await registered(watched, 2);
+    expect(watched.stderr()).toMatch(/the agent ended \(SIGKILL\): it is started again/);
+    const pids = new Set(
+      await Promise.all(beside.map(async (id) => (await agents.results(id))['waits'])),
+    );
+    expect(pids.has(agent)).toBe(false);
+    expect(agents.stand.logged.join('\n')).toMatch(/died: its process was ended by SIGKILL/);
+  });
+
+  it('that runs out of memory goes on, and the task that took the memory dies alone', async () => {
+    await using watched = await startWatched(TOKEN, 96);
+    const beside = await startBeside(2);
+    const run = await agents.run('auto', { how: 'memory' });
+    const [task] = await agents.stand.orchestrator.runs.tasks(run.id);
+    expect(task).toMatchObject({ state: 'failed', attempt: 2 });
+    expect(task?.error).toMatchObject({
+      name: 'OutOfMemory',
+      message: expect.stringMatching(/out of memory at \d+ MiB/),
+    });
+    for (const id of beside) expect((await agents.ended(id)).state).toBe('succeeded');
+    await waitFor(() => logged.some(({ runId, level }) => runId === run.id && level === 'error'));
+    await registered(watched, 2);
+  });
+
+  it.each(['SIGTERM', 'SIGINT'] as const)('leaves no process behind after %s', async (signal) => {
+    const watched = await startWatched();
+    await trigger(agents.stand.orchestrator, 'alone', { parameters: { how: 'loop' } });
+    await trigger(agents.stand.orchestrator, 'alone', { parameters: { how: 'deaf' } });
+    await waitFor(async () => (await count('deaf')) + (await count('loop')) >= 2);
+    const all = await descendantsOf(watched.pid);
+    expect(all.length).toBeGreaterThan(2);
+    expect(await watched.stop(signal, 10_000)).toBe(0);
+    await waitFor(() => all.every((pid) => !isAlive(pid)), { what: 'the end of all' });
+    await agents.stand.sql(`DELETE FROM signalbox.task_live`);
+  });
+
+  it('leaves no process behind when the watching one is killed', async () => {
+    const watched = await startWatched();
+    await trigger(agents.stand.orchestrator, 'alone', { parameters: { how: 'loop' } });
+    await waitFor(async () => (await count('loop')) >= 1);
+    const all = await descendantsOf(watched.pid);
+    process.kill(watched.pid, 'SIGKILL');
+    await waitFor(() => all.every((pid) => !isAlive(pid)), {
+      what: 'the end of all',
+      timeoutMs: 12_000,
+    });
+    await agents.stand.sql(`DELETE FROM signalbox.task_live`);
+  });
+
+  it('ends where the server will never take it', async () => {
+    const watched = await startWatched('wrong');
+    expect(await watched.waitForExit(15_000)).toBe(1);
+  });
+});
