@@ -41,7 +41,7 @@ export function instantsOf(schedule: CronSchedule): Instants {
   return fresh;
 }
 
-export function entriesOf({ schedules, cron, timezone }: CronSchedule): readonly ScheduleEntry[] {
+function entriesOf({ schedules, cron, timezone }: CronSchedule): readonly ScheduleEntry[] {
   return schedules ?? [{ cron, timezone }];
 }
 

@@ -48,7 +48,7 @@ export async function insertExpected(
   ]);
 }
 
-interface Row {
+export interface ExpectedRow {
   readonly workflow: string;
   readonly logical_date: Date;
   readonly interval_end: Date;
@@ -84,7 +84,7 @@ export async function listExpected(db: Tx, query: ExpectedQuery): Promise<Expect
           `(logical_date, workflow) < (${parameter(after.logicalDate)}::timestamptz, ${parameter(after.workflow)})`,
         ]),
   ];
-  const rows = await db.query<Row>(
+  const rows = await db.query<ExpectedRow>(
     `SELECT workflow, logical_date, interval_end, due_at, outcome, run_id, reason, since, noticed_at
      FROM signalbox.expected_run ${conditions.length === 0 ? '' : `WHERE ${conditions.join(' AND ')}`}
      ORDER BY logical_date DESC, workflow DESC LIMIT ${parameter(query.limit)}`,
@@ -93,7 +93,7 @@ export async function listExpected(db: Tx, query: ExpectedQuery): Promise<Expect
   return rows.map(toExpected);
 }
 
-function toExpected(row: Row): ExpectedRun {
+function toExpected(row: ExpectedRow): ExpectedRun {
   const start = row.logical_date.toISOString();
   return {
     workflow: row.workflow,

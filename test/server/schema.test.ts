@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ExecutionRow } from '../../incidents/store/executions.ts';
 import type { IncidentRow } from '../../incidents/store/incidents.ts';
 import type { AssetRow, MaterializationRow } from '../../orchestrator/store/asset.ts';
+import type { ExpectedRow } from '../../orchestrator/store/expected-run.ts';
 import type { ExternalRunRow } from '../../orchestrator/store/external.ts';
 import type { EdgeRow } from '../../orchestrator/store/lineage.ts';
 import type { PoolRow } from '../../orchestrator/store/pool.ts';
@@ -37,7 +38,9 @@ type Snake<T extends string> = T extends `${infer First}${infer Rest}`
   : T;
 type Described<Row> = { readonly [Field in keyof Row & string as Snake<Field>]: Sql<Row[Field]> };
 
-const run: Described<Omit<RunRow, 'live_state'>> = {
+/** What is of its row in run_live, or of what it waits for. */
+type OfLive = 'live_state' | 'paused_at' | 'paused_by' | 'waits_for';
+const run: Described<Omit<RunRow, OfLive>> = {
   id: 'uuid',
   workflow: 'text',
   engine: 'text',
@@ -58,6 +61,7 @@ const run: Described<Omit<RunRow, 'live_state'>> = {
   started_at: 'timestamptz?',
   finished_at: 'timestamptz?',
   error: 'jsonb?',
+  expanded: 'jsonb?',
 };
 const externalRun: Described<Omit<ExternalRunRow, keyof RunRow | 'external_id'>> = {
   inputs: '_text?',
@@ -72,8 +76,11 @@ const workflow: Described<Omit<WorkflowRow & DueRow, 'version' | 'graph' | keyof
   paused: 'bool',
 };
 // What is due has a schedule and its moments; a workflow at large may have none.
-const due: Described<Pick<DueRow, 'name' | 'parameters' | 'max_active_runs' | 'version_id'>> = {
+const due: Described<Omit<DueRow, 'schedule' | 'next_run_at' | 'next_logical_date'>> = {
   name: 'text',
+  next_interval_end: 'timestamptz?',
+  paused_at: 'timestamptz?',
+  unpaused_at: 'timestamptz?',
   parameters: 'jsonb?',
   max_active_runs: 'int4?',
   version_id: 'int8',
@@ -81,6 +88,17 @@ const due: Described<Pick<DueRow, 'name' | 'parameters' | 'max_active_runs' | 'v
 const scheduled: Described<Pick<WorkflowRow, 'schedule' | 'next_run_at'>> = {
   schedule: 'jsonb?',
   next_run_at: 'timestamptz?',
+};
+const expectedRun: Described<ExpectedRow> = {
+  workflow: 'text',
+  logical_date: 'timestamptz',
+  interval_end: 'timestamptz',
+  due_at: 'timestamptz',
+  outcome: 'text',
+  run_id: 'uuid?',
+  reason: 'text?',
+  since: 'timestamptz?',
+  noticed_at: 'timestamptz',
 };
 const step: Described<StepRow> = {
   key: 'text',
@@ -184,6 +202,7 @@ const audit: Described<Omit<AuditRow, 'at'>> = {
 const DESCRIBED: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   run: { ...run, ...externalRun, external_id: 'text?' },
   workflow: { ...workflow, ...due, ...scheduled },
+  expected_run: expectedRun,
   step_log: step,
   pool,
   queue,
