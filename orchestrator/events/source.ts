@@ -6,11 +6,12 @@ import type { AssetEvent, EventBatch, EventSource, RunEvent } from '../../domain
 import type { Run } from '../../domain/run.ts';
 import { taskStateOf } from '../dispatch/task-codes.ts';
 import { expandVersion } from '../runs/expansion.ts';
+import { createRecent, type Recent } from '../runs/recent.ts';
 import type { Version, Versions } from '../runs/versions.ts';
 import type { Reconciler } from '../service.ts';
 import type { Db } from '../store/connection.ts';
 import { readRuns, toRun } from '../store/run.ts';
-import type { StoredChanges } from './changes.ts';
+import type { ChangeRow, StoredChanges } from './changes.ts';
 
 const NAME = 'clickhouse';
 /** Rows read at once; each holds up to a thousand events of a transaction. */
@@ -35,7 +36,14 @@ const SELECT_SIZES = `
   WHERE (xid, id) > ($1::text::xid8, $2::bigint) AND xid < pg_snapshot_xmin(pg_current_snapshot())
   ORDER BY xid, id LIMIT $3`;
 
+interface SourceDeps {
+  readonly db: Db;
+  readonly versions: Versions;
+  readonly known: KnownRuns;
+}
+
 export function createEventSource(db: Db, versions: Versions): EventSource {
+  const deps: SourceDeps = { db, versions, known: createKnownRuns() };
   return {
     async readAfter(watermark, limit) {
       const [, xid = '0', id = '0'] = WATERMARK.exec(watermark ?? '0:0') ?? [];
@@ -47,7 +55,7 @@ export function createEventSource(db: Db, versions: Versions): EventSource {
       const taken = await db.query<StoredRow>(SELECT, [xid, id, count]);
       const last = taken.at(-1);
       return {
-        ...(await expand(db, versions, taken)),
+        ...(await expand(deps, taken)),
         watermark: last ? `${last.xid}:${last.id}` : `${xid}:${id}`,
         caughtUp: count === sizes.length && count < MAX_ROWS,
       };
@@ -80,8 +88,7 @@ function countUpTo(sizes: readonly number[], limit: number): number {
 }
 
 async function expand(
-  db: Db,
-  versions: Versions,
+  deps: SourceDeps,
   rows: readonly StoredRow[],
 ): Promise<Pick<EventBatch, 'runEvents' | 'assetEvents'>> {
   const runEvents: RunEvent[] = [];
@@ -90,17 +97,16 @@ async function expand(
   for (const row of rows) {
     if (row.kind === 'change') changes.set(row, JSON.parse(row.events) as StoredChanges);
   }
-  const runs = await readInfos(
-    db,
-    versions,
-    [...changes.values()].flatMap((change) => change.runs),
-  );
+  const runs = await loadRuns(deps, changes.values());
   for (const row of rows) {
-    const idOf = (index: number) =>
-      `${row.xid.padStart(20, '0')}-${row.id.padStart(12, '0')}-${index.toString().padStart(6, '0')}`;
+    const prefix = `${row.xid.padStart(20, '0')}-${row.id.padStart(12, '0')}-`;
+    const idOf = (index: number) => prefix + String(index).padStart(6, '0');
     const change = changes.get(row);
     if (change) {
-      runEvents.push(...expandChanges(change, runs, idOf));
+      for (const [index, one] of change.changes.entries()) {
+        const run = runs.get(change.runs[one[0]] ?? '');
+        if (run) runEvents.push(toEvent(idOf(index), run, one));
+      }
     } else if (row.kind === 'run') {
       const events = JSON.parse(row.events) as Omit<RunEvent, 'id'>[];
       runEvents.push(...events.map((event, index) => ({ ...event, id: idOf(index) })));
@@ -112,61 +118,106 @@ async function expand(
   return { runEvents, assetEvents };
 }
 
+/** What each event of a run says alike. */
+type RunFrame = Omit<
+  RunEvent,
+  'id' | 'at' | 'taskKey' | 'attempt' | 'state' | 'agent' | 'error' | 'startedAt' | 'finishedAt'
+>;
+
 interface KnownRun {
-  readonly run: Run;
+  readonly frame: RunFrame;
   readonly version: Version | undefined;
-  readonly parameters: string;
 }
 
-async function readInfos(
-  db: Db,
-  versions: Versions,
-  ids: readonly string[],
+/** Runs of which events came last. Nothing of them ever changes, but that mapped tasks get their lists. */
+type KnownRuns = Recent<string, KnownRun>;
+
+/** Bytes of the runs that are kept in mind, roughly. */
+const MAX_KNOWN_BYTES = 8 * 1024 * 1024;
+const BYTES_A_RUN = 700;
+
+function createKnownRuns(): KnownRuns {
+  return createRecent(MAX_KNOWN_BYTES, ({ frame }) => BYTES_A_RUN + frame.parameters.length);
+}
+
+/** All runs of these changes; those are read that are not in mind, or whose graph has grown. */
+async function loadRuns(
+  { db, versions, known }: SourceDeps,
+  changes: Iterable<StoredChanges>,
 ): Promise<ReadonlyMap<string, KnownRun>> {
-  if (ids.length === 0) return new Map();
-  const rows = await readRuns(db, [...new Set(ids)]);
+  const found = new Map<string, KnownRun>();
+  const missing = new Set<string>();
+  for (const { runs, changes: rows } of changes) {
+    for (const runId of runs) {
+      const run = found.get(runId) ?? known.get(runId);
+      if (run) found.set(runId, run);
+      else missing.add(runId);
+    }
+    for (const [place, task] of rows) {
+      const version = found.get(runs[place] ?? '')?.version;
+      if (version && task >= version.tasks.length) missing.add(runs[place] ?? '');
+    }
+  }
+  if (missing.size === 0) return found;
+  const rows = await readRuns(db, [...missing]);
   await versions.load(
     db,
     rows.flatMap((row) => row.version_id ?? []),
   );
-  return new Map(
-    rows.map((row) => {
-      const version = versions.get(row.version_id ?? '');
-      const parameters = JSON.stringify(row.parameters);
-      return [
-        row.id,
-        { run: toRun(row), version: version && expandVersion(version, row.expanded), parameters },
-      ];
-    }),
-  );
+  for (const row of rows) {
+    const version = versions.get(row.version_id ?? '');
+    const run = {
+      frame: frameOf(toRun(row)),
+      version: version && expandVersion(version, row.expanded),
+    };
+    known.set(row.id, run);
+    found.set(row.id, run);
+  }
+  return found;
 }
 
-function expandChanges(
-  stored: StoredChanges,
-  runs: ReadonlyMap<string, KnownRun>,
-  idOf: (index: number) => string,
-): RunEvent[] {
-  return stored.changes.flatMap((change, index) => {
-    const [place, task, attempt, state, at, agent, startedAt, finishedAt, error] = change;
-    const known = runs.get(stored.runs[place] ?? '');
-    if (!known) return [];
-    const { run } = known;
-    return {
-      ...{ id: idOf(index), at, engine: run.engine, runId: run.id, workflow: run.workflow },
-      taskKey: task < 0 ? '' : (known.version?.tasks[task]?.key ?? ''),
-      attempt,
-      state: typeof state === 'string' ? state : taskStateOf(state),
-      businessKey: run.businessKey,
-      logicalDate: run.logicalDate === null ? null : Date.parse(run.logicalDate),
-      parameters: known.parameters,
-      trigger: run.trigger,
-      parentRunId: run.parentRunId ?? '',
-      retryOf: run.retryOf ?? '',
-      agent,
-      traceId: run.traceId ?? '',
-      ...{ error, startedAt, finishedAt },
-    };
-  });
+function frameOf(run: Run): RunFrame {
+  return {
+    engine: run.engine,
+    runId: run.id,
+    workflow: run.workflow,
+    businessKey: run.businessKey,
+    logicalDate: run.logicalDate === null ? null : Date.parse(run.logicalDate),
+    parameters: JSON.stringify(run.parameters),
+    trigger: run.trigger,
+    parentRunId: run.parentRunId ?? '',
+    retryOf: run.retryOf ?? '',
+    traceId: run.traceId ?? '',
+  };
+}
+
+/** Written field by field: an object of one shape for each of tens of thousands of events a second. */
+function toEvent(
+  id: string,
+  { frame, version }: KnownRun,
+  [, task, attempt, state, at, agent, startedAt, finishedAt, error]: ChangeRow,
+): RunEvent {
+  return {
+    id,
+    at,
+    engine: frame.engine,
+    runId: frame.runId,
+    workflow: frame.workflow,
+    taskKey: task < 0 ? '' : (version?.tasks[task]?.key ?? ''),
+    attempt,
+    state: typeof state === 'string' ? state : taskStateOf(state),
+    businessKey: frame.businessKey,
+    logicalDate: frame.logicalDate,
+    parameters: frame.parameters,
+    trigger: frame.trigger,
+    parentRunId: frame.parentRunId,
+    retryOf: frame.retryOf,
+    agent,
+    traceId: frame.traceId,
+    error,
+    startedAt,
+    finishedAt,
+  };
 }
 
 const KEEP_FOLLOWED = '1 hour';
@@ -180,13 +231,28 @@ const DELETE_OLD = `
     WHERE at < now() - $4::interval
        OR ((xid, id) <= ($1::text::xid8, $2::bigint) AND at < now() - $5::interval))`;
 
+/** What everybody who follows has passed. */
+async function slowestOf(db: Db, source: EventSource): Promise<string> {
+  const first = await source.loadWatermark();
+  if (first === null) return '0:0';
+  const rows = await db.rows<readonly [string]>('SELECT watermark FROM signalbox.follower');
+  const order = (text: string) => {
+    const [, xid = '0', id = '0'] = WATERMARK.exec(text) ?? [];
+    return [BigInt(xid), BigInt(id)] as const;
+  };
+  return rows.reduce((slowest, [one]) => {
+    const [a, b] = [order(one), order(slowest)];
+    return a[0] < b[0] || (a[0] === b[0] && a[1] < b[1]) ? one : slowest;
+  }, first);
+}
+
 /** Deletes what was followed long ago, and what nobody has followed for very long. */
 export function createEventRetention(db: Db, source: EventSource): Reconciler {
   return {
     name: 'event-retention',
     everyMs: RETENTION_EVERY_MS,
     async run() {
-      const [, xid = '0', id = '0'] = WATERMARK.exec((await source.loadWatermark()) ?? '0:0') ?? [];
+      const [, xid = '0', id = '0'] = WATERMARK.exec(await slowestOf(db, source)) ?? [];
       const values = [xid, id, DELETE_AT_ONCE, KEEP_UNFOLLOWED, KEEP_FOLLOWED];
       while ((await db.execute(DELETE_OLD, values)) === DELETE_AT_ONCE);
     },
