@@ -18,8 +18,10 @@ import { createRunService } from './runs/service.ts';
 import { type AnnounceRuns, createRunMaker } from './runs/trigger.ts';
 import { createTriggerLane } from './runs/trigger-lane.ts';
 import { createVersions } from './runs/versions.ts';
+import { createSensors } from './sensors/create.ts';
 import type { Orchestrator } from './service.ts';
 import { connect } from './store/connection.ts';
+import { createRunTriggers } from './triggers/follow.ts';
 import { createWaits } from './waits/service.ts';
 
 export interface OrchestratorOptions {
@@ -69,6 +71,12 @@ export async function createOrchestrator(options: OrchestratorOptions): Promise<
   const backfills = createBackfills({
     ...{ db, clock, parameters, createRuns, announceRuns, runs, hub, log },
   });
+  const asked = { db, clock, parameters, createRuns, announceRuns, hub, log };
+  const sensors = createSensors(asked);
+  const runTriggers = createRunTriggers({
+    ...asked,
+    defaultParameters: (schema) => parameters.defaults(schema),
+  });
   const waits = createWaits({ ...{ db, clock, hub, runs }, claims: connection.claims });
   const agents = createAgents({
     ...{ hot, db, infos, hub, leaseMs, triggerRuns, log },
@@ -76,6 +84,7 @@ export async function createOrchestrator(options: OrchestratorOptions): Promise<
     ...{ heartbeats: dispatch.heartbeats, sessions: dispatch.sessions },
     workflows: catalog.workflows,
     waits: waits.agent,
+    sensors,
     assetValue: catalog.assetValue,
     assetHistory: catalog.assetHistory,
     assetInput: catalog.assetInput,
@@ -86,6 +95,7 @@ export async function createOrchestrator(options: OrchestratorOptions): Promise<
     ...{ runs, runControl, agents, events },
     backfills: backfills.service,
     signals: waits.service,
+    sensors: sensors.service,
     workflows: catalog.workflows,
     schedules: catalog.schedules,
     assets: catalog.assets,
@@ -111,11 +121,15 @@ export async function createOrchestrator(options: OrchestratorOptions): Promise<
       createPauseReconciler(hot),
       backfills.reconciler,
       ...waits.reconcilers,
+      sensors.reconciler,
+      runTriggers.reconciler,
       createEventRetention(db, events),
     ],
     onChange: hub.onChange,
     async close() {
       await backfills.close();
+      await sensors.close();
+      await runTriggers.close();
       await catalog.close();
       await dispatch.close();
       await connection.close();

@@ -2,6 +2,7 @@
  * The orchestrator as the rest of the product uses it. Everything behind it is stateless beside Postgres, so
  * any number of servers may hold one each.
  */
+
 import type { Agent } from '../domain/agent.ts';
 import type {
   AssetInputReply,
@@ -50,6 +51,14 @@ import type {
   RunSelection,
 } from '../domain/run-control.ts';
 import type { ExpectedRun, SchedulePreview } from '../domain/schedule.ts';
+import type {
+  LookEnd,
+  LookEndReply,
+  LooksReply,
+  LooksRequest,
+  Sensor,
+  SensorEventReceipt,
+} from '../domain/sensor.ts';
 import type {
   EmitRequest,
   EventReceipt,
@@ -176,6 +185,22 @@ export interface RunControlService {
   actions(id: string): Promise<readonly RunActionRecord[]>;
 }
 
+export interface SensorService {
+  list(query: PageQuery): Promise<Page<Sensor>>;
+  get(name: string): Promise<Sensor>;
+  setPaused(name: string, paused: boolean, actor: Actor): Promise<Sensor>;
+  /** Makes its next look due now. */
+  tick(name: string, actor: Actor): Promise<Sensor>;
+  /** Sets the cursor, and forgets the state. */
+  setCursor(name: string, cursor: string | null, actor: Actor): Promise<Sensor>;
+  /** Hands it an event: for its next look, or for a run at once where it has no code. */
+  push(
+    name: string,
+    event: { key: string; body: unknown },
+    actor: Actor,
+  ): Promise<SensorEventReceipt>;
+}
+
 /** What flows wait for. */
 export interface SignalService {
   /** Sends an event to one run, or to all runs that wait for its name and correlation, now or later. */
@@ -250,11 +275,7 @@ export interface AssetService {
   materializations(key: string, query: PageQuery): Promise<Page<Materialization>>;
   /** Works before the asset was ever seen. */
   setPolicy(key: string, policy: AssetPolicyInput, actor: Actor): Promise<Asset>;
-  materialize(
-    keys: readonly string[],
-    request: MaterializeOptions,
-    actor: Actor,
-  ): Promise<Run>;
+  materialize(keys: readonly string[], request: MaterializeOptions, actor: Actor): Promise<Run>;
   /** Makes partitions: a run for each, so many at a time, or one for all where the code handles a range. */
   materializePartitions(
     key: string,
@@ -351,16 +372,16 @@ export interface AgentService {
     waitMs: number,
     signal: AbortSignal,
   ): Promise<{ run: Run; result: unknown }>;
+  /** Looks of sensors that are due, or none when `waitMs` is over. */
+  claimLooks(sessionId: string, request: LooksRequest, signal: AbortSignal): Promise<LooksReply>;
+  endLook(sessionId: string, end: LookEnd): Promise<LookEndReply>;
   /** Resolves when what the flow waits for is there, or when `waitMs` is over. */
   wait(sessionId: string, request: WaitRequest, signal: AbortSignal): Promise<WaitReply>;
   /** Gives a flow back until its time or its answer comes. */
   suspend(sessionId: string, request: SuspendRequest): Promise<SuspendReply>;
   emit(sessionId: string, request: EmitRequest): Promise<EventReceipt>;
   /** The newest value of an asset that others read as their input; `degraded` where a fallback serves it. */
-  assetValue(
-    sessionId: string,
-    assetKey: string,
-  ): Promise<AssetValue | null>;
+  assetValue(sessionId: string, assetKey: string): Promise<AssetValue | null>;
   /** What a task of a run is given of an upstream: the versions of the partitions that it is made from. */
   assetInput(
     sessionId: string,
@@ -387,6 +408,7 @@ export interface Orchestrator {
   readonly runControl: RunControlService;
   readonly backfills: BackfillService;
   readonly signals: SignalService;
+  readonly sensors: SensorService;
   readonly assets: AssetService;
   readonly quality: AssetQualityService;
   readonly pools: PoolService;

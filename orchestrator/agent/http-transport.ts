@@ -55,6 +55,9 @@ export function httpTransport(options: HttpTransportOptions): Transport {
     startSubflow: (id, request) => post(path(id, 'runs'), request),
     waitRun: (id, runId, waitMs, signal) =>
       get(`${path(id, 'runs', runId)}?waitMs=${waitMs}`, waitMs + limitMs, signal),
+    claimLooks: (id, request, signal) =>
+      post(path(id, 'looks'), request, request.waitMs + limitMs, signal),
+    endLook: (id, end) => post(path(id, 'looks', 'complete'), end),
     wait: (id, request, signal) =>
       post(path(id, 'waits'), request, request.waitMs + limitMs, signal),
     suspend: (id, request) => post(path(id, 'suspend'), request),

@@ -28,6 +28,8 @@ export function inProcessTransport(
     startSubflow: (id, request) => ask(() => service.startSubflow(id, request)),
     waitRun: (id, runId, waitMs, signal) =>
       ask(() => service.waitRun(id, runId, waitMs, signal), signal),
+    claimLooks: (id, request, signal) => ask(() => service.claimLooks(id, request, signal), signal),
+    endLook: (id, end) => ask(() => service.endLook(id, end)),
     wait: (id, request, signal) => ask(() => service.wait(id, request, signal), signal),
     suspend: (id, request) => ask(() => service.suspend(id, request)),
     emit: (id, request) => ask(() => service.emit(id, request)),

@@ -23,6 +23,7 @@ import type { WorkerPool } from './isolate/pool.ts';
 import type { LogBuffer } from './log-buffer.ts';
 import { pause, persist, unlessAborted } from './persist.ts';
 import { RunningTask, type TaskHost } from './running-task.ts';
+import { type LookDeps, lookForEver } from './sensor-looks.ts';
 import { sessionCalls } from './session-calls.ts';
 import { TaskScope, withinTask } from './task-scope.ts';
 import { activeTracer } from './tracing.ts';
@@ -61,6 +62,8 @@ export class Session {
   readonly #calls: InvokeCalls;
   /** Aborted when the session is over, for whatever reason. */
   readonly #over = new AbortController();
+  /** Aborted when it looks for no sensor any more. */
+  readonly #looking = new AbortController();
   #claiming = new AbortController();
   #taken = 0;
   #reserved = 0;
@@ -114,12 +117,17 @@ export class Session {
 
   /** Works until the session is lost or `drain` has ended it. */
   async run(): Promise<void> {
-    await Promise.all([this.#claimForEver(), this.#beatForEver()]);
+    await Promise.all([
+      this.#claimForEver(),
+      this.#beatForEver(),
+      lookForEver(this.#lookDeps(), this.#looking.signal),
+    ]);
   }
 
   /** Takes no more work, lets what runs go on for a while, aborts the rest and hands it back. */
   async drain(drainMs: number, abortMs: number, stopMs: number): Promise<void> {
     this.#draining = true;
+    this.#looking.abort(new Aborted('stopping', 'the agent stops'));
     this.#claiming.abort(new Aborted('stopping', 'the agent stops'));
     this.#wakeClaim();
     await withinMs(this.#allEnded(), drainMs);
@@ -147,6 +155,7 @@ export class Session {
     if (this.#over.signal.aborted) return;
     const lost = new Aborted('lost', why);
     this.#over.abort(lost);
+    this.#looking.abort(lost);
     this.#claiming.abort(lost);
     for (const task of [...this.#held.values()]) task.abort(lost);
     this.#wakeClaim();
@@ -160,6 +169,15 @@ export class Session {
   }
 
   // Claiming ------------------------------------------------------------------------------------------------
+
+  #lookDeps(): LookDeps {
+    const { transport, definitions, log } = this.#deps;
+    return {
+      ...{ definitions, log },
+      claim: (request, signal) => transport.claimLooks(this.id, request, signal),
+      end: (end) => transport.endLook(this.id, end),
+    };
+  }
 
   async #claimForEver(): Promise<void> {
     while (!this.#draining && !this.#over.signal.aborted) {

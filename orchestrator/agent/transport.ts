@@ -27,6 +27,7 @@ import type {
   SubflowRequest,
 } from '../../domain/agent-protocol.ts';
 import type { Run } from '../../domain/run.ts';
+import type { LookEnd, LookEndReply, LooksReply, LooksRequest } from '../../domain/sensor.ts';
 import type {
   EmitRequest,
   EventReceipt,
@@ -75,6 +76,8 @@ export interface Transport {
     waitMs: number,
     signal: AbortSignal,
   ): Promise<RunWaitReply>;
+  claimLooks(sessionId: string, request: LooksRequest, signal: AbortSignal): Promise<LooksReply>;
+  endLook(sessionId: string, end: LookEnd): Promise<LookEndReply>;
   wait(sessionId: string, request: WaitRequest, signal: AbortSignal): Promise<WaitReply>;
   suspend(sessionId: string, request: SuspendRequest): Promise<SuspendReply>;
   emit(sessionId: string, request: EmitRequest): Promise<EventReceipt>;

@@ -19,6 +19,7 @@ import {
   remembered,
 } from '../schedule/cron.ts';
 import { maxActiveOf } from '../schedule/overlap.ts';
+import { registerSensors } from '../sensors/register.ts';
 import { upsertCheckDefinitions } from '../store/asset-check.ts';
 import { upsertAssets } from '../store/asset-definition.ts';
 import { replaceAssetTasks } from '../store/asset-task.ts';
@@ -29,6 +30,8 @@ import {
   upsertWorkflows,
   type WorkflowRecord,
 } from '../store/workflow.ts';
+import { replaceConditions } from '../store/workflow-on.ts';
+import { refuseCircles } from '../triggers/register.ts';
 import { compileGraph } from './graph.ts';
 
 /** Workflow of runs that materialize several assets. */
@@ -66,7 +69,9 @@ export async function register(
     faults.set(file, before === undefined ? message : `${before}\n${message}`);
   };
   for (const error of errors) tell(error.file, error.message);
-  const changed = await changedOnes(db, definitions, tell, now);
+  const sensors = await registerSensors(db, definitions, { isName, versionOf, tell }, now);
+  const workflows = await refuseCircles(db, sensors.workflows, tell);
+  const changed = await changedOnes(db, workflows, tell, now);
   for (let start = 0; start < changed.length; start += BATCH) {
     await store(db, changed.slice(start, start + BATCH), now);
   }
@@ -79,7 +84,7 @@ export async function register(
       new Date(now),
     ),
   );
-  return changed.map(({ record }) => record.name);
+  return [...changed.map(({ record }) => record.name), ...sensors.changed];
 }
 
 /** What differs from what is stored, compiled, in the order of names (the order in which rows are locked). */
@@ -209,6 +214,8 @@ async function store(db: Db, batch: readonly Registration[], now: EpochMs): Prom
       batch.map(({ record }) => record),
       at,
     );
+    const conditions = batch.map(({ definition: { name, on = null } }) => ({ workflow: name, on }));
+    await replaceConditions(tx, conditions);
     if (assets.length > 0) await upsertAssets(tx, assets, at);
     if (checks.length > 0) await upsertCheckDefinitions(tx, checks, at);
     const workflows = batch.filter(({ definition }) => definition.kind === 'workflow');

@@ -78,7 +78,7 @@ export function sensor<S = unknown>(
   options: SensorOptions,
   look?: (
     ctx: SensorContext<S>,
-  ) => SensorResult<S> | undefined | void | Promise<SensorResult<S> | undefined | void>,
+  ) => SensorResult<S> | undefined | Promise<SensorResult<S> | undefined>,
 ): SensorRef {
   return inDefinition(`sensor ${JSON.stringify(name)}`, () => {
     readName(name);

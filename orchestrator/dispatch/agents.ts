@@ -11,6 +11,7 @@ import type { Hub } from '../events/hub.ts';
 import type { RunInfos } from '../runs/run-info.ts';
 import type { TriggerRuns } from '../runs/trigger-lane.ts';
 import { waitForRun } from '../runs/wait.ts';
+import type { Sensors } from '../sensors/create.ts';
 import type { AgentService, WorkflowService } from '../service.ts';
 import { listAgents } from '../store/agent-list.ts';
 import { findHeld, loseSession, stopSession } from '../store/agent-session.ts';
@@ -40,6 +41,7 @@ export interface AgentServiceDeps {
   readonly leaseMs: number;
   readonly triggerRuns: TriggerRuns;
   readonly waits: AgentWaits;
+  readonly sensors: Pick<Sensors, 'looks' | 'end'>;
   assetValue(key: string): Promise<AssetValue | null>;
   assetHistory(key: string): Promise<readonly RecordedVersion[]>;
   /** What the task `downstream` is given of an upstream, for the partitions that it makes. */
@@ -99,6 +101,13 @@ export function createAgents(deps: AgentServiceDeps): AgentService {
     },
     async once(sessionId, request) {
       return once(dispatch, await sessions.get(sessionId), request);
+    },
+    async claimLooks(sessionId, request, signal) {
+      return deps.sensors.looks.claim(await sessions.get(sessionId), request, signal);
+    },
+    async endLook(sessionId, end) {
+      await sessions.get(sessionId);
+      return deps.sensors.end(end);
     },
     async wait(sessionId, request, signal) {
       await sessions.get(sessionId);
