@@ -1,5 +1,6 @@
 /** The package `signalbox` as users write workflows with it. */
 export { type Asset, type AssetOptions, asset, type FreshnessOptions } from './define/asset.ts';
+export { type Dep, dep } from './define/asset-inputs.ts';
 export type { Check, CheckContext, CheckOptions, CheckOutcome } from './define/check.ts';
 export { check, type OwnCheckOptions } from './define/check-definition.ts';
 export {
@@ -25,6 +26,7 @@ export {
   TimeLimitError,
   type WaitOptions,
 } from './define/context.ts';
+export { type ExternalAssetOptions, externalAsset } from './define/external-asset.ts';
 export { type Flow, type FlowOptions, flow } from './define/flow.ts';
 export type {
   IoManager,
@@ -39,6 +41,26 @@ export { type ObserveOptions, observe, type Seen } from './define/observe.ts';
 export type { AssetCondition, Condition, On, RunCondition } from './define/on.ts';
 export { DefinitionError } from './define/options.ts';
 export type { ParameterSchema, Parameters } from './define/parameters.ts';
+export {
+  allPartitions,
+  byDimension,
+  cronPartitions,
+  daily,
+  dynamicPartitions,
+  hourly,
+  lastPartition,
+  monthly,
+  multiPartitions,
+  samePartition,
+  specificPartitions,
+  staticMapping,
+  staticPartitions,
+  type TimePartitionOptions,
+  type TimeWindowOptions,
+  timeWindow,
+  type WeeklyOptions,
+  weekly,
+} from './define/partitions.ts';
 export { qualityScore, schemaUnchanged } from './define/quality.ts';
 export {
   type SensorContext,

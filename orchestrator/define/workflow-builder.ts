@@ -1,5 +1,7 @@
 /** What a workflow's function is given to write its tasks down with. */
 import type { TaskDefinition } from '../../domain/agent-protocol.ts';
+import type { Asset } from './asset.ts';
+import { readAssetKeys } from './asset-inputs.ts';
 import type { FlowRef, GroupRef, TaskContext, TaskRef } from './context.ts';
 import { decision } from './decision.ts';
 import type { Handler } from './definition.ts';
@@ -29,7 +31,12 @@ import {
 } from './task-graph.ts';
 import { type AttemptOptions, attemptReaders, taskDefinition } from './task-options.ts';
 
-export interface TaskOptions extends AttemptOptions, PlaceOptions {}
+export interface TaskOptions extends AttemptOptions, PlaceOptions {
+  /** Assets that a success of it makes, or their keys; what it returns is the value (of several, an object by key). */
+  readonly produces?: readonly (Asset | string)[];
+  /** Assets that it reads, or their keys; lineage shows it. */
+  readonly consumes?: readonly (Asset | string)[];
+}
 
 export interface ShortCircuitOptions extends TaskOptions {
   /** Only what comes directly after it is skipped at once; the rules of the rest decide. */
@@ -106,7 +113,12 @@ export interface WorkflowBuilder<P> {
 
 const MAX_ITEMS = 10_000;
 const MOST_ITEMS = 100_000;
-const taskReaders = { ...attemptReaders, ...placeReaders };
+const taskReaders = {
+  ...attemptReaders,
+  ...placeReaders,
+  produces: readAssetKeys,
+  consumes: readAssetKeys,
+};
 
 type Code = (ctx: never, ...more: never[]) => unknown;
 
@@ -180,13 +192,18 @@ function addTask<T>(
   handler: Code,
   more: Pick<TaskDefinition, 'type' | 'map'> & { readonly over?: WrittenTask['over'] } = {},
 ): TaskRef<T> {
-  const { after, triggerRule, allowFailure, setup, teardown, failRun, ...attempt } = read;
+  const { after, triggerRule, allowFailure, setup, teardown, failRun, ...rest } = read;
+  const { produces, consumes, ...attempt } = rest;
+  const assets = {
+    ...(produces.length === 0 ? {} : { produces }),
+    ...(consumes.length === 0 ? {} : { consumes }),
+  };
   const { over, ...graphPart } = more;
   graph.add({
     key,
     scope,
     place: { after, triggerRule, allowFailure, setup, teardown, failRun },
-    definition: { ...taskDefinition(key, [], attempt), ...graphPart },
+    definition: { ...taskDefinition(key, [], attempt), ...assets, ...graphPart },
     handler: handler as Handler,
     retryRule: retryRules([[key, attempt]]).get(key),
     ...(over === undefined ? {} : { over }),

@@ -124,22 +124,28 @@ export function draftRun(
     if (state !== run.state) draft.changes.run(run.runId, { state, startedAt });
     return;
   }
+  draftEnd(draft, run, plan, { end: plan.end, error, result });
+}
+
+/** The run is over. */
+function draftEnd(
+  draft: Draft,
+  run: HeldLiveRun,
+  plan: RunPlan,
+  of: { readonly end: RunEnd['state']; readonly error: RunError | null; readonly result: unknown },
+): void {
+  const { runId } = run;
   const startedAt = run.startedAt ?? draft.now;
-  const shown = plan.end === 'failed' ? (error ?? upstreamError(plan)) : error;
+  const failure = of.end === 'failed' ? (of.error ?? upstreamError(plan)) : of.error;
+  const shown = isGood(plan) ? null : failure;
   draft.ended.push({
-    runId: run.runId,
-    state: plan.end,
-    startedAt,
-    error:
-      plan.end === 'cancelled' ? cancelledError(run.cancelReason) : isGood(plan) ? null : shown,
-    result,
+    ...{ runId, state: of.end, startedAt, result: of.result },
+    error: of.end === 'cancelled' ? cancelledError(run.cancelReason) : shown,
     tasks: plan.vector.every((code) => code === SUCCEEDED) ? null : plan.vector,
   });
-  draft.changes.run(run.runId, {
-    state: plan.end,
-    startedAt,
-    finishedAt: draft.now,
-    error: isGood(plan) ? null : shown,
+  draft.changes.run(runId, {
+    ...{ state: of.end, startedAt, finishedAt: draft.now },
+    error: shown,
   });
 }
 
@@ -306,7 +312,8 @@ function noteAsset(
     draft.assets.push({ ...end, state, result: report.result, outcome, error, looked });
     return;
   }
-  for (const key of task.produces ?? []) {
+  // Items of a mapped task make no version each.
+  for (const key of task.instance ? [] : (task.produces ?? [])) {
     const result = valueOf(report.result, key, task.produces ?? []);
     draft.assets.push({ ...assetEnd(info, task, key, at), state, result, outcome, error });
   }
