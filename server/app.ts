@@ -28,6 +28,7 @@ import { runControlRoutes } from './routes/run-control.ts';
 import { runbookRoutes } from './routes/runbooks.ts';
 import { runRoutes } from './routes/runs.ts';
 import { scheduleRoutes } from './routes/schedules.ts';
+import { sensorRoutes } from './routes/sensors.ts';
 import { signalRoutes } from './routes/signals.ts';
 import { telemetryRoutes } from './routes/telemetry.ts';
 import { workflowRoutes } from './routes/workflows.ts';
@@ -80,6 +81,7 @@ function apiRoutes(api: App, parts: Parts): void {
   runControlRoutes(api, parts);
   backfillRoutes(api, parts);
   signalRoutes(api, parts);
+  sensorRoutes(api, parts);
   assetRoutes(api, parts);
   assetQualityRoutes(api, parts);
   capacityRoutes(api, parts);

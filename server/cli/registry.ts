@@ -4,12 +4,14 @@ import { agentCommand } from './commands/agent.ts';
 import { assetsCommand } from './commands/assets.ts';
 import { backfillCommand } from './commands/backfill.ts';
 import { agentsCommand, poolsCommand, queuesCommand } from './commands/capacity.ts';
+import { completionCommand } from './commands/completion.ts';
 import { dbCommand } from './commands/db.ts';
 import { drillCommand } from './commands/drill.ts';
 import { backtestCommand, incidentsCommand } from './commands/incidents.ts';
 import { initCommand } from './commands/init.ts';
 import { runbooksCommand } from './commands/runbooks.ts';
 import { runsCommand } from './commands/runs.ts';
+import { sensorsCommand } from './commands/sensors.ts';
 import { serverCommand } from './commands/server.ts';
 import { eventsCommand } from './commands/signals.ts';
 import { tasksCommand } from './commands/tasks.ts';
@@ -27,6 +29,7 @@ export const COMMANDS: readonly (() => Command)[] = [
   tasksCommand,
   backfillCommand,
   eventsCommand,
+  sensorsCommand,
   assetsCommand,
   poolsCommand,
   queuesCommand,
@@ -37,4 +40,5 @@ export const COMMANDS: readonly (() => Command)[] = [
   drillCommand,
   dbCommand,
   tokensCommand,
+  completionCommand,
 ];

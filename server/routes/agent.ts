@@ -15,6 +15,7 @@ import type {
   StepsReply,
 } from '../../domain/agent-protocol.ts';
 import type { Run } from '../../domain/run.ts';
+import type { LookEndReply, LooksReply } from '../../domain/sensor.ts';
 import type { EventReceipt, SuspendReply, WaitReply } from '../../domain/wait.ts';
 import { type AgentTelemetry, createAgentTelemetry } from '../agent-telemetry.ts';
 import type { App } from '../http/app-type.ts';
@@ -184,6 +185,30 @@ function workRoutes(app: App, parts: Parts, telemetry: AgentTelemetry): void {
       schema: { tags, params: BySession, body: bodies.OnceBody, response: reply<OnceReply>() },
     },
     (request) => agents.once(request.params.sessionId, request.body),
+  );
+  app.post(
+    '/agent/:sessionId/looks',
+    {
+      config,
+      schema: { tags, params: BySession, body: bodies.LooksBody, response: reply<LooksReply>() },
+    },
+    (request, response) => {
+      const signal = closeSignal(response, parts.closing);
+      return agents.claimLooks(request.params.sessionId, request.body, signal);
+    },
+  );
+  app.post(
+    '/agent/:sessionId/looks/complete',
+    {
+      ...{ config, bodyLimit },
+      schema: {
+        tags,
+        params: BySession,
+        body: bodies.LookEndBody,
+        response: reply<LookEndReply>(),
+      },
+    },
+    (request) => agents.endLook(request.params.sessionId, request.body),
   );
   app.post(
     '/agent/:sessionId/waits',

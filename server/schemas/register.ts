@@ -11,6 +11,7 @@ import { OneOf } from './parts.ts';
 import { RUN_CONTROL_SCHEMAS } from './run-control.ts';
 import { RUN_SCHEMAS } from './runs.ts';
 import { SCHEDULE_SCHEMAS } from './schedules.ts';
+import { SENSOR_SCHEMAS } from './sensors.ts';
 import { SIGNAL_SCHEMAS } from './signals.ts';
 
 const Problem = Type.Object({
@@ -32,6 +33,7 @@ export function addSchemas(app: App): void {
     ...SCHEDULE_SCHEMAS,
     ...BACKFILL_SCHEMAS,
     ...SIGNAL_SCHEMAS,
+    ...SENSOR_SCHEMAS,
     ...ASSET_SCHEMAS,
     ...ASSET_QUALITY_SCHEMAS,
     ...INCIDENT_SCHEMAS,
