@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander';
 import colors from 'picocolors';
 import { ConfigError } from '../config.ts';
 import { VERSION } from '../version.ts';
+import { completionServerCommand } from './commands/completion.ts';
 import { ExitWith, UsageError } from './exit.ts';
 import { COMMANDS } from './registry.ts';
 
@@ -29,6 +30,10 @@ function buildProgram(): Command {
     .description('Runs data workflows, sees them fail, puts them right and proves it.')
     .version(VERSION);
   for (const make of COMMANDS) program.addCommand(make());
+  program.addCommand(
+    completionServerCommand(() => program),
+    { hidden: true },
+  );
   for (const command of [program, ...allCommands(program)]) {
     command
       .exitOverride()
