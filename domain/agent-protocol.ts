@@ -36,6 +36,12 @@ import type {
 import type { Run, RunError } from './run.ts';
 import type { WorkflowSchedule } from './schedule.ts';
 import type { SensorDefinition } from './sensor.ts';
+import type {
+  AssignedItem,
+  BranchChoice,
+  MapDefinition,
+  TeardownDefinition,
+} from './task-graph.ts';
 import type { TriggerRule } from './trigger-rule.ts';
 
 /** A task handed to an agent. */
@@ -71,17 +77,6 @@ export interface Assignment {
 export const ISOLATIONS = ['auto', 'process', 'shared'] as const;
 export type Isolation = (typeof ISOLATIONS)[number];
 
-/** Which item of which list an instance of a mapped task works on; the agent reads the list once a run. */
-export interface AssignedItem {
-  /** Key of the mapped task, whose code runs. */
-  readonly task: string;
-  /** Key of the task whose result is the list. */
-  readonly over: string;
-  readonly index: number;
-  /** Tells one reading of the list from a later one in the same run. */
-  readonly stamp: number;
-}
-
 /** The end of an attempt as the agent saw it. */
 export interface Completion {
   readonly runId: string;
@@ -101,14 +96,6 @@ export interface Completion {
   readonly finishedAt: number;
   /** For an asset: what its checks said and what it wants recorded with the version. */
   readonly asset?: AssetOutcome;
-}
-
-/** Which way a run goes on after a branch. */
-export interface BranchChoice {
-  /** Keys of direct dependents that go on; the other ones are skipped. */
-  readonly follow: readonly string[];
-  /** Whether everything downstream of what is not followed is skipped as well, whatever its rule. */
-  readonly skipAll?: boolean;
 }
 
 export interface AssetOutcome {
@@ -237,6 +224,8 @@ export interface TaskDefinition {
   readonly setup?: boolean;
   readonly teardown?: TeardownDefinition;
   readonly map?: MapDefinition;
+  /** Whether in a scheduled run it waits until it has succeeded in the scheduled run before. */
+  readonly dependsOnPast?: boolean;
   /** Assets that a success of it makes, and that it reads. */
   readonly produces?: readonly string[];
   readonly consumes?: readonly string[];
@@ -248,24 +237,6 @@ export interface TaskDefinition {
   readonly cancelGraceMs?: number;
   /** What it is beside a plain task, for who looks at it. */
   readonly type?: 'branch' | 'short-circuit' | 'subflow';
-}
-
-/** A task that tidies up: it runs once a setup of its succeeded and everything between is over, however it ended. */
-export interface TeardownDefinition {
-  /** Keys of its setups; without any it runs whenever something has run before it. */
-  readonly setups: readonly string[];
-  /** Whether its failure fails the run. */
-  readonly failRun: boolean;
-}
-
-/** A task that runs once for each item of the array (or entry of the object) that another task returned. */
-export interface MapDefinition {
-  /** Key of the task whose result is the list. */
-  readonly over: string;
-  /** More items are a failure. */
-  readonly maxItems: number;
-  /** Items at a time; null for no limit. */
-  readonly concurrency: number | null;
 }
 
 export interface AssetDefinition {
@@ -354,7 +325,7 @@ export interface LogLine {
 }
 
 /** A line as lists show it: its time is RFC 3339. */
-export interface ShownLogLine extends Omit<LogLine, 'at'> {
+export interface ShownLogLine extends Omit<LogLine, 'at' | 'seq'> {
   readonly at: string;
   /** A list from here on begins behind this line. */
   readonly cursor?: string;

@@ -2,7 +2,8 @@
  * Items of mapped tasks. A list is asked for once a run and kept for a while, so that ten thousand items cost one call
  * an agent and not one each.
  */
-import type { AssignedItem, ResultReply } from '../../domain/agent-protocol.ts';
+import type { ResultReply } from '../../domain/agent-protocol.ts';
+import type { AssignedItem } from '../../domain/task-graph.ts';
 
 /** What reads a result of the run; lists are kept for each of them. */
 interface ResultCalls {

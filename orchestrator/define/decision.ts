@@ -1,5 +1,5 @@
 /** What the code of a branch or a short circuit gives back beside its result; told by a registered symbol. */
-import type { BranchChoice } from '../../domain/agent-protocol.ts';
+import type { BranchChoice } from '../../domain/task-graph.ts';
 
 const DECISION = Symbol.for('signalbox.decision');
 

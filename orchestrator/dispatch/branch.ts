@@ -1,6 +1,7 @@
 /** What a branch chose, read against the run's graph: only what comes directly after it can be chosen. */
-import type { BranchChoice } from '../../domain/agent-protocol.ts';
+
 import type { RunError } from '../../domain/run.ts';
+import type { BranchChoice } from '../../domain/task-graph.ts';
 import type { Version } from '../runs/versions.ts';
 import type { PlannedBranch } from './progress.ts';
 

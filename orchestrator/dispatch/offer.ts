@@ -2,7 +2,8 @@
  * Slots of an agent that the server may fill with what became ready: those that it offers with a completion, and
  * those of a claim that waits.
  */
-import type { AssignedItem, Assignment } from '../../domain/agent-protocol.ts';
+import type { Assignment } from '../../domain/agent-protocol.ts';
+import type { AssignedItem } from '../../domain/task-graph.ts';
 import { assignedPartition } from '../assets/partitions/of-task.ts';
 import type { GraphTask } from '../catalog/graph.ts';
 import type { Instance } from '../runs/expansion.ts';

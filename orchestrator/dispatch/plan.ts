@@ -189,7 +189,7 @@ function endState({ kind }: PlannedEnd, cancelling: boolean): number {
 }
 
 /** How a run that stands like this has ended, or null. */
-export function endOf(version: Version, vector: Uint8Array, cancelling: boolean): RunPlan['end'] {
+function endOf(version: Version, vector: Uint8Array, cancelling: boolean): RunPlan['end'] {
   if (vector.includes(LIVE) || vector.includes(PENDING)) return null;
   if (cancelling) return 'cancelled';
   if (findFailure(version, vector) >= 0) return 'failed';

@@ -30,7 +30,7 @@ const shapes = new WeakMap<Version, Map<string, Version>>();
 const NONE: readonly number[] = [];
 
 /** Key of an instance. */
-export function instanceKey(task: string, index: number): string {
+function instanceKey(task: string, index: number): string {
   return `${task}[${index}]`;
 }
 
