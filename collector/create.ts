@@ -91,6 +91,8 @@ export function createCollector(options: CollectorOptions): Collector {
   };
 }
 
+const NANOSECONDS_A_MS = 1_000_000;
+
 type Samples = Pick<
   Collector,
   'recordPoolSamples' | 'recordHeartbeats' | 'recordLogs' | 'recordIncidentEvent'
@@ -112,8 +114,9 @@ function recordSamples(writer: Writer, clock: Clock, log: (message: string) => v
     recordHeartbeats: (all) => handOver(TABLES.heartbeats, all.map(heartbeatRow)),
     recordLogs(lines) {
       const rows = lines.map((line) => {
-        order = (order + 1) % 1_000_000;
-        return logRow(line, order);
+        order = (order + 1) % NANOSECONDS_A_MS;
+        // A line that is sent twice is the same row twice.
+        return logRow(line, line.seq === undefined ? order : line.seq % NANOSECONDS_A_MS);
       });
       return writer.record(TABLES.logs, toRows(rows));
     },

@@ -5,6 +5,7 @@ import type { HeartbeatSample, PoolSample } from '../domain/events.ts';
 import type { DetectorQuery, QueryRows } from '../domain/finding.ts';
 import type { ConnectionBudget, PoolLevers } from '../domain/levers.ts';
 import type { Pool } from '../domain/pool.ts';
+import type { FoundLogLine, RunLogQuery } from './clickhouse/run-logs.ts';
 
 /** Answer to an OTLP request: what to send back, byte for byte. */
 export interface OtlpAnswer {
@@ -37,8 +38,8 @@ export interface Collector {
   observedPools(): Promise<readonly Pool[]>;
   runLogs(
     runId: string,
-    query: { limit?: number; cursor?: string; taskKey?: string },
-  ): Promise<{ items: readonly LogLine[]; nextCursor: string | null }>;
+    query: RunLogQuery,
+  ): Promise<{ items: readonly FoundLogLine[]; nextCursor: string | null }>;
   /** Watched PostgreSQL servers: budgets, sessions, role limits. */
   readonly servers: Pick<
     PoolLevers,

@@ -124,6 +124,8 @@ export interface AssetOutcome {
 }
 
 export interface PartitionOutcome {
+  /** Versions of upstreams that this one was made from; those of the attempt unless told. */
+  readonly inputs?: readonly InputVersion[];
   /** Where an IO manager put it. */
   readonly stored?: StoredVersion;
   readonly metadata?: Readonly<Record<string, unknown>>;
@@ -443,6 +445,15 @@ export interface AssetValue {
   readonly dataVersion?: string;
 }
 
+/** Path and query of the same call. */
+export interface AssetInputRequest {
+  readonly runId: string;
+  readonly taskKey: string;
+  readonly assetKey: string;
+  /** For one of the partitions that the task makes; for all of them unless told. */
+  readonly partition?: string | undefined;
+}
+
 /** Answer to `GET assets/{key}/for/{runId}/{taskKey}`: what that task is given of the upstream. */
 export interface AssetInputReply {
   /** The code gets an object by partition key, rather than one value. */
@@ -450,6 +461,8 @@ export interface AssetInputReply {
   readonly values: readonly AssetValue[];
   /** Partitions that it is made from and that have no value yet (at most 20 of them). */
   readonly missing: readonly string[];
+  /** Of a task that makes several partitions: which of the values each of them is made from, by key. */
+  readonly of?: Readonly<Record<string, readonly string[]>>;
 }
 
 /** Body of `POST partitions`: a task adds to or takes from a list of dynamic partitions. */

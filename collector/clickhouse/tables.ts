@@ -136,6 +136,9 @@ const SEVERITY_NUMBERS = { debug: 5, info: 9, warn: 13, error: 17 } as const;
 /** Service name under which what tasks log is kept. */
 const TASK_LOG_SERVICE = 'signalbox-agent';
 
+/** Longer messages are cut; agents cut theirs before. */
+const MAX_MESSAGE = 32_768;
+
 /**
  * A task's log line as a row of `otel_logs`.
  * @param orderInMs place among the lines of the same millisecond; kept as nanoseconds, so that order survives
@@ -149,7 +152,7 @@ export function logRow(line: LogLine & { workflow: string; agent: string }, orde
     SeverityText: line.level.toUpperCase(),
     SeverityNumber: SEVERITY_NUMBERS[line.level],
     ServiceName: TASK_LOG_SERVICE,
-    Body: line.message,
+    Body: line.message.slice(0, MAX_MESSAGE),
     ResourceAttributes: { 'service.name': TASK_LOG_SERVICE, [TELEMETRY.agent]: line.agent },
     LogAttributes: {
       ...attributes,

@@ -4,9 +4,10 @@ import type { ShownLogLine } from '../../domain/agent-protocol.ts';
 import { RUN_STATES, type Run, type Task } from '../../domain/run.ts';
 import type { App } from '../http/app-type.ts';
 import type { Parts } from '../parts.ts';
-import { Closed, Key, Name, Named, OneOf, PageOf, pageFields } from '../schemas/parts.ts';
+import { Closed, Key, Name, Named, OneOf, PageOf, pageFields, Text } from '../schemas/parts.ts';
 
 const tags = ['runs'];
+const MAX_ATTEMPT = 32_767;
 const ById = Closed({ id: Type.String({ minLength: 1, maxLength: 100 }) });
 
 const Tasks = Type.Unsafe<{ items: readonly Task[]; nextCursor: null }>({
@@ -56,19 +57,42 @@ export function runRoutes(app: App, { orchestrator, collector }: Parts): void {
     },
     async (request) => ({ items: await runs.tasks(request.params.id), nextCursor: null }),
   );
+  logRoute(app, { orchestrator, collector });
+}
+
+/** Clocks of agents and servers may differ by so much. */
+const CLOCK_ALLOWANCE_MS = 3_600_000;
+
+function logRoute(
+  app: App,
+  { orchestrator, collector }: Pick<Parts, 'orchestrator' | 'collector'>,
+) {
   app.get(
     '/runs/:id/logs',
     {
       config: { role: 'viewer' },
       schema: {
-        ...{ tags, summary: 'What a run logged, oldest first', params: ById },
-        querystring: Closed({ ...pageFields, taskKey: Type.Optional(Key) }),
+        ...{ tags, summary: 'What a run logged, oldest first unless told', params: ById },
+        querystring: Closed({
+          ...pageFields,
+          task: Type.Optional(Key),
+          taskKey: Type.Optional(Key),
+          attempt: Type.Optional(Type.Integer({ minimum: 1, maximum: MAX_ATTEMPT })),
+          level: Type.Optional(OneOf(['debug', 'info', 'warn', 'error'])),
+          search: Type.Optional(Text),
+          order: Type.Optional(OneOf(['oldest', 'newest'])),
+        }),
         response: { 200: PageOf<ShownLogLine>('LogLine') },
       },
     },
     async (request) => {
-      const { id } = await runs.get(request.params.id);
-      const { items, nextCursor } = await collector.runLogs(id, request.query);
+      const { id, createdAt } = await orchestrator.runs.get(request.params.id);
+      const { task, ...query } = request.query;
+      const { items, nextCursor } = await collector.runLogs(id, {
+        ...query,
+        ...(task === undefined ? {} : { taskKey: task }),
+        since: Math.max(0, Date.parse(createdAt) - CLOCK_ALLOWANCE_MS),
+      });
       const shown = items.map((line) => ({ ...line, at: new Date(line.at).toISOString() }));
       return { items: shown, nextCursor };
     },

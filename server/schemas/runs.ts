@@ -73,6 +73,9 @@ const LogLine = Type.Object({
   level: OneOf(['debug', 'info', 'warn', 'error']),
   message: Type.String(),
   attributes: AnyObject,
+  cursor: Type.Optional(
+    Type.String({ description: 'A list from this cursor on begins behind this line' }),
+  ),
 });
 
 const MAX_BATCH = 10_000;

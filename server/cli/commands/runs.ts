@@ -1,10 +1,8 @@
 /** `signalbox runs list|show|logs` and what else is done with runs */
-import { setTimeout as delay } from 'node:timers/promises';
 import { Command } from 'commander';
-import type { ShownLogLine } from '../../../domain/agent-protocol.ts';
-import { isTerminalRun, type Run, type Task } from '../../../domain/run.ts';
-import type { ApiClient, List } from '../api-client.ts';
-import { printable, renderTable, span, state, time } from '../output.ts';
+import type { Run, Task } from '../../../domain/run.ts';
+import type { List } from '../api-client.ts';
+import { renderTable, span, state, time } from '../output.ts';
 import { remoteCommand, segment, wholeNumber } from '../remote.ts';
 import {
   cancelCommand,
@@ -14,6 +12,7 @@ import {
   retryCommand,
 } from './run-control.ts';
 import { renderRun, renderTasks } from './run-lines.ts';
+import { logsCommand } from './run-logs.ts';
 import { inputCommand, inputsCommand } from './signals.ts';
 
 interface ListOptions {
@@ -22,9 +21,6 @@ interface ListOptions {
   readonly engine?: string;
   readonly limit?: number;
 }
-
-const FOLLOW_EVERY_MS = 500;
-const LOG_PAGE = 1_000;
 
 export function runsCommand(): Command {
   return new Command('runs')
@@ -72,52 +68,4 @@ function listCommand(): Command {
     .option('--state <state>')
     .option('--engine <name>')
     .option('--limit <n>', 'at most so many, 20 unless told', wholeNumber);
-}
-
-function logsCommand(): Command {
-  return remoteCommand<{ follow?: boolean; task?: string }>(
-    'logs <id>',
-    'What a run logged',
-    async ({ api, options, print }, id = '') => {
-      const read = logReader(api, id, options.task);
-      for (let over = false; !over; ) {
-        // Asked before the lines are read: what was logged until the end is then among them.
-        over = !options.follow || isTerminalRun((await api.get<Run>(`/runs/${segment(id)}`)).state);
-        for (const line of await read()) print(line, renderLine);
-        if (!over) await delay(FOLLOW_EVERY_MS);
-      }
-    },
-  )
-    .option('-f, --follow', 'go on until the run has ended')
-    .option('--task <key>', 'only this task');
-}
-
-/**
- * Reads what was not read before. The last page may still grow, also between lines that were read already, so
- * it is read again each time and told apart by what was seen of it.
- */
-function logReader(api: ApiClient, id: string, taskKey: string | undefined) {
-  let cursor: string | undefined;
-  let seen = new Set<string>();
-  return async (): Promise<ShownLogLine[]> => {
-    const fresh: ShownLogLine[] = [];
-    for (;;) {
-      const query = { limit: LOG_PAGE, cursor, taskKey };
-      const page = await api.get<List<ShownLogLine>>(`/runs/${segment(id)}/logs`, query);
-      fresh.push(...page.items.filter((line) => !seen.has(JSON.stringify(line))));
-      if (page.nextCursor === null) {
-        seen = new Set(page.items.map((line) => JSON.stringify(line)));
-        return fresh;
-      }
-      cursor = page.nextCursor;
-      seen = new Set();
-    }
-  };
-}
-
-function renderLine(line: ShownLogLine): string {
-  const at = line.at.slice(11, 23);
-  const attributes =
-    Object.keys(line.attributes).length > 0 ? ` ${JSON.stringify(line.attributes)}` : '';
-  return `${at} ${line.level.padEnd(5)} ${printable(`${line.taskKey}  ${line.message}${attributes}`)}`;
 }
