@@ -27,7 +27,7 @@ const settings = {
 };
 
 /** A check that is a fold: over rows in memory, a stream, or fed while they are written. */
-export function foldCheck(
+function foldCheck(
   name: string,
   read: { name: string | null; blocking: boolean; severity: 'warn' | 'error' },
   fold: () => RowFold,
@@ -219,7 +219,7 @@ const count: Read<number | null> = (value) => {
 export type Share = number | `${number}%`;
 
 /** @throws DefinitionError where it is none; more than the whole may be meant, of growth */
-export const share: Read<number | null> = (value) => {
+const share: Read<number | null> = (value) => {
   if (value === undefined || value === null) return null;
   const percent = typeof value === 'string' ? /^\s*(\d+(?:\.\d+)?)\s*%\s*$/.exec(value) : null;
   const part = percent ? Number(percent[1]) / 100 : value;

@@ -114,16 +114,6 @@ function unknownColumn(name: string, row: number): ColumnError {
   );
 }
 
-/** Rows out of cells, as whoever reads the table gets them. */
-export function toRows(
-  columns: readonly StoredColumn[],
-  lines: readonly (readonly unknown[])[],
-): Row[] {
-  return lines.map((line) =>
-    Object.fromEntries(columns.map(({ name }, place) => [name, line[place]])),
-  );
-}
-
 /** A stored integer: a number where that is exact. */
 export function integerOf(value: bigint | string): number | bigint {
   const exact = Number(value);

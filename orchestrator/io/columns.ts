@@ -6,7 +6,7 @@ import type { StoredColumn } from '../../domain/asset.ts';
 import { isStream, type Row } from '../define/io.ts';
 import { DefinitionError, type Read } from '../define/options.ts';
 
-export const COLUMN_TYPES = ['boolean', 'integer', 'number', 'text', 'timestamp', 'json'] as const;
+const COLUMN_TYPES = ['boolean', 'integer', 'number', 'text', 'timestamp', 'json'] as const;
 export type ColumnType = (typeof COLUMN_TYPES)[number];
 
 /** Columns by name, in the order in which the table has them. */

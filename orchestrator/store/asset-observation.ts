@@ -1,5 +1,4 @@
 /** Observations of data that is made elsewhere, and facts over time. */
-import type { StoredVersion } from '../../domain/asset.ts';
 import { jsonText } from './columns.ts';
 import type { Tx } from './connection.ts';
 
@@ -152,17 +151,4 @@ export async function readRecordedVersions(
      WHERE m.asset_key = $1 AND m.provenance <> 'fallback' ORDER BY m.id DESC LIMIT $2`,
     [key, limit],
   );
-}
-
-/** Where versions are kept, by id; those that Signalbox keeps are missing. */
-export async function readStored(
-  db: Tx,
-  ids: readonly string[],
-): Promise<ReadonlyMap<string, StoredVersion>> {
-  if (ids.length === 0) return new Map();
-  const rows = await db.query<{ id: string; stored: StoredVersion }>(
-    'SELECT id, stored FROM signalbox.materialization WHERE id = ANY($1::uuid[]) AND stored IS NOT NULL',
-    [ids],
-  );
-  return new Map(rows.map(({ id, stored }) => [id, stored]));
 }

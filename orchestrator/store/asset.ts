@@ -69,7 +69,7 @@ const VERSION =
 const SELECT_ASSET = `
   SELECT a.key, a.description, a.owners, a.checks, a.declared_policy, a.set_policy,
     greatest(a.computed_at, a.observed_at) AS computed_at, a.fallback, a.io,
-    a.task IS NOT NULL AS made_here, a.partitions, a.partitions_made, a.partitions_failed, a.complete_at,
+    a.task IS NOT NULL AND NOT a.observed AS made_here, a.partitions, a.partitions_made, a.partitions_failed, a.complete_at,
     a.code_version,
     ARRAY(SELECT e.upstream FROM signalbox.asset_edge e WHERE e.downstream = a.key ORDER BY 1) AS depends_on,
     (SELECT coalesce(jsonb_agg(jsonb_build_object(
