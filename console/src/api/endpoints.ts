@@ -5,6 +5,7 @@ import type { Asset, Materialization } from '../../../domain/asset.ts';
 import type { Incident } from '../../../domain/incident.ts';
 import type { Pool } from '../../../domain/pool.ts';
 import type { Run, Task } from '../../../domain/run.ts';
+import type { Attempt, Effect, RunActionRecord } from '../../../domain/run-control.ts';
 import type { Execution, RunbookMode } from '../../../domain/runbook.ts';
 import { withQuery } from '../routes.ts';
 import { request } from './client.ts';
@@ -59,9 +60,18 @@ export const runs = {
     list<Task>(`/runs/${id(run)}/tasks`, {}, signal).then(({ items }) => items),
   logs: (run: string, query: ListQuery, signal?: AbortSignal) =>
     list<ShownLogLine>(`/runs/${id(run)}/logs`, { ...query }, signal),
-  cancel: (run: string) =>
-    post<Run>(`/runs/${id(run)}/cancel`, { reason: 'by hand, in the console' }),
-  retry: (run: string) => post<Run>(`/runs/${id(run)}/retry`),
+  /** What an action would change; changes nothing. */
+  propose: (run: string, verb: string, body: object) =>
+    post<Effect>(`/runs/${id(run)}/${verb}`, { ...body, dryRun: true }),
+  act: (run: string, verb: string, body: object) =>
+    post<Run | Effect>(`/runs/${id(run)}/${verb}`, body),
+  rerun: (run: string) => post<Run>(`/runs/${id(run)}/rerun`),
+  attempts: (run: string, task: string, signal?: AbortSignal) =>
+    list<Attempt>(`/runs/${id(run)}/tasks/${id(task)}/attempts`, {}, signal).then(
+      ({ items }) => items,
+    ),
+  actions: (run: string, signal?: AbortSignal) =>
+    list<RunActionRecord>(`/runs/${id(run)}/actions`, {}, signal).then(({ items }) => items),
 };
 
 export const workflows = {

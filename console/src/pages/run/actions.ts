@@ -5,7 +5,6 @@ import { formatCount } from '../../parts/format.ts';
 export interface RunAction {
   readonly kind: 'cancel' | 'retry';
   readonly label: string;
-  readonly confirm?: string;
 }
 
 const UNFINISHED: readonly Task['state'][] = ['pending', 'ready', 'retrying'];
@@ -23,7 +22,6 @@ export function runAction(run: Run, tasks: readonly Task[]): RunAction | null {
     return {
       kind: 'cancel',
       label: label.length > 0 ? `Cancel: ${label.join(', ')}` : 'Cancel the run',
-      confirm: 'Press again to cancel the run',
     };
   }
   if (run.state === 'failed' || run.state === 'cancelled') {
