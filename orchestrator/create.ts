@@ -18,6 +18,7 @@ import { createRunService } from './runs/service.ts';
 import { type AnnounceRuns, createRunMaker } from './runs/trigger.ts';
 import { createTriggerLane } from './runs/trigger-lane.ts';
 import { createVersions } from './runs/versions.ts';
+import { createPastTasks } from './schedule/past.ts';
 import { createSensors } from './sensors/create.ts';
 import type { Orchestrator } from './service.ts';
 import { connect } from './store/connection.ts';
@@ -119,6 +120,7 @@ export async function createOrchestrator(options: OrchestratorOptions): Promise<
       ...catalog.reconcilers,
       ...dispatch.reconcilers,
       createPauseReconciler(hot),
+      createPastTasks(db, (queues) => dispatch.hub.ready(queues)),
       backfills.reconciler,
       ...waits.reconcilers,
       sensors.reconciler,

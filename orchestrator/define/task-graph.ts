@@ -22,6 +22,11 @@ export interface PlaceOptions {
   readonly triggerRule?: TriggerRule;
   /** Whether its failure leaves the run as good as it was. */
   readonly allowFailure?: boolean;
+  /**
+   * Whether in a scheduled run it waits until it has succeeded (or was skipped) in the scheduled run of the logical
+   * date before; looked at each second. A mapped task cannot.
+   */
+  readonly dependsOnPast?: boolean;
   /** Whether it sets up something that a teardown tidies up. */
   readonly setup?: boolean;
   /**
@@ -39,6 +44,7 @@ interface ReadPlace {
   readonly after: readonly KeyOrGroup[];
   readonly triggerRule: TriggerRule | null;
   readonly allowFailure: boolean;
+  readonly dependsOnPast: boolean;
   readonly setup: boolean;
   readonly teardown: true | readonly KeyOrGroup[] | null;
   readonly failRun: boolean;
@@ -54,6 +60,7 @@ export const placeReaders: { readonly [K in keyof ReadPlace]: Read<ReadPlace[K]>
   after: before,
   triggerRule: optional(oneOf(...TRIGGER_RULES)),
   allowFailure: flag(false),
+  dependsOnPast: flag(false),
   setup: flag(false),
   teardown: (value) => {
     if (value === undefined || value === null || value === false) return null;
@@ -148,11 +155,17 @@ export class TaskGraph {
     const [list] = over === undefined ? [] : this.#keysOf(scope, over, key);
     const after = [...(afters.get(key) ?? []), ...(list === undefined ? [] : [list])];
     const { map } = task.definition;
+    if (map && place.dependsOnPast) {
+      throw new DefinitionError(
+        `task ${JSON.stringify(key)}: dependsOnPast: a mapped task cannot depend on the past`,
+      );
+    }
     return {
       ...task.definition,
       after: [...new Set(after)],
       ...(place.triggerRule === null ? {} : { triggerRule: place.triggerRule }),
       ...(place.allowFailure ? { allowFailure: true } : {}),
+      ...(place.dependsOnPast ? { dependsOnPast: true } : {}),
       ...(place.setup ? { setup: true } : {}),
       ...this.#teardownOf(task, afters),
       ...(map && list !== undefined ? { map: { ...map, over: list } } : {}),

@@ -88,6 +88,7 @@ type GraphPart = Pick<
   TaskDefinition,
   | 'triggerRule'
   | 'allowFailure'
+  | 'dependsOnPast'
   | 'setup'
   | 'teardown'
   | 'map'

@@ -19,13 +19,14 @@ import {
   SKIPPED,
   SUCCEEDED,
   UPSTREAM_FAILED,
+  WAITS_FOR_PAST,
   type WAITS_FOR_RETRY,
 } from './task-codes.ts';
 
 /** A task that is to get a live row. */
 export interface NextTask {
   readonly task: number;
-  readonly state: typeof READY | typeof WAITS_FOR_RETRY;
+  readonly state: typeof READY | typeof WAITS_FOR_RETRY | typeof WAITS_FOR_PAST;
   readonly attempt: number;
   readonly retriesLeft: number;
   readonly lost: number;
@@ -153,7 +154,7 @@ export class Progress {
     this.vector[task] = LIVE;
     this.next.push({
       task,
-      state: READY,
+      state: this.version.tasks[task]?.dependsOnPast ? WAITS_FOR_PAST : READY,
       attempt: (this.#lastAttempts.get(task) ?? 0) + 1,
       retriesLeft: this.version.tasks[task]?.retries ?? 0,
       lost: 0,

@@ -24,6 +24,8 @@ export const RUNNING = 2;
 export const WAITS_FOR_RETRY = 3;
 /** A flow that waits without an agent, until `ready_at` or until it is woken. */
 export const SUSPENDED = 4;
+/** It waits for itself in the scheduled run before (`dependsOnPast`). */
+export const WAITS_FOR_PAST = 5;
 /** Added to the state of a row that does not run while its run is paused. */
 const PAUSED = 10;
 
@@ -69,6 +71,7 @@ const LIVE_NAMES: Readonly<Record<number, TaskState>> = {
   [RUNNING]: 'running',
   [WAITS_FOR_RETRY]: 'retrying',
   [SUSPENDED]: 'waiting',
+  [WAITS_FOR_PAST]: 'waiting',
 };
 
 /** The word for a code of task_live. */

@@ -69,7 +69,7 @@ export async function makeLive(
     tasks.push(...rows);
     const started = held !== null;
     if (started) changes.run(id, { state: 'running', startedAt: now });
-    states.set(id, rows.some(({ state }) => state === READY) ? 'queued' : 'handed');
+    states.set(id, rows.some(({ state }) => state !== RUNNING) ? 'queued' : 'handed');
     runs.push({
       ...common,
       ...{ state: started ? 'running' : 'queued', priority, tasks: vector.text },
@@ -105,7 +105,10 @@ function handOn(
   for (const task of ready) {
     const { attempt, retriesLeft, lost, queue } = task;
     const mayGo =
-      task.pool === null && !handing.isLimited(queue) && mayHold({ version }, task.task, entries);
+      task.state === READY &&
+      task.pool === null &&
+      !handing.isLimited(queue) &&
+      mayHold({ version }, task.task, entries);
     const offer = mayGo ? handing.giving.takeWaiting(queue) : undefined;
     if (!offer) {
       rows.push(task);

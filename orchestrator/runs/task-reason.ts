@@ -28,7 +28,8 @@ export function reasonOf(
     return keys === '' ? 'a branch before it went another way' : `${keys} went another way`;
   }
   if (taskStateOf(code) === 'upstream-failed') return name((each) => isFailure(codeOf(each)));
-  if (!isSkip(code)) return undefined;
+  // One that nothing comes before skipped itself, or was skipped with its whole run.
+  if (!isSkip(code) || gates.length === 0) return undefined;
   if (expansionOf(version, task)?.[2] === 0) return 'its list has no items';
   const rule = version.tasks[task]?.triggerRule ?? 'all-succeeded';
   const skipped = name((each) => isSkip(codeOf(each)));

@@ -10,6 +10,7 @@ import {
   SKIPPED,
   SUCCEEDED,
   taskStateOf,
+  WAITS_FOR_PAST,
 } from '../dispatch/task-codes.ts';
 import type { Db } from '../store/connection.ts';
 import {
@@ -125,6 +126,7 @@ function toTask(
   if (code === LIVE && live) {
     return {
       ...common,
+      ...(live.state === WAITS_FOR_PAST ? { reason: 'depends-on-past' } : {}),
       state: liveStateOf(live.state),
       attempt: live.attempt,
       attempts: (end?.count ?? 0) + (live.startedAt === null ? 0 : 1),

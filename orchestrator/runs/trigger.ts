@@ -8,7 +8,7 @@ import { businessKey, type DataInterval, type Run, type RunTrigger } from '../..
 import { type Clock, type EpochMs, toRfc3339 } from '../../domain/time.ts';
 import { namePartitions } from '../assets/partitions/of-task.ts';
 import type { Handing } from '../dispatch/handing.ts';
-import { READY } from '../dispatch/task-codes.ts';
+import { READY, WAITS_FOR_PAST } from '../dispatch/task-codes.ts';
 import type { Tx } from '../store/connection.ts';
 import { readRuns, toRun } from '../store/run.ts';
 import { findByIdempotencyKey, insertRuns } from '../store/run-insert.ts';
@@ -214,7 +214,7 @@ export function readyTask(
   return {
     runId,
     task: index,
-    state: READY,
+    state: task.dependsOnPast ? WAITS_FOR_PAST : READY,
     queue: task.queue,
     priority: Math.max(-MAX_PRIORITY, Math.min(MAX_PRIORITY, runPriority + task.priority)),
     pool: task.pool,

@@ -54,6 +54,7 @@ const TaskDefinition = Type.Object({
   idempotent: Type.Boolean(),
   triggerRule: Type.Optional(OneOf(TRIGGER_RULES)),
   allowFailure: Type.Optional(Type.Boolean()),
+  dependsOnPast: Type.Optional(Type.Boolean()),
   retryDelaysMs: Type.Optional(
     Type.Array(Type.Number({ minimum: 0 }), { minItems: 1, maxItems: 1_000 }),
   ),

@@ -39,5 +39,7 @@ CREATE TABLE signalbox.run_superseded (
     run_id      uuid PRIMARY KEY,
     by_run_id   uuid NOT NULL
 );
+-- Tasks that wait for themselves in the run before.
+CREATE INDEX task_live_past ON signalbox.task_live (run_id) WHERE state = 5;
 -- The scheduled runs of a workflow by logical date, for what depends on the one before.
 CREATE INDEX run_scheduled ON signalbox.run (workflow, logical_date DESC) WHERE trigger = 'schedule';

@@ -1,0 +1,141 @@
+import { expect, test } from 'vitest';
+import { manualClock } from '../../../domain/time.ts';
+import { workflow as define } from '../../../orchestrator/index.ts';
+import { waitFor } from '../../support/wait-for.ts';
+import { type HandAgent, registerAgent, startStand, trigger, workflow } from '../dispatch/stand.ts';
+
+const HOUR_MS = 3_600_000;
+const START = Date.parse('2026-03-01T00:00:00.500Z');
+const PAST = 'tasks-of-the-past';
+
+/** Extract, then load, which depends on the load of the hour before. */
+async function loads() {
+  const clock = manualClock(START);
+  const stand = await startStand({ clock, leaseMs: 1_000 * HOUR_MS });
+  const tasks = [{ key: 'extract' }, { key: 'load', after: ['extract'], dependsOnPast: true }];
+  const definition = workflow('loads', tasks, {
+    schedule: { cron: '@hourly', timezone: 'UTC', catchup: true },
+  });
+  const agent = await registerAgent(stand.orchestrator, { definitions: [definition] });
+  return {
+    stand,
+    agent,
+    async pass(hours = 1) {
+      clock.advance(hours * HOUR_MS);
+      await stand.reconcile('scheduler');
+    },
+    async runIds() {
+      const { items } = await stand.orchestrator.runs.list({ workflow: 'loads' });
+      return items.map(({ id }) => id).sort();
+    },
+    async [Symbol.asyncDispose]() {
+      await stand[Symbol.asyncDispose]();
+    },
+  };
+}
+
+const names = (claimed: Awaited<ReturnType<HandAgent['claim']>>) =>
+  claimed.map(
+    ({ taskKey, logicalDate }) => `${taskKey} ${logicalDate?.slice(11, 13) ?? 'by hand'}`,
+  );
+
+test('a task that depends on the past waits for itself in the scheduled run before, and nothing else does', async () => {
+  await using it = await loads();
+  await it.pass(3);
+  const extracts = await it.agent.claim();
+  expect(names(extracts)).toEqual(['extract 00', 'extract 01', 'extract 02']);
+  for (const extract of extracts) await it.agent.succeed(extract);
+  expect(await it.agent.claim()).toEqual([]);
+  const ids = await it.runIds();
+  const tasks = await it.stand.orchestrator.runs.tasks(ids[1] ?? '');
+  expect(tasks[1]).toMatchObject({ key: 'load', state: 'waiting', reason: 'depends-on-past' });
+  for (const hour of ['00', '01', '02']) {
+    await it.stand.reconcile(PAST);
+    const claimed = await it.agent.claim();
+    expect(names(claimed)).toEqual([`load ${hour}`]);
+    for (const load of claimed) await it.agent.succeed(load);
+  }
+  const { items } = await it.stand.orchestrator.runs.list({ workflow: 'loads' });
+  expect(items.map(({ state }) => state)).toEqual(['succeeded', 'succeeded', 'succeeded']);
+});
+
+test('a failure of it holds up the later ones until a retry has mended it, also on another server', async () => {
+  await using it = await loads();
+  const other = await it.stand.another();
+  await it.pass();
+  const [extract] = await it.agent.claim();
+  if (!extract) throw new Error('nothing to do');
+  await it.agent.succeed(extract);
+  await it.stand.reconcile(PAST);
+  const [load] = await it.agent.claim();
+  if (!load) throw new Error('nothing to do');
+  await it.agent.fail(load);
+  await it.pass();
+  const [later] = await it.agent.claim();
+  if (!later) throw new Error('nothing to do');
+  await it.agent.succeed(later);
+  await it.stand.reconcile(PAST);
+  expect(await it.agent.claim()).toEqual([]);
+  await other.runs.retry(load.runId, { name: 'token:test' });
+  await it.stand.reconcile(PAST);
+  const [again] = await it.agent.claim();
+  expect(again).toMatchObject({ runId: load.runId, taskKey: 'load', attempt: 2 });
+  if (!again) throw new Error('nothing to do');
+  await it.agent.succeed(again);
+  await Promise.all([
+    it.stand.reconcile(PAST),
+    other.reconcilers.find(({ name }) => name === PAST)?.run(),
+  ]);
+  expect(names(await it.agent.claim())).toEqual(['load 01']);
+});
+
+test('a run by hand waits for no past, and one that is cancelled while it waits ends at once', async () => {
+  await using it = await loads();
+  const byHand = await trigger(it.stand.orchestrator, 'loads');
+  const [extract] = await it.agent.claim();
+  if (!extract) throw new Error('nothing to do');
+  await it.agent.succeed(extract);
+  await it.stand.reconcile(PAST);
+  const [load] = await it.agent.claim();
+  expect(load).toMatchObject({ runId: byHand, taskKey: 'load' });
+  await it.pass(2);
+  for (const each of await it.agent.claim()) await it.agent.succeed(each);
+  const scheduled = (await it.runIds()).filter((id) => id !== byHand);
+  const cancelled = await it.stand.orchestrator.runs.cancel(scheduled[1] ?? '', 'not needed', {
+    name: 'token:test',
+  });
+  expect(cancelled.state).toBe('cancelled');
+});
+
+test('a first task that depends on the past is no agent’s before its time, however many claims wait', async () => {
+  const clock = manualClock(START);
+  await using stand = await startStand({ clock, leaseMs: 1_000 * HOUR_MS });
+  const definition = workflow('first', [{ key: 'only', dependsOnPast: true }], {
+    schedule: { cron: '@hourly', timezone: 'UTC', catchup: true },
+  });
+  const agent = await registerAgent(stand.orchestrator, { definitions: [definition] });
+  const waiting = agent.claim(10, 5_000);
+  clock.advance(2 * HOUR_MS);
+  await stand.reconcile('scheduler');
+  await stand.reconcile(PAST);
+  const claimed = await waiting;
+  expect(names(claimed)).toEqual(['only 00']);
+  await stand.reconcile(PAST);
+  expect(await agent.claim()).toEqual([]);
+  for (const each of claimed) await agent.succeed(each);
+  const next = await waitFor(async () => {
+    await stand.reconcile(PAST);
+    const more = await agent.claim();
+    return more.length > 0 && more;
+  });
+  expect(names(next)).toEqual(['only 01']);
+});
+
+test('a mapped task cannot depend on the past, and its definition says so', () => {
+  expect(() =>
+    define('mapped', {}, (w) => {
+      const list = w.task('list', {}, async () => [1, 2]);
+      w.map('each', { over: list, dependsOnPast: true }, async () => null);
+    }),
+  ).toThrow('a mapped task cannot depend on the past');
+});
