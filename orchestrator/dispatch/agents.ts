@@ -23,7 +23,7 @@ import { complete } from './complete.ts';
 import type { Heartbeats } from './heartbeats.ts';
 import type { Lanes } from './lanes.ts';
 import { once } from './once.ts';
-import { readResult } from './results.ts';
+import { readMappedResult, readResult } from './results.ts';
 import type { Sessions } from './sessions.ts';
 import { recordedSteps, recordSteps } from './steps.ts';
 import { takeBack, takeBackUndelivered } from './take-back.ts';
@@ -170,7 +170,9 @@ function createReads(
     },
     async waitRun(sessionId, runId, waitMs, signal) {
       await sessions.get(sessionId);
-      return waitForRun(deps, runId, waitMs, signal);
+      const reply = await waitForRun(deps, runId, waitMs, signal);
+      if (reply.result !== null || reply.run.state !== 'succeeded') return reply;
+      return { ...reply, result: await readMappedResult(deps, runId) };
     },
     async assetValue(sessionId, assetKey) {
       await sessions.get(sessionId);
@@ -180,11 +182,12 @@ function createReads(
       await sessions.get(sessionId);
       return deps.assetHistory(assetKey);
     },
-    async assetInput(sessionId, { runId, taskKey, assetKey }) {
+    async assetInput(sessionId, { runId, taskKey, assetKey, partition }) {
       await sessions.get(sessionId);
       await infos.load(db, [runId]);
       const partitions = infos.get(runId)?.partitions ?? null;
-      return deps.assetInput(assetKey, taskKey, keysOfTask(partitions, taskKey));
+      const keys = partition === undefined ? keysOfTask(partitions, taskKey) : [partition];
+      return deps.assetInput(assetKey, taskKey, keys);
     },
     async changePartitions(sessionId, request) {
       const { name } = await sessions.get(sessionId);

@@ -42,6 +42,17 @@ export async function readResult(
   return { state: taskStateOf(codeIn(await readVector(db, runId), task)), result: null };
 }
 
+/** Result of a run whose last task is a mapped one, which is not kept with the run; null for others. */
+export async function readMappedResult(
+  deps: { readonly db: Db; readonly infos: RunInfos },
+  runId: string,
+): Promise<unknown> {
+  await deps.infos.load(deps.db, [runId]);
+  const version = deps.infos.get(runId)?.version;
+  const last = version?.tasks[version.last];
+  return last?.map ? (await readResult(deps, runId, last.key)).result : null;
+}
+
 async function readMapped(
   db: Db,
   runId: string,
