@@ -6,6 +6,7 @@
 import type { Agent } from '../domain/agent.ts';
 import type {
   AssetInputReply,
+  AssetInputRequest,
   AssetValue,
   ClaimReply,
   ClaimRequest,
@@ -383,10 +384,7 @@ export interface AgentService {
   /** The newest value of an asset that others read as their input; `degraded` where a fallback serves it. */
   assetValue(sessionId: string, assetKey: string): Promise<AssetValue | null>;
   /** What a task of a run is given of an upstream: the versions of the partitions that it is made from. */
-  assetInput(
-    sessionId: string,
-    of: { runId: string; taskKey: string; assetKey: string },
-  ): Promise<AssetInputReply>;
+  assetInput(sessionId: string, of: AssetInputRequest): Promise<AssetInputReply>;
   changePartitions(sessionId: string, request: DynamicPartitionsRequest): Promise<void>;
   assetHistory(sessionId: string, assetKey: string): Promise<readonly RecordedVersion[]>;
   stop(sessionId: string): Promise<void>;

@@ -1,7 +1,10 @@
 /** Partitions as an asset's code sees them: which one it makes, and what it is given of its upstreams. */
 import type { AssetInputReply, AssetValue, Assignment } from '../../domain/agent-protocol.ts';
-import type { InputVersion } from '../../domain/partition.ts';
+import type { AssignedPartition, InputVersion } from '../../domain/partition.ts';
+import { assignedOf } from '../assets/partitions/of-task.ts';
 import type { PartitionOfRun } from '../define/context.ts';
+import type { Definition } from '../define/definition.ts';
+import type { RunningTask } from './running-task.ts';
 
 /** An upstream has nothing of what is asked for. */
 class MissingInput extends Error {
@@ -12,7 +15,7 @@ const NONE =
   'this run is of no partition: give the asset `partitions`, and materialize one of them';
 
 /** The part of an asset's context that tells of partitions; made of getters, since most code never looks. */
-export function partitionContext({ partition }: Assignment) {
+export function partitionContext(partition: Assignment['partition']) {
   return {
     get partitionKeys(): readonly string[] {
       return partition?.keys ?? [];
@@ -44,6 +47,8 @@ export interface ReadInput {
   readonly value: unknown;
   readonly degraded: boolean;
   readonly versions: readonly InputVersion[];
+  /** Keys of the upstream by partition that is made from them; empty where the task makes one. */
+  readonly of: Readonly<Record<string, readonly string[]>>;
 }
 
 /**
@@ -70,6 +75,7 @@ export async function readInput(
   return {
     value: many ? Object.fromEntries(loaded) : (loaded[0]?.[1] ?? null),
     degraded: values.some((version) => version.degraded),
+    of: reply.of ?? {},
     versions: values.flatMap(({ id, dataVersion, partition = null, degraded }) =>
       id === undefined
         ? []
@@ -98,4 +104,46 @@ export function checkRange({ partition }: Assignment, value: unknown): void {
   throw new TypeError(
     `this run makes ${partition.keys.length} partitions: its code must return an object with a value for each key, and ${JSON.stringify(missing)} is missing`,
   );
+}
+
+/** What each partition is made from, of several that were read for at once. */
+export function byPartition(
+  inputs: readonly ReadInput[],
+): ReadonlyMap<string, readonly InputVersion[]> {
+  const result = new Map<string, InputVersion[]>();
+  const keys = new Set(inputs.flatMap(({ of }) => Object.keys(of)));
+  for (const key of keys) {
+    result.set(
+      key,
+      inputs.flatMap(({ versions, of }) =>
+        versions.filter(
+          ({ partition }) => partition === null || of[key]?.includes(partition) !== false,
+        ),
+      ),
+    );
+  }
+  return result;
+}
+
+/**
+ * Runs the code once for all partitions where it handles a range (or there is one at most), else once for each, one
+ * after the other.
+ * @returns the value, of several partitions an object by key
+ */
+export async function eachPartition(
+  task: RunningTask,
+  { described }: Definition,
+  run: (key: string | undefined, place: AssignedPartition | undefined) => Promise<unknown>,
+): Promise<unknown> {
+  const { partition } = task.assignment;
+  const keys = partition?.keys ?? [];
+  if (keys.length < 2 || described.asset?.partitionRuns === 'range')
+    return run(undefined, undefined);
+  const definition = described.asset?.partitions ?? null;
+  const values: Record<string, unknown> = {};
+  for (const key of keys) {
+    task.signal.throwIfAborted();
+    values[key] = (await run(key, assignedOf(definition, [key]))) ?? null;
+  }
+  return values;
 }

@@ -13,7 +13,7 @@ export async function keepRange(
   value: unknown,
 ): Promise<KeptVersion & { readonly partitions: Readonly<Record<string, PartitionOutcome>> }> {
   const nothing = value === null || value === undefined;
-  if (definition.io === null || definition.io === undefined || nothing) {
+  if (nothing) {
     const plain = { ...definition, io: null };
     return { ...(await keepVersion(task, calls, plain, undefined, value)), partitions: {} };
   }

@@ -1,12 +1,24 @@
 /** Makes a version of an asset: reads what it depends on, runs its code, lets the checks look at the value. */
-import type { AssetInputReply, AssetValue, PartitionOutcome } from '../../domain/agent-protocol.ts';
+import type {
+  AssetInputReply,
+  AssetValue,
+  Assignment,
+  PartitionOutcome,
+} from '../../domain/agent-protocol.ts';
 import { splitAssetKey } from '../../domain/asset.ts';
 import type { InputVersion } from '../../domain/partition.ts';
 import { toRfc3339 } from '../../domain/time.ts';
 import type { AssetContext } from '../define/context.ts';
 import type { Definition, Handler } from '../define/definition.ts';
 import { observeAsset } from './asset-look.ts';
-import { checkRange, partitionContext, type ReadInput, readInput } from './asset-partition.ts';
+import {
+  byPartition,
+  checkRange,
+  eachPartition,
+  partitionContext,
+  type ReadInput,
+  readInput,
+} from './asset-partition.ts';
 import { keepRange } from './asset-range.ts';
 import { loadObserved, loadValue } from './asset-value.ts';
 import { keepVersion, type VersionCalls } from './asset-version.ts';
@@ -17,7 +29,12 @@ import { runContext, type TaskCalls } from './task-context.ts';
 export interface AssetCalls extends TaskCalls, VersionCalls {
   assetValue(assetKey: string): Promise<AssetValue | null>;
   /** What a task of a run is given of an upstream: the value of the partition, or partitions, that it is made from. */
-  assetInput(runId: string, taskKey: string, assetKey: string): Promise<AssetInputReply>;
+  assetInput(
+    runId: string,
+    taskKey: string,
+    assetKey: string,
+    partition?: string,
+  ): Promise<AssetInputReply>;
   exportNames(assetKey: string): Promise<readonly string[]>;
 }
 
@@ -31,6 +48,7 @@ interface Recorded {
   eventTime: string | undefined;
   dataVersion: string | undefined;
   partitions: Record<string, PartitionOutcome>;
+  inputs: InputVersion[];
 }
 
 /**
@@ -48,13 +66,17 @@ export async function makeAsset(
     return observeAsset(task, calls, definition, handler);
   }
   const begun = calls.clock.now();
-  const inputs = await readInputs(task, calls, definition);
   const recorded: Recorded = {
     ...{ metadata: {}, eventTime: undefined, dataVersion: undefined, partitions: {} },
+    inputs: [],
   };
-  const context = assetContext(task, calls, inputs.degraded, recorded);
   const run = handler as (ctx: unknown, values: unknown) => unknown;
-  const value = await run(context, inputs.values);
+  const value = await eachPartition(task, definition, async (key, place) => {
+    const inputs = await readInputs(task, calls, definition, key);
+    noteInputs(recorded, inputs, key);
+    const context = assetContext(task, calls, inputs.degraded, recorded, place);
+    return run(context, inputs.values);
+  });
   checkRange(task.assignment, value);
   const kept = await keep(task, calls, definition, value);
   const partitions = { ...recorded.partitions };
@@ -70,7 +92,7 @@ export async function makeAsset(
     ...(recorded.dataVersion === undefined ? {} : { dataVersion: recorded.dataVersion }),
     ...(Object.keys(partitions).length === 0 ? {} : { partitions }),
     ...(kept.stored === null ? {} : { stored: kept.stored }),
-    inputs: inputs.versions,
+    inputs: recorded.inputs,
   };
   const refused = kept.checks.filter((check) => check.blocking && !check.passed);
   if (refused.length === 0) return kept.result;
@@ -90,6 +112,17 @@ interface Inputs {
   readonly values: Readonly<Record<string, unknown>>;
   readonly degraded: ReadonlyMap<string, boolean>;
   readonly versions: readonly InputVersion[];
+  /** By partition that is made, what it is made from; where the task makes several at once. */
+  readonly of: ReadonlyMap<string, readonly InputVersion[]>;
+}
+
+/** Keeps what was read, with the partition that it was read for. */
+function noteInputs(recorded: Recorded, { versions, of }: Inputs, key: string | undefined): void {
+  recorded.inputs.push(...versions);
+  const parts = key === undefined ? of : new Map([[key, versions]]);
+  for (const [partition, inputs] of parts) {
+    recorded.partitions[partition] = { ...recorded.partitions[partition], inputs };
+  }
 }
 
 /** Each upstream under its key, the last part of it, what modules export it as, and the name it was given. */
@@ -97,12 +130,13 @@ async function readInputs(
   task: RunningTask,
   calls: AssetCalls,
   definition: Definition,
+  partition: string | undefined,
 ): Promise<Inputs> {
   const { runId, taskKey } = task.assignment;
   const read = await Promise.all(
     definition.inputs.map(async ({ key, name }) => {
       const [reply, exported] = await Promise.all([
-        calls.assetInput(runId, taskKey, key),
+        calls.assetInput(runId, taskKey, key, partition),
         calls.exportNames(key),
       ]);
       const found =
@@ -120,7 +154,8 @@ async function readInputs(
       degraded.set(name, found.degraded);
     }
   }
-  return { values, degraded, versions: read.flatMap(({ found }) => found.versions) };
+  const versions = read.flatMap(({ found }) => found.versions);
+  return { values, degraded, versions, of: byPartition(read.map(({ found }) => found)) };
 }
 
 /** Of data made elsewhere there are no versions: it is read where it is. */
@@ -133,7 +168,7 @@ async function readObserved(
   if (values.length > 0 || missing.length === 0) return null;
   const source = await calls.definition(key);
   if (source?.described.asset?.observed !== true) return null;
-  return { value: await loadObserved(source, signal), degraded: false, versions: [] };
+  return { value: await loadObserved(source, signal), degraded: false, versions: [], of: {} };
 }
 
 function assetContext(
@@ -141,13 +176,16 @@ function assetContext(
   calls: AssetCalls,
   degraded: Inputs['degraded'],
   recorded: Recorded,
+  place: Assignment['partition'] = task.assignment.partition,
 ): AssetContext {
   const base = runContext(task, calls, task.assignment.parameters);
   const context = Object.assign(base, {
     record(version: Parameters<AssetContext['record']>[0]) {
       const metadata = throughJson(version.metadata ?? {});
       const eventTime = readEventTime(version.eventTime);
-      const { dataVersion, partition } = version;
+      const { dataVersion } = version;
+      const own = place === task.assignment.partition ? undefined : place?.keys[0];
+      const partition = version.partition ?? own;
       if (partition === undefined) {
         Object.assign(recorded.metadata, metadata);
         recorded.eventTime = eventTime ?? recorded.eventTime;
@@ -167,9 +205,12 @@ function assetContext(
     },
     degraded: (input: string) => degraded.get(input) ?? false,
   });
+  if (place && place !== task.assignment.partition && place.interval) {
+    Object.defineProperty(context, 'dataInterval', { value: place.interval });
+  }
   return Object.defineProperties(
     context,
-    Object.getOwnPropertyDescriptors(partitionContext(task.assignment)),
+    Object.getOwnPropertyDescriptors(partitionContext(place)),
   ) as AssetContext;
 }
 

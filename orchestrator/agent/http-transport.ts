@@ -65,7 +65,10 @@ export function httpTransport(options: HttpTransportOptions): Transport {
     assetHistory: async (id, key) =>
       (await get<AssetHistoryReply>(path(id, 'assets', key, 'history'))).versions,
     assetValue: async (id, key) => (await get<AssetValueReply>(path(id, 'assets', key))).value,
-    assetInput: (id, runId, taskKey, key) => get(path(id, 'assets', key, 'for', runId, taskKey)),
+    assetInput: (id, { runId, taskKey, assetKey, partition }) => {
+      const of = partition === undefined ? '' : `?partition=${encodeURIComponent(partition)}`;
+      return get(path(id, 'assets', assetKey, 'for', runId, taskKey) + of);
+    },
     changePartitions: (id, request) => post(path(id, 'partitions'), request),
     stop: (id) => post(path(id, 'stop'), {}),
     close: () => calls.close(),

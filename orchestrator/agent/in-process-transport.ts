@@ -35,8 +35,7 @@ export function inProcessTransport(
     emit: (id, request) => ask(() => service.emit(id, request)),
     assetHistory: (id, assetKey) => ask(() => service.assetHistory(id, assetKey)),
     assetValue: (id, assetKey) => ask(() => service.assetValue(id, assetKey)),
-    assetInput: (id, runId, taskKey, assetKey) =>
-      ask(() => service.assetInput(id, { runId, taskKey, assetKey })),
+    assetInput: (id, of) => ask(() => service.assetInput(id, of)),
     changePartitions: (id, request) => ask(() => service.changePartitions(id, request)),
     stop: (id) => ask(() => service.stop(id)),
     close: async () => undefined,

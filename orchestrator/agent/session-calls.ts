@@ -41,8 +41,8 @@ export function sessionCalls(deps: SessionCallDeps): InvokeCalls {
     once: (request: OnceRequest) => ask(() => transport.once(id, request)),
     result: (runId, taskKey) => ask(() => transport.result(id, runId, taskKey)),
     assetValue: (assetKey) => ask(() => transport.assetValue(id, assetKey)),
-    assetInput: (runId, taskKey, assetKey) =>
-      ask(() => transport.assetInput(id, runId, taskKey, assetKey)),
+    assetInput: (runId, taskKey, assetKey, partition) =>
+      ask(() => transport.assetInput(id, { runId, taskKey, assetKey, partition })),
     changePartitions: (request) => ask(() => transport.changePartitions(id, request)),
     exportNames: deps.exportNames,
     assetHistory: (assetKey) => ask(() => transport.assetHistory(id, assetKey)),

@@ -4,6 +4,7 @@
  */
 import type {
   AssetInputReply,
+  AssetInputRequest,
   AssetValue,
   Assignment,
   ClaimReply,
@@ -83,12 +84,7 @@ export interface Transport {
   emit(sessionId: string, request: EmitRequest): Promise<EventReceipt>;
   assetValue(sessionId: string, assetKey: string): Promise<AssetValue | null>;
   assetHistory(sessionId: string, assetKey: string): Promise<readonly RecordedVersion[]>;
-  assetInput(
-    sessionId: string,
-    runId: string,
-    taskKey: string,
-    assetKey: string,
-  ): Promise<AssetInputReply>;
+  assetInput(sessionId: string, of: AssetInputRequest): Promise<AssetInputReply>;
   changePartitions(sessionId: string, request: DynamicPartitionsRequest): Promise<void>;
   stop(sessionId: string): Promise<void>;
   /** Closes connections; nothing can be sent afterwards. */

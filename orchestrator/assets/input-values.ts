@@ -42,9 +42,8 @@ export function createInputValues({ db, clock }: { readonly db: Db; readonly clo
     }
     const names = [sides.upstream, sides.downstream].flatMap(dynamicNamesOf);
     const moment = { now: clock.now(), dynamic: await readDynamicKeys(db, names) };
-    const wanted = new Set(
-      (keys ?? [null]).flatMap((key) => upstreamKeys(sides, key, moment) ?? []),
-    );
+    const perKey = (keys ?? [null]).map((key) => upstreamKeys(sides, key, moment) ?? []);
+    const wanted = new Set(perKey.flat());
     if (wanted.size > MAX_READ) {
       throw new SignalboxError(
         'conflict',
@@ -59,8 +58,12 @@ export function createInputValues({ db, clock }: { readonly db: Db; readonly clo
     const missing = [...wanted].filter((key) => !byKey.has(key));
     const fallback =
       missing.length > 0 && found?.fallback ? await readServedValue(db, upstream) : undefined;
+    const several = keys !== null && keys.length > 1;
     return {
       many,
+      ...(several
+        ? { of: Object.fromEntries(keys.map((key, index) => [key, perKey[index] ?? []])) }
+        : {}),
       values: [...wanted].flatMap((key) => {
         const row = byKey.get(key);
         if (row) return [fromPartition(upstream, row)];

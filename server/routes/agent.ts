@@ -43,6 +43,7 @@ export function agentRoutes(app: App, parts: Parts): void {
   const telemetry = createAgentTelemetry(parts);
   sessionRoutes(app, parts, telemetry);
   workRoutes(app, parts, telemetry);
+  waitRoutes(app, parts);
   readRoutes(app, parts);
   diedRoute(app, parts);
 }
@@ -187,6 +188,19 @@ function workRoutes(app: App, parts: Parts, telemetry: AgentTelemetry): void {
     (request) => agents.once(request.params.sessionId, request.body),
   );
   app.post(
+    '/agent/:sessionId/runs',
+    {
+      ...{ config, bodyLimit },
+      schema: { tags, params: BySession, body: bodies.SubflowBody, response: reply<Run>() },
+    },
+    (request) => agents.startSubflow(request.params.sessionId, request.body),
+  );
+}
+
+/** Waits of flows, and looks of sensors. */
+function waitRoutes(app: App, parts: Parts): void {
+  const { agents } = parts.orchestrator;
+  app.post(
     '/agent/:sessionId/looks',
     {
       config,
@@ -240,14 +254,6 @@ function workRoutes(app: App, parts: Parts, telemetry: AgentTelemetry): void {
     },
     (request) => agents.emit(request.params.sessionId, request.body),
   );
-  app.post(
-    '/agent/:sessionId/runs',
-    {
-      ...{ config, bodyLimit },
-      schema: { tags, params: BySession, body: bodies.SubflowBody, response: reply<Run>() },
-    },
-    (request) => agents.startSubflow(request.params.sessionId, request.body),
-  );
 }
 
 function readRoutes(app: App, parts: Parts): void {
@@ -293,9 +299,15 @@ function readRoutes(app: App, parts: Parts): void {
   );
   app.get(
     '/agent/:sessionId/assets/:key/for/:runId/:taskKey',
-    { config, schema: { tags, params: ByInput, response: reply<AssetInputReply>() } },
-    ({ params: { sessionId, key, runId, taskKey } }) =>
-      agents.assetInput(sessionId, { runId, taskKey, assetKey: key }),
+    {
+      config,
+      schema: {
+        ...{ tags, params: ByInput, response: reply<AssetInputReply>() },
+        querystring: Type.Object({ partition: Type.Optional(Type.String({ maxLength: 600 })) }),
+      },
+    },
+    ({ params: { sessionId, key, runId, taskKey }, query: { partition } }) =>
+      agents.assetInput(sessionId, { runId, taskKey, assetKey: key, partition }),
   );
   app.post(
     '/agent/:sessionId/partitions',

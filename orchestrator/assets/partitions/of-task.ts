@@ -41,8 +41,14 @@ export function assignedPartition(
   task: GraphTask,
 ): AssignedPartition | undefined {
   const keys = keysOfTask(partitions, task.key);
-  if (keys === null) return undefined;
-  const definition = task.asset?.partitions ?? null;
+  return keys === null ? undefined : assignedOf(task.asset?.partitions ?? null, keys);
+}
+
+/** Partitions with the time and the dimensions that they are of. */
+export function assignedOf(
+  definition: PartitionsDefinition | null,
+  keys: readonly string[],
+): AssignedPartition {
   const [first] = keys;
   return {
     keys,

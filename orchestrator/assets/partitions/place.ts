@@ -87,6 +87,7 @@ function placeOne(
     ...version,
     ...{ id, value, partition: key, endAt: end },
     at: Math.min(saidAt ?? latest, latest),
+    ...(own?.inputs ? { inputs: own.inputs } : {}),
     metadata: own?.metadata ? { ...version.metadata, ...own.metadata } : version.metadata,
     dataVersion:
       own?.dataVersion ??

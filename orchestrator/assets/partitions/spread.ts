@@ -26,11 +26,12 @@ export interface Spreading {
 
 /** Partitions of all assets that are reached from these ones, whose partitions are given. */
 export function spreadPartitions(given: RunPartitions, of: Spreading): RunPartitions {
-  const keys = new Map<string, Set<string>>(
-    Object.entries(given).map(([asset, list]) => [asset, new Set(list)]),
-  );
+  const start = () => new Map(Object.entries(given).map(([asset, list]) => [asset, new Set(list)]));
+  const keys = start();
   walk(keys, of, 'downstream');
-  walk(keys, of, 'upstream');
+  const above = start();
+  walk(above, of, 'upstream');
+  for (const [asset, list] of above) keys.set(asset, keys.get(asset) ?? list);
   for (const [asset, definition] of of.definitions) {
     if (definition === null || keys.has(asset)) continue;
     const newest = newestOf(definition, of.moment);
@@ -93,13 +94,16 @@ export function newestOf(definition: PartitionsDefinition, moment: MappingMoment
   return set.size === 0 ? null : set.at(set.size - 1);
 }
 
-/** @throws SignalboxError `conflict` for an asset whose code makes one partition a run and would get more */
+/** Partitions of one asset that one task makes, one after the other. */
+const MAX_IN_A_TASK = 1_000;
+
+/** @throws SignalboxError `conflict` for an asset whose code makes one partition at a time and would get very many */
 export function refuseMany(partitions: RunPartitions, range: (asset: string) => boolean): void {
   for (const [asset, keys] of Object.entries(partitions)) {
-    if (keys.length < 2 || range(asset)) continue;
+    if (keys.length <= MAX_IN_A_TASK || range(asset)) continue;
     throw new SignalboxError(
       'conflict',
-      `${asset} would get ${keys.length} partitions in one run, and its code makes one: materialize it by itself, or give it partitionRuns: 'range'`,
+      `${asset} would get ${keys.length} partitions in one run, and its code makes one at a time: materialize it by itself, or give it partitionRuns: 'range'`,
     );
   }
 }
