@@ -27,6 +27,7 @@ export function runAction(run: Run, tasks: readonly Task[]): RunAction | null {
   if (run.state === 'failed' || run.state === 'cancelled') {
     const kept = tasks.filter(({ state }) => state === 'succeeded').length;
     const again = tasks.length - kept;
+    if (again === 0) return null;
     return {
       kind: 'retry',
       label: `Retry: run ${formatCount(again, 'task')} again${kept > 0 ? `, keep ${kept} done` : ''}`,

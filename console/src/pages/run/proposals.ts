@@ -16,13 +16,18 @@ export interface Proposal {
   readonly title: string;
   readonly button: string;
   readonly grave: boolean;
+  /** The likeliest thing to do. */
+  readonly likely?: boolean;
   readonly body: Readonly<Record<string, unknown>>;
   readonly choices: readonly Choice[];
 }
 
 const FORCE: Choice = { name: 'force', label: 'Stop chosen tasks that are running', on: false };
 
-/** What can be done with the whole run, the likeliest first. Runs of other engines are left to these. */
+/**
+ * What can be done with the whole run, the likeliest first. Runs of other engines are left to these.
+ * @param label what cancelling or retrying comes to; null where there is nothing to retry
+ */
 export function proposalsForRun(run: Run, label: string | null): readonly Proposal[] {
   if (run.engine !== 'signalbox') return [];
   const plain = { body: {}, choices: [] };
@@ -45,15 +50,11 @@ export function proposalsForRun(run: Run, label: string | null): readonly Propos
     ...{ verb: 'retry', title: 'Run everything again', button: 'Run all again', grave: false },
     ...{ body: { all: true }, choices: [] },
   };
-  const retried = run.state === 'failed' || run.state === 'cancelled';
-  const retry: Proposal = {
-    ...{ ...plain, verb: 'retry', title: label ?? 'Retry', button: 'Retry', grave: false },
-  };
-  return [
-    ...(retried ? [retry] : []),
-    again,
-    ...(run.state === 'succeeded' ? [mark('failed')] : [mark('succeeded')]),
-  ];
+  const retry: readonly Proposal[] =
+    label === null
+      ? []
+      : [{ ...plain, verb: 'retry', title: label, button: 'Retry', grave: false, likely: true }];
+  return [...retry, again, ...(run.state === 'succeeded' ? [mark('failed')] : [mark('succeeded')])];
 }
 
 /** What can be done with one task (or a recorded step, which can only be run again with what follows). */
