@@ -1,5 +1,4 @@
 /** Rows on their way into a table: cut into batches of bounded size, column by column, each value checked. */
-import type { StoredColumn } from '../../domain/asset.ts';
 import type { Row } from '../define/io.ts';
 import { type Column, ColumnError, inferColumns, isRow, rowsOf, toCell } from './columns.ts';
 
