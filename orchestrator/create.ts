@@ -3,7 +3,7 @@
  * dispatch, and the events that others follow. Any number of servers may hold one each.
  */
 import type { Clock } from '../domain/time.ts';
-import { createBackfills } from './backfill/create.ts';
+import { createAsked } from './asked.ts';
 import { createCatalog } from './catalog/create.ts';
 import { createAgentLevers } from './dispatch/agent-levers.ts';
 import { createAgents } from './dispatch/agents.ts';
@@ -19,11 +19,8 @@ import { type AnnounceRuns, createRunMaker } from './runs/trigger.ts';
 import { createTriggerLane } from './runs/trigger-lane.ts';
 import { createVersions } from './runs/versions.ts';
 import { createPastTasks } from './schedule/past.ts';
-import { createSensors } from './sensors/create.ts';
 import type { Orchestrator } from './service.ts';
 import { connect } from './store/connection.ts';
-import { createRunTriggers } from './triggers/follow.ts';
-import { createWaits } from './waits/service.ts';
 
 export interface OrchestratorOptions {
   readonly databaseUrl: string;
@@ -69,23 +66,16 @@ export async function createOrchestrator(options: OrchestratorOptions): Promise<
     waits: (workflow) => dispatch.promoter.waits(workflow),
   });
   const runs = createRunService({ general: db, versions, triggerRuns, control: runControl });
-  const backfills = createBackfills({
+  const asked = createAsked({
     ...{ db, clock, parameters, createRuns, announceRuns, runs, hub, log },
+    claims: connection.claims,
   });
-  const asked = { db, clock, parameters, createRuns, announceRuns, hub, log };
-  const sensors = createSensors(asked);
-  const runTriggers = createRunTriggers({
-    ...asked,
-    defaultParameters: (schema) => parameters.defaults(schema),
-  });
-  const waits = createWaits({ ...{ db, clock, hub, runs }, claims: connection.claims });
   const agents = createAgents({
     ...{ hot, db, infos, hub, leaseMs, triggerRuns, log },
     ...{ lanes: dispatch.lanes, claims: dispatch.claims },
     ...{ heartbeats: dispatch.heartbeats, sessions: dispatch.sessions },
     workflows: catalog.workflows,
-    waits: waits.agent,
-    sensors,
+    ...asked.agent,
     assetValue: catalog.assetValue,
     assetHistory: catalog.assetHistory,
     assetInput: catalog.assetInput,
@@ -94,9 +84,7 @@ export async function createOrchestrator(options: OrchestratorOptions): Promise<
   const events = createEventSource(db, versions);
   return {
     ...{ runs, runControl, agents, events },
-    backfills: backfills.service,
-    signals: waits.service,
-    sensors: sensors.service,
+    ...asked.services,
     workflows: catalog.workflows,
     schedules: catalog.schedules,
     assets: catalog.assets,
@@ -121,17 +109,12 @@ export async function createOrchestrator(options: OrchestratorOptions): Promise<
       ...dispatch.reconcilers,
       createPauseReconciler(hot),
       createPastTasks(db, (queues) => dispatch.hub.ready(queues)),
-      backfills.reconciler,
-      ...waits.reconcilers,
-      sensors.reconciler,
-      runTriggers.reconciler,
+      ...asked.reconcilers,
       createEventRetention(db, events),
     ],
     onChange: hub.onChange,
     async close() {
-      await backfills.close();
-      await sensors.close();
-      await runTriggers.close();
+      await asked.close();
       await catalog.close();
       await dispatch.close();
       await connection.close();

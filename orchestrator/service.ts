@@ -25,7 +25,6 @@ import type {
   WorkflowFileError,
 } from '../domain/agent-protocol.ts';
 import type { Asset, Materialization } from '../domain/asset.ts';
-import type { Backfill, BackfillItem, BackfillPlan, BackfillRequest } from '../domain/backfill.ts';
 import type { EventSource, ExternalRunSink } from '../domain/events.ts';
 import type { DetectorAsset } from '../domain/finding.ts';
 import type { ConnectionBudget, Levers } from '../domain/levers.ts';
@@ -52,25 +51,19 @@ import type {
   RunSelection,
 } from '../domain/run-control.ts';
 import type { ExpectedRun, SchedulePreview } from '../domain/schedule.ts';
-import type {
-  LookEnd,
-  LookEndReply,
-  LooksReply,
-  LooksRequest,
-  Sensor,
-  SensorEventReceipt,
-} from '../domain/sensor.ts';
+import type { LookEnd, LookEndReply, LooksReply, LooksRequest } from '../domain/sensor.ts';
 import type {
   EmitRequest,
   EventReceipt,
-  EventRequest,
-  RunInput,
   SuspendReply,
   SuspendRequest,
   WaitReply,
   WaitRequest,
 } from '../domain/wait.ts';
+import type { BackfillService, SensorService, SignalService } from './asked-service.ts';
 import type { AssetQualityService } from './assets/quality-service.ts';
+
+export type { BackfillService, SensorService, SignalService } from './asked-service.ts';
 
 export interface Page<T> {
   readonly items: readonly T[];
@@ -184,53 +177,6 @@ export interface RunControlService {
   attempts(id: string, taskKey: string): Promise<readonly Attempt[]>;
   /** What people did to the run, newest first. */
   actions(id: string): Promise<readonly RunActionRecord[]>;
-}
-
-export interface SensorService {
-  list(query: PageQuery): Promise<Page<Sensor>>;
-  get(name: string): Promise<Sensor>;
-  setPaused(name: string, paused: boolean, actor: Actor): Promise<Sensor>;
-  /** Makes its next look due now. */
-  tick(name: string, actor: Actor): Promise<Sensor>;
-  /** Sets the cursor, and forgets the state. */
-  setCursor(name: string, cursor: string | null, actor: Actor): Promise<Sensor>;
-  /** Hands it an event: for its next look, or for a run at once where it has no code. */
-  push(
-    name: string,
-    event: { key: string; body: unknown },
-    actor: Actor,
-  ): Promise<SensorEventReceipt>;
-}
-
-/** What flows wait for. */
-export interface SignalService {
-  /** Sends an event to one run, or to all runs that wait for its name and correlation, now or later. */
-  send(runId: string | null, event: EventRequest, actor: Actor): Promise<EventReceipt>;
-  /** What a run asks people, oldest first. */
-  inputs(runId: string): Promise<readonly RunInput[]>;
-  /** What unfinished runs wait for people to give, oldest first. */
-  openInputs(query: PageQuery): Promise<Page<RunInput>>;
-  /** @throws SignalboxError `invalid-parameters` where the value does not match, `conflict` where it is too late */
-  answer(runId: string, key: string, value: unknown, actor: Actor): Promise<RunInput>;
-}
-
-export interface BackfillService {
-  /** What a backfill would do, interval by interval; starts nothing. */
-  plan(workflow: string, request: BackfillRequest): Promise<BackfillPlan>;
-  start(
-    workflow: string,
-    request: BackfillRequest,
-    actor: Actor,
-  ): Promise<{ backfill: Backfill; created: boolean }>;
-  list(query: PageQuery & { workflow?: string; state?: string }): Promise<Page<Backfill>>;
-  get(id: string): Promise<Backfill>;
-  items(id: string, query: PageQuery): Promise<Page<BackfillItem>>;
-  /** Cancels what runs and what is to come. */
-  cancel(id: string, actor: Actor): Promise<Backfill>;
-  /** Starts nothing more; what runs goes on. */
-  pause(id: string, actor: Actor): Promise<Backfill>;
-  /** Goes on, also with what failed or was cancelled. */
-  resume(id: string, actor: Actor): Promise<Backfill>;
 }
 
 export interface AssetPolicyInput {

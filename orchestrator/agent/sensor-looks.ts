@@ -2,7 +2,7 @@
  * Looks of sensors on an agent, beside its tasks: few at a time, each within its timeout. An agent without sensors
  * asks for none. A look that its agent cannot finish is given to another.
  */
-import type { Look, LookEnd, LookEndReply, LooksReply, LooksRequest } from '../../domain/sensor.ts';
+import type { Look, LookEnd } from '../../domain/sensor.ts';
 import type { TaskLog } from '../define/context.ts';
 import type { AgentDefinitions } from '../define/registry.ts';
 import type { SensorContext, SensorResult } from '../define/sensor.ts';
@@ -10,12 +10,16 @@ import { SENSOR_CODE } from '../define/sensor.ts';
 import { throughJson } from './encode.ts';
 import { Aborted, toRunError } from './failure.ts';
 import { pause, persist, unlessAborted } from './persist.ts';
+import type { Transport } from './transport.ts';
 
 export interface LookDeps {
+  readonly transport: Pick<Transport, 'claimLooks' | 'endLook'>;
   definitions(): AgentDefinitions;
-  claim(request: LooksRequest, signal: AbortSignal): Promise<LooksReply>;
-  end(end: LookEnd): Promise<LookEndReply>;
   log(message: string): void;
+}
+
+interface SessionLooks extends LookDeps {
+  readonly sessionId: string;
 }
 
 const AT_ONCE = 4;
@@ -25,7 +29,12 @@ const REFUSED_PAUSE_MS = 1_000;
 const MAX_RUNS_SENT = 1_001;
 
 /** Looks until the signal; what is under way then is left to others. */
-export async function lookForEver(deps: LookDeps, over: AbortSignal): Promise<void> {
+export async function lookForEver(
+  sessionId: string,
+  { transport, definitions, log }: LookDeps,
+  over: AbortSignal,
+): Promise<void> {
+  const deps: SessionLooks = { sessionId, transport, definitions, log };
   const running = new Set<Promise<void>>();
   while (!over.aborted) {
     try {
@@ -38,7 +47,7 @@ export async function lookForEver(deps: LookDeps, over: AbortSignal): Promise<vo
         continue;
       }
       const request = { capacity: AT_ONCE - running.size, waitMs: CLAIM_WAIT_MS };
-      const { looks } = await persist(() => deps.claim(request, over), over);
+      const { looks } = await persist(() => transport.claimLooks(sessionId, request, over), over);
       for (const look of looks) {
         const one = take(deps, look, over)
           .catch((error: unknown) => deps.log(`sensor ${look.sensor}: ${error}`))
@@ -57,7 +66,7 @@ function hasSensors({ definitions }: AgentDefinitions): boolean {
   return definitions.some(({ sensor }) => sensor?.hasCode === true);
 }
 
-async function take(deps: LookDeps, look: Look, over: AbortSignal): Promise<void> {
+async function take(deps: SessionLooks, look: Look, over: AbortSignal): Promise<void> {
   const { sensor, token } = look;
   const eventIds = look.events.map(({ id }) => id);
   const frame = { sensor, token, eventIds };
@@ -68,7 +77,10 @@ async function take(deps: LookDeps, look: Look, over: AbortSignal): Promise<void
     if (over.aborted) return;
     end = { ...frame, error: toRunError(error) };
   }
-  const { outcome, detail } = await persist(() => deps.end(end), over);
+  const { outcome, detail } = await persist(
+    () => deps.transport.endLook(deps.sessionId, end),
+    over,
+  );
   if (outcome === 'refused') deps.log(`sensor ${sensor}: ${detail}`);
   if (end.error) deps.log(`sensor ${sensor} failed: ${end.error.message}`);
 }
@@ -94,7 +106,7 @@ async function within<T>(
 }
 
 async function run(
-  deps: LookDeps,
+  deps: SessionLooks,
   look: Look,
   signal: AbortSignal,
 ): Promise<Omit<LookEnd, 'sensor' | 'token' | 'eventIds'>> {

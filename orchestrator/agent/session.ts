@@ -23,7 +23,7 @@ import type { WorkerPool } from './isolate/pool.ts';
 import type { LogBuffer } from './log-buffer.ts';
 import { pause, persist, unlessAborted } from './persist.ts';
 import { RunningTask, type TaskHost } from './running-task.ts';
-import { type LookDeps, lookForEver } from './sensor-looks.ts';
+import { lookForEver } from './sensor-looks.ts';
 import { sessionCalls } from './session-calls.ts';
 import { TaskScope, withinTask } from './task-scope.ts';
 import { activeTracer } from './tracing.ts';
@@ -48,6 +48,8 @@ const COMPLETIONS_A_CALL = 500;
 const COMPLETE_CALLS = 4;
 const MAX_CALL_CHARACTERS = 8_388_608;
 const LEAST_BEAT_LIMIT_MS = 500;
+/** Tokens of ended attempts that are kept in mind at least. */
+const LEAST_DONE = 1_000;
 const REFUSED_PAUSE_MS = 1_000;
 
 export class Session {
@@ -67,6 +69,10 @@ export class Session {
   #claiming = new AbortController();
   #taken = 0;
   #reserved = 0;
+  /** Slots that completions under way let the server fill. */
+  #offered = 0;
+  /** Tokens of what ended last. */
+  readonly #done = new Set<string>();
   #executing = 0;
   #draining = false;
   #slotFreed: (() => void) | undefined;
@@ -120,7 +126,7 @@ export class Session {
     await Promise.all([
       this.#claimForEver(),
       this.#beatForEver(),
-      lookForEver(this.#lookDeps(), this.#looking.signal),
+      lookForEver(this.id, this.#deps, this.#looking.signal),
     ]);
   }
 
@@ -170,18 +176,9 @@ export class Session {
 
   // Claiming ------------------------------------------------------------------------------------------------
 
-  #lookDeps(): LookDeps {
-    const { transport, definitions, log } = this.#deps;
-    return {
-      ...{ definitions, log },
-      claim: (request, signal) => transport.claimLooks(this.id, request, signal),
-      end: (end) => transport.endLook(this.id, end),
-    };
-  }
-
   async #claimForEver(): Promise<void> {
     while (!this.#draining && !this.#over.signal.aborted) {
-      const capacity = this.#deps.concurrency - this.#taken;
+      const capacity = this.#freeSlots();
       if (capacity <= 0) {
         await new Promise<void>((resolve) => {
           this.#slotFreed = resolve;
@@ -229,7 +226,8 @@ export class Session {
   }
 
   #start(assignment: Assignment): void {
-    if (this.#over.signal.aborted || this.#held.has(assignment.token)) return;
+    const { token } = assignment;
+    if (this.#over.signal.aborted || this.#held.has(token) || this.#done.has(token)) return;
     const { workers } = this.#deps;
     const place = workers?.placeOf(assignment);
     const task = new RunningTask(assignment, this.#host, place?.cancelGraceMs);
@@ -268,11 +266,15 @@ export class Session {
 
   async #complete(batch: readonly EndedAttempt[]): Promise<void> {
     const over = this.#over.signal;
+    const take = this.#takeFor(batch.length);
+    this.#offered += take;
     try {
       const reply = await persist(
-        () => this.#deps.transport.complete(this.id, batch, this.#takeFor(batch.length)),
+        () => this.#deps.transport.complete(this.id, batch, take),
         over,
-      );
+      ).finally(() => {
+        this.#offered -= take;
+      });
       for (const { runId, taskKey, outcome } of reply.outcomes) {
         if (outcome === 'lease-lost') {
           this.#deps.log(
@@ -282,6 +284,7 @@ export class Session {
       }
       for (const { assignment } of batch) {
         if (this.#held.delete(assignment.token)) this.#taken -= 1;
+        this.#noteDone(assignment.token);
       }
       this.#tracer = activeTracer();
       for (const assignment of reply.assignments) this.#start(assignment);
@@ -291,18 +294,31 @@ export class Session {
     this.#wakeClaim();
   }
 
+  /** All free slots but those that a claim or another call has asked for. */
   #takeFor(ended: number): number {
-    if (this.#draining) return 0;
-    const free = this.#deps.concurrency - (this.#taken - ended) - this.#reserved;
-    return Math.max(0, Math.min(ended, free));
+    return this.#draining ? 0 : Math.max(0, this.#freeSlots() + ended - this.#reserved);
   }
 
-  /** A session that is gone takes its completions along; a batch that is refused is sent task by task. */
+  #freeSlots(): number {
+    return this.#deps.concurrency - this.#taken - this.#offered;
+  }
+
+  /** A server that got a completion twice tells again what it handed on: some of that may have ended by now. */
+  #noteDone(token: string): void {
+    this.#done.add(token);
+    if (this.#done.size <= Math.max(LEAST_DONE, this.#deps.concurrency)) return;
+    const [oldest] = this.#done;
+    if (oldest !== undefined) this.#done.delete(oldest);
+  }
+
+  /** A session that is gone takes its completions along; a batch that is refused is sent in halves. */
   #completeFailed(batch: readonly EndedAttempt[], error: unknown): void {
     const gone =
       this.#over.signal.aborted || (error instanceof SignalboxError && isSessionGone(error));
     if (!gone && batch.length > 1) {
-      for (const one of batch) void this.#complete([one]);
+      const middle = Math.ceil(batch.length / 2);
+      void this.#complete(batch.slice(0, middle));
+      void this.#complete(batch.slice(middle));
       return;
     }
     const [only] = batch;

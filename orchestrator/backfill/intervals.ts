@@ -1,11 +1,11 @@
 /** The data intervals of a range: those of the workflow's schedule, or pieces of a length. */
 import { SignalboxError } from '../../domain/errors.ts';
 import { type EpochMs, parseDuration } from '../../domain/time.ts';
-import { type CronSchedule, type Interval, nextInstant } from '../schedule/cron.ts';
+import { type CronSchedule, type Interval, intervalFrom, nextInstant } from '../schedule/cron.ts';
 import type { Range } from './range.ts';
 
 /** Intervals of one backfill. */
-export const MAX_INTERVALS = 10_000;
+const MAX_INTERVALS = 10_000;
 const LEAST_EVERY_MS = 60_000;
 
 export interface Cut {
@@ -15,8 +15,7 @@ export interface Cut {
 }
 
 /**
- * Intervals that start in the range and are over.
- * @param every length of each; null for those of the schedule
+ * Intervals that start in the range and are over; of a schedule only those between its start and end date.
  * @throws SignalboxError `invalid-request` where there are none, or more than a backfill may have
  */
 export function cutRange(
@@ -24,21 +23,16 @@ export function cutRange(
   by: { readonly schedule: CronSchedule } | { readonly everyMs: number },
   now: EpochMs,
 ): Cut {
-  const next =
-    'schedule' in by
-      ? (after: EpochMs) => nextInstant(by.schedule, after)
-      : (after: EpochMs) => after + by.everyMs;
-  let start =
-    'schedule' in by ? nextInstant(by.schedule, range.from - 1) : (range.from as EpochMs | null);
+  const { first, from } = 'schedule' in by ? ofSchedule(range, by.schedule) : ofLength(range, by);
   const intervals: Interval[] = [];
   let notOver = 0;
-  while (start !== null && start < range.to) {
-    const end = next(start);
-    if (end === null) break;
-    if (end <= now) intervals.push({ start, end });
+  for (let start = first; start !== null && start < range.to; ) {
+    const interval = from(start);
+    if (interval === null) break;
+    if (interval.end <= now) intervals.push(interval);
     else notOver += 1;
-    if (intervals.length + notOver > MAX_INTERVALS) throw tooMany(range, intervals.at(-1));
-    start = end;
+    if (intervals.length + notOver > MAX_INTERVALS) throw tooMany(range, interval);
+    start = interval.end;
   }
   if (intervals.length > 0) return { intervals, notOver };
   throw new SignalboxError(
@@ -49,8 +43,26 @@ export function cutRange(
   );
 }
 
-function tooMany(range: Range, last: Interval | undefined): SignalboxError {
-  const reached = new Date(last?.start ?? range.from).toISOString();
+interface Steps {
+  readonly first: EpochMs | null;
+  from(start: EpochMs): Interval | null;
+}
+
+function ofSchedule({ from }: Range, schedule: CronSchedule): Steps {
+  const begin =
+    schedule.startDate === undefined ? from : Math.max(from, Date.parse(schedule.startDate));
+  return {
+    first: nextInstant(schedule, begin - 1),
+    from: (start) => intervalFrom(schedule, start),
+  };
+}
+
+function ofLength({ from }: Range, { everyMs }: { readonly everyMs: number }): Steps {
+  return { first: from, from: (start) => ({ start, end: start + everyMs }) };
+}
+
+function tooMany(range: Range, last: Interval): SignalboxError {
+  const reached = new Date(last.start).toISOString();
   return new SignalboxError(
     'invalid-request',
     `a backfill has at most ${MAX_INTERVALS} intervals, and that many reach from ${new Date(range.from).toISOString()} to ${reached} only; split the range`,

@@ -4,6 +4,7 @@
  */
 import { SignalboxError } from '../../domain/errors.ts';
 import type { EpochMs } from '../../domain/time.ts';
+import { instantOfLocal, zoneOf } from '../schedule/zone.ts';
 
 const DATE = /^(\d{4})-(\d\d)-(\d\d)$/;
 const LOCAL = /^(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d)(?::(\d\d))?$/;
@@ -54,38 +55,10 @@ function parseMoment(text: string, timezone: string, dayOffset: number): EpochMs
   const isReal = new Date(wall).toISOString().startsWith(text.slice(0, 10));
   if (!isReal || hour > 23 || minute > 59 || second > 59) return null;
   const offset = date ? dayOffset : 0;
-  return instantOf(Date.UTC(year, month - 1, day + offset, hour, minute, second), timezone);
-}
-
-/** The instant at which clocks of the timezone show that time, given as if it were UTC. */
-function instantOf(wall: EpochMs, timezone: string): EpochMs {
-  let at = wall;
-  // Twice, since the offset at the first guess may be that of the other side of a change of clocks.
-  for (let round = 0; round < 2; round += 1) at = wall - offsetAt(at, timezone);
-  return at;
-}
-
-function offsetAt(at: EpochMs, timezone: string): number {
-  const parts = new Intl.DateTimeFormat('en', {
-    timeZone: timezone,
-    hourCycle: 'h23',
-    year: 'numeric',
-    month: 'numeric',
-    day: 'numeric',
-    hour: 'numeric',
-    minute: 'numeric',
-    second: 'numeric',
-  }).formatToParts(at);
-  const of = (type: string) => Number(parts.find((part) => part.type === type)?.value ?? 0);
-  const shown = Date.UTC(
-    of('year'),
-    of('month') - 1,
-    of('day'),
-    of('hour'),
-    of('minute'),
-    of('second'),
+  return instantOfLocal(
+    zoneOf(timezone),
+    Date.UTC(year, month - 1, day + offset, hour, minute, second),
   );
-  return shown - Math.floor(at / 1_000) * 1_000;
 }
 
 function assertTimezone(timezone: string): void {

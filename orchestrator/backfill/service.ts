@@ -46,15 +46,6 @@ export function createBackfillService(deps: BackfillDeps): BackfillService {
   const { db, clock } = deps;
   const newId = createRunIds(clock);
   const get = (id: string) => read(db, id);
-  const change = async (id: string, work: (tx: Tx, row: BackfillRow) => Promise<void>) => {
-    await db.transaction(async (tx) => {
-      const row = isUuid(id) ? await lockBackfill(tx, id, true) : undefined;
-      if (!row) throw new SignalboxError('not-found', `there is no backfill ${id.slice(0, 60)}`);
-      await work(tx, row);
-    });
-    await deps.step(id);
-    return get(id);
-  };
   return {
     async plan(name, request) {
       const workflow = await findRunnable(db, name);
@@ -107,6 +98,25 @@ export function createBackfillService(deps: BackfillDeps): BackfillService {
       const rows = await listItems(db, id, from, limit + 1);
       return toPage(rows, limit, ({ seq }) => String(seq), toItem);
     },
+    ...createChanges(deps, get),
+  };
+}
+
+/** What people do to a backfill that was started. */
+function createChanges(
+  deps: BackfillDeps,
+  get: BackfillService['get'],
+): Pick<BackfillService, 'cancel' | 'pause' | 'resume'> {
+  const change = async (id: string, work: (tx: Tx, row: BackfillRow) => Promise<void>) => {
+    await deps.db.transaction(async (tx) => {
+      const row = isUuid(id) ? await lockBackfill(tx, id, true) : undefined;
+      if (!row) throw new SignalboxError('not-found', `there is no backfill ${id.slice(0, 60)}`);
+      await work(tx, row);
+    });
+    await deps.step(id);
+    return get(id);
+  };
+  return {
     cancel: (id) =>
       change(id, async (tx, { state }) => {
         if (state === 'cancelled' || state === 'cancelling') return;

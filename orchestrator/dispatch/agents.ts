@@ -67,6 +67,7 @@ export function createAgents(deps: AgentServiceDeps): AgentService {
   };
   return {
     ...createReads(deps),
+    ...createWaitCalls(deps),
     list: () => listAgents(deps.db),
     async register(request) {
       if (request.definitions.length > 0 || request.fileErrors.length > 0) {
@@ -102,25 +103,6 @@ export function createAgents(deps: AgentServiceDeps): AgentService {
     async once(sessionId, request) {
       return once(dispatch, await sessions.get(sessionId), request);
     },
-    async claimLooks(sessionId, request, signal) {
-      return deps.sensors.looks.claim(await sessions.get(sessionId), request, signal);
-    },
-    async endLook(sessionId, end) {
-      await sessions.get(sessionId);
-      return deps.sensors.end(end);
-    },
-    async wait(sessionId, request, signal) {
-      await sessions.get(sessionId);
-      return deps.waits.wait(request, signal);
-    },
-    async suspend(sessionId, request) {
-      await sessions.get(sessionId);
-      return deps.waits.suspend(request);
-    },
-    async emit(sessionId, request) {
-      await sessions.get(sessionId);
-      return deps.waits.emit(request);
-    },
     async stop(sessionId) {
       const session = await sessions.get(sessionId);
       sessions.forget(sessionId);
@@ -136,6 +118,37 @@ export function createAgents(deps: AgentServiceDeps): AgentService {
       hub.changed('agent', session.name);
       const lost = `agent ${session.name} died: ${reason}`;
       await takeBack(takeBackDeps, await findHeld(hot, session.id, 0), 'lost', lost);
+    },
+  };
+}
+
+type WaitCalls = 'claimLooks' | 'endLook' | 'wait' | 'suspend' | 'emit';
+
+/** Waits of flows, and looks of sensors. */
+function createWaitCalls({
+  sessions,
+  sensors,
+  waits,
+}: AgentServiceDeps): Pick<AgentService, WaitCalls> {
+  return {
+    async claimLooks(sessionId, request, signal) {
+      return sensors.looks.claim(await sessions.get(sessionId), request, signal);
+    },
+    async endLook(sessionId, end) {
+      await sessions.get(sessionId);
+      return sensors.end(end);
+    },
+    async wait(sessionId, request, signal) {
+      await sessions.get(sessionId);
+      return waits.wait(request, signal);
+    },
+    async suspend(sessionId, request) {
+      await sessions.get(sessionId);
+      return waits.suspend(request);
+    },
+    async emit(sessionId, request) {
+      await sessions.get(sessionId);
+      return waits.emit(request);
     },
   };
 }

@@ -86,6 +86,10 @@ export function backfillRoutes(app: App, { orchestrator }: Parts): void {
     },
     (request) => backfills.items(request.params.id, request.query),
   );
+  changeRoutes(app, backfills);
+}
+
+function changeRoutes(app: App, backfills: Parts['orchestrator']['backfills']): void {
   for (const [verb, summary] of CHANGES) {
     app.post(
       `/backfills/:id/${verb}`,

@@ -5,7 +5,7 @@ import { AnyObject, Closed, IdempotencyKey, Nullable, OneOf, Time } from './part
 
 const MAX_TEXT = 500;
 export const EventName = Type.String({ minLength: 1, maxLength: MAX_TEXT });
-export const Correlation = Type.String({ minLength: 1, maxLength: MAX_TEXT });
+const Correlation = Type.String({ minLength: 1, maxLength: MAX_TEXT });
 
 /** An event for whoever waits for its name. */
 export const NamedEventBody = Closed({
