@@ -17,6 +17,8 @@ interface Server {
 }
 
 const ROUNDS = Number(process.env['BENCH_ROUNDS'] ?? 3);
+/** Part of the name of the shapes that are measured; all unless told. */
+const ONLY = process.env['BENCH_ONLY'] ?? '';
 const LOOK_EVERY_MS = 5;
 const LATENCY_RUNS = 100;
 
@@ -41,7 +43,7 @@ export async function benchThroughput(): Promise<void> {
       agent: secondsOf(await agent.usage()),
       postgres: await postgres.cpuSeconds(),
     });
-    for (const shape of SHAPES) {
+    for (const shape of SHAPES.filter(({ workflow }) => workflow.includes(ONLY))) {
       const rates: number[] = [];
       const before = await spent();
       for (let round = 0; round < ROUNDS; round += 1) {
@@ -58,7 +60,7 @@ export async function benchThroughput(): Promise<void> {
   } finally {
     await pool.end();
   }
-  await benchGraphileWorker(postgres.url);
+  if (ONLY === '') await benchGraphileWorker(postgres.url);
 }
 
 async function registered(pool: pg.Pool): Promise<void> {

@@ -4,7 +4,7 @@
  * when ready tasks are heard of, and now and then besides, since a message may be lost. What it leaves free may be
  * filled by whoever makes tasks ready in this server (`giving.ts`), without a claim.
  */
-import type { ClaimReply, HeartbeatReply } from '../../domain/agent-protocol.ts';
+import type { Assignment, ClaimReply, HeartbeatReply } from '../../domain/agent-protocol.ts';
 import { type ClaimDeps, claimFor } from './claim-tasks.ts';
 import type { KnownSession } from './sessions.ts';
 import { openWaiter, slotsOf, type Waiter } from './waiter.ts';
@@ -28,7 +28,12 @@ export interface Claims {
 const LOOK_EVERY_MS = 1_000;
 
 export function createClaims(
-  deps: ClaimDeps & { readonly waiting: WaitingClaims; log(message: string): void },
+  deps: ClaimDeps & {
+    readonly waiting: WaitingClaims;
+    /** What was claimed for somebody who had gone. */
+    undelivered(sessionId: string, assignments: readonly Assignment[]): void;
+    log(message: string): void;
+  },
 ): Claims {
   const { waiting } = deps;
   const waiters = waiting.all;
@@ -70,20 +75,17 @@ export function createClaims(
   timer.unref();
 
   return {
-    async claim(session, { capacity, waitMs }, signal) {
-      const kept = waiting.kept(session.id);
-      if (kept.length > 0) return { assignments: kept };
-      return new Promise((answered) => {
+    claim: (session, { capacity, waitMs }, signal) =>
+      new Promise((answered) => {
         const waiter = openWaiter({
           ...{ session, capacity, waitMs, signal, answered },
           gone: waiting.remove,
-          undelivered: (assignments) => waiting.keep(session.id, assignments),
+          undelivered: (assignments) => deps.undelivered(session.id, assignments),
         });
         if (waiter.ended) return;
         waiting.add(waiter);
         if (capacity > 0) wake(session.queues);
-      });
-    },
+      }),
     ready: wake,
     interrupt(sessionId, cancel) {
       for (const waiter of waiters) if (waiter.sessionId === sessionId) waiter.answer(cancel);

@@ -17,6 +17,7 @@ import type { EndReport } from './draft.ts';
 import type { Lanes } from './lanes.ts';
 import type { Offer } from './offer.ts';
 import type { PlannedBranch } from './progress.ts';
+import { retell } from './retell.ts';
 import type { KnownSession } from './sessions.ts';
 
 /** Slots that one answer may fill. */
@@ -47,6 +48,12 @@ export async function complete(
     toReport(deps.infos, completion, session, offer),
   );
   await deps.lanes.submit(reports.filter((report) => report !== null));
+  const repeated = reports.filter((report) => report?.outcome === 'already-recorded');
+  if (repeated.length > 0) {
+    const runIds = new Set(repeated.map((report) => report?.runId ?? ''));
+    const known = new Set([...request.completions, ...assignments].map(({ token }) => token));
+    assignments.push(...(await retell(deps, session.id, runIds, known)));
+  }
   return {
     outcomes: request.completions.map(({ runId, taskKey }, index) => ({
       runId,

@@ -16,7 +16,7 @@ import { createLiveRuns } from './live-runs.ts';
 import type { Recorded } from './record.ts';
 import { createRetries } from './retries.ts';
 import { createSessionRetention, createSessions, type Sessions } from './sessions.ts';
-import { createReaper, type TakeBackDeps } from './take-back.ts';
+import { createReaper, type TakeBackDeps, takeBackUntold } from './take-back.ts';
 import { createTokens } from './tokens.ts';
 import { createWaitingClaims } from './waiting-claims.ts';
 
@@ -57,6 +57,11 @@ export async function createDispatch(deps: DispatchDeps): Promise<Dispatch> {
   const claims = createClaims({
     ...{ claims: connection.claims, db: hot, clock, infos, live, tokens, waiting, log },
     started: (runIds) => tellRuns(hub, runIds),
+    undelivered(sessionId, assignments) {
+      takeBackUntold(takeBack, sessionId, assignments).catch((error: Error) =>
+        log(`tasks that nobody heard of wait for the end of a lease: ${error.message}`),
+      );
+    },
   });
   const heartbeats = createHeartbeats({ db: hot, infos, leaseMs, ceilings: deps.ceilings });
   const hub = await createHub(

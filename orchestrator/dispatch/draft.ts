@@ -20,7 +20,7 @@ import type { Giving } from './giving.ts';
 import type { Offer } from './offer.ts';
 import { type PlannedEnd, planRun, type RunPlan } from './plan.ts';
 import { findFailure, isForgiven, type PlannedBranch } from './progress.ts';
-import { FAILED, pausedState, READY, RUNNING, SUCCEEDED, taskStateOf } from './task-codes.ts';
+import { FAILED, LOST, pausedState, READY, RUNNING, SUCCEEDED, taskStateOf } from './task-codes.ts';
 
 /** The end of an attempt as somebody reports it; `outcome` tells him what became of the report. */
 export interface EndReport {
@@ -94,6 +94,8 @@ export function draftRun(
   let result: unknown = null;
   for (const [index, { report, row }] of ends.entries()) {
     const code = plan.codes[index] ?? SUCCEEDED;
+    // It never began: the next one has its number.
+    if (report.kind === 'undelivered' && code === LOST) continue;
     const attempt = toAttempt(report, row, code, draft.now);
     draft.attempts.push(attempt);
     draft.changes.attempt(report.runId, { ...attempt, code });
@@ -314,13 +316,13 @@ function noteAsset(
   }
   // Items of a mapped task make no version each.
   for (const key of task.instance ? [] : (task.produces ?? [])) {
-    const result = valueOf(report.result, key, task.produces ?? []);
+    const result = valueFor(report.result, key, task.produces ?? []);
     draft.assets.push({ ...assetEnd(info, task, key, at), state, result, outcome, error });
   }
 }
 
 /** A task that produces one asset returns its value, one that produces several an object of them by key. */
-function valueOf(result: unknown, key: string, produces: readonly string[]): unknown {
+function valueFor(result: unknown, key: string, produces: readonly string[]): unknown {
   if (produces.length === 1) return result;
   if (typeof result !== 'object' || result === null) return null;
   return (result as Readonly<Record<string, unknown>>)[key] ?? null;

@@ -35,11 +35,24 @@ export const MAX_LOST_ATTEMPTS = 10;
 const JITTER = 0.1;
 const NO_ATTEMPTS: ReadonlyMap<number, number> = new Map();
 
+const TAKEN_BACK: ReadonlySet<PlannedEnd['kind']> = new Set<PlannedEnd['kind']>([
+  'lost',
+  'handed-back',
+  'undelivered',
+]);
+
 /** The end of an attempt that held its task. */
 export interface PlannedEnd {
   readonly task: number;
-  /** `handed-back`: the agent stopped and gave it back unfinished. */
-  readonly kind: 'succeeded' | 'failed' | 'cancelled' | 'skipped' | 'lost' | 'handed-back';
+  /** `handed-back`: the agent stopped and gave it back unfinished. `undelivered`: no agent ever heard of it. */
+  readonly kind:
+    | 'succeeded'
+    | 'failed'
+    | 'cancelled'
+    | 'skipped'
+    | 'lost'
+    | 'handed-back'
+    | 'undelivered';
   /** A failure that retries cannot mend. */
   readonly final: boolean;
   readonly attempt: number;
@@ -137,7 +150,7 @@ function applyEnd(
   const code = endState(end, cancelling);
   progress.end(end.task, code);
   if (code === SUCCEEDED) progress.listed(end.task, end.result, end.attempt);
-  return end.kind === 'lost' || end.kind === 'handed-back' ? LOST : code;
+  return TAKEN_BACK.has(end.kind) ? LOST : code;
 }
 
 function planOf(progress: Progress, codes: readonly number[], cancelling: boolean): RunPlan {
@@ -153,6 +166,9 @@ function planOf(progress: Progress, codes: readonly number[], cancelling: boolea
 /** The attempt that follows, or null where there is none. */
 function repeatOf(version: Version, end: PlannedEnd, random: () => number): NextTask | null {
   const common = { task: end.task, attempt: end.attempt + 1, retriesLeft: end.retriesLeft };
+  if (end.kind === 'undelivered') {
+    return { ...common, attempt: end.attempt, state: READY, lost: end.lost, delayMs: 0 };
+  }
   if (end.kind === 'handed-back') {
     return { ...common, state: READY, lost: end.lost, delayMs: 0 };
   }

@@ -3,6 +3,7 @@
  * also where a server died in between, logged as lost, and made ready.
  */
 
+import type { Assignment } from '../../domain/agent-protocol.ts';
 import type { RunInfos } from '../runs/run-info.ts';
 import type { Reconciler } from '../service.ts';
 import { findHeld, findOrphaned, type HeldTask, loseSessions } from '../store/agent-session.ts';
@@ -18,13 +19,15 @@ export interface TakeBackDeps {
   changed(topic: 'agent', id: string): void;
 }
 
+type TakenBack = 'lost' | 'handed-back' | 'undelivered';
+
 const MAX_AT_ONCE = 5_000;
 
 /** Ends these tasks' attempts and makes the tasks ready again. @returns how many were taken back */
 export async function takeBack(
   deps: TakeBackDeps,
   held: readonly HeldTask[],
-  kind: 'lost' | 'handed-back',
+  kind: TakenBack,
   reason?: string,
 ): Promise<number> {
   if (held.length === 0) return 0;
@@ -39,11 +42,7 @@ export async function takeBack(
   return reports.filter(({ outcome }) => outcome === 'recorded').length;
 }
 
-function toReport(
-  task: HeldTask,
-  kind: 'lost' | 'handed-back',
-  reason: string | undefined,
-): EndReport {
+function toReport(task: HeldTask, kind: TakenBack, reason: string | undefined): EndReport {
   const agent = task.agent ?? '';
   const lost = reason ?? `the lease of agent ${agent} ran out`;
   return {
@@ -64,6 +63,20 @@ function toReport(
     offer: null,
     outcome: 'lease-lost',
   };
+}
+
+/** Makes ready again what was to be told to a claim for which nobody waited any more. */
+export async function takeBackUntold(
+  deps: TakeBackDeps,
+  sessionId: string,
+  assignments: readonly Assignment[],
+): Promise<void> {
+  const tasks = assignments.flatMap(({ runId, taskKey, token }): HeldTask[] => {
+    const task = deps.infos.get(runId)?.version.indexOf.get(taskKey);
+    if (task === undefined) return [];
+    return [{ runId, task, token, sessionId, agent: '', reason: null }];
+  });
+  await takeBack(deps, tasks, 'undelivered');
 }
 
 /** Takes back everything that sessions hold which have ended. */

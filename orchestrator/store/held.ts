@@ -132,6 +132,29 @@ export async function findAllHeld(tx: Tx): Promise<string[]> {
   return rows.map(([runId]) => runId);
 }
 
+const OF_RUNS = `
+  SELECT run_id, task, attempt, token, lost, NULL::bytea FROM signalbox.task_live
+  WHERE run_id = ANY($1::uuid[]) AND session_id = $2 AND state = 2
+  UNION ALL
+  SELECT run_id, 0, 0, 0, 0, held FROM signalbox.run_live WHERE run_id = ANY($1::uuid[]) AND holder = $2`;
+
+/** All that a session runs of these runs, wherever it stands. */
+export async function findHeldOf(
+  tx: Tx,
+  sessionId: string,
+  runIds: readonly string[],
+): Promise<{ runId: string; task: number; attempt: number; token: string; lost: number }[]> {
+  const rows = await tx.rows<readonly [string, number, number, string, number, Buffer | null]>(
+    OF_RUNS,
+    [plainArray(runIds), sessionId],
+  );
+  return rows.flatMap(([runId, task, attempt, token, lost, held]) =>
+    held === null
+      ? [{ runId, task, attempt, token, lost }]
+      : [...unpackHeld(held).values()].map((entry) => ({ runId, ...entry })),
+  );
+}
+
 /** What is held of one run; undefined where nothing is. */
 export async function readHeldOf(tx: Tx, runId: string): Promise<HeldRun | undefined> {
   const [row] = await tx.rows<HeldRow>(
