@@ -24,6 +24,7 @@ import { consoleRoutes } from './routes/console.ts';
 import { detectorRoutes } from './routes/detectors.ts';
 import { healthRoutes } from './routes/health.ts';
 import { incidentRoutes } from './routes/incidents.ts';
+import { partitionRoutes } from './routes/partitions.ts';
 import { runControlRoutes } from './routes/run-control.ts';
 import { runbookRoutes } from './routes/runbooks.ts';
 import { runRoutes } from './routes/runs.ts';
@@ -84,6 +85,7 @@ function apiRoutes(api: App, parts: Parts): void {
   sensorRoutes(api, parts);
   assetRoutes(api, parts);
   assetQualityRoutes(api, parts);
+  partitionRoutes(api, parts);
   capacityRoutes(api, parts);
   incidentRoutes(api, parts);
   runbookRoutes(api, parts);

@@ -1,12 +1,12 @@
 /** Assets: catalog, freshness policies, lineage, materializing. */
 import { Type } from 'typebox';
 import type { Asset, Materialization } from '../../domain/asset.ts';
-import type { Run } from '../../domain/run.ts';
 import type { LineageGraph } from '../../orchestrator/service.ts';
 import { callerOf } from '../auth/authenticate.ts';
 import type { App } from '../http/app-type.ts';
 import type { Parts } from '../parts.ts';
 import { MaterializeBody, PolicyBody } from '../schemas/assets.ts';
+import { Materialized } from '../schemas/partitions.ts';
 import { Closed, Key, Named, PageOf, pageFields } from '../schemas/parts.ts';
 
 const tags = ['assets'];
@@ -87,14 +87,19 @@ function changeRoutes(app: App, assets: Parts['orchestrator']['assets']): void {
     {
       config: { role: 'operator' },
       schema: {
-        ...{ tags, summary: 'Compute the asset anew', params: ByKey, body: MaterializeBody },
-        response: { 201: Named<Run>('Run') },
+        ...{ tags, summary: 'Compute the asset anew, or some of its partitions' },
+        ...{ params: ByKey, body: MaterializeBody },
+        response: { 201: Materialized },
       },
     },
     async (request, reply) => {
       const actor = { name: callerOf(request).actor };
-      const run = await assets.materialize([request.params.key], request.body, actor);
-      return reply.code(201).send(run);
+      const { partitions, ...options } = request.body;
+      const { key } = request.params;
+      const made = partitions
+        ? await assets.materializePartitions(key, { ...options, partitions }, actor)
+        : await assets.materialize([key], options, actor);
+      return reply.code(201).send(made);
     },
   );
 }

@@ -2,6 +2,14 @@
 import { Type } from 'typebox';
 import { AGENT_STATES } from '../../domain/agent.ts';
 import { CHECK_STATES, FRESHNESS } from '../../domain/asset.ts';
+import {
+  AssetTask,
+  InputVersion,
+  PartitionsOfAsset,
+  Selection,
+  StaleCause,
+  TaskOfWorkflow,
+} from './partitions.ts';
 import { AnyObject, Closed, Duration, IdempotencyKey, Nullable, OneOf, Time } from './parts.ts';
 
 const Materialization = Type.Object({
@@ -13,6 +21,9 @@ const Materialization = Type.Object({
   partition: Nullable(Type.String()),
   provenance: OneOf(['computed', 'fallback', 'observed']),
   metadata: AnyObject,
+  dataVersion: Type.Optional(Type.String()),
+  codeVersion: Type.Optional(Nullable(Type.String())),
+  inputs: Type.Optional(Type.Array(InputVersion)),
   stored: Type.Optional(
     Nullable(
       Type.Object({
@@ -65,6 +76,11 @@ const Asset = Type.Object({
       }),
     ),
   ),
+  partitions: Type.Optional(Nullable(PartitionsOfAsset)),
+  codeVersion: Type.Optional(Nullable(Type.String())),
+  staleCauses: Type.Optional(Type.Array(StaleCause)),
+  producedBy: Type.Optional(Type.Array(TaskOfWorkflow)),
+  consumedBy: Type.Optional(Type.Array(TaskOfWorkflow)),
 });
 
 const LineageGraph = Type.Object({
@@ -72,6 +88,7 @@ const LineageGraph = Type.Object({
     Type.Object({ key: Type.String(), depth: Type.Integer(), freshness: OneOf(FRESHNESS) }),
   ),
   edges: Type.Array(Type.Object({ from: Type.String(), to: Type.String() })),
+  tasks: Type.Optional(Type.Array(AssetTask)),
 });
 
 const Pool = Type.Object({
@@ -116,6 +133,9 @@ export const PolicyBody = Closed({
 
 export const MaterializeBody = Closed({
   downstream: Type.Optional(Type.Boolean({ description: 'all that lies downstream as well' })),
+  upstream: Type.Optional(Type.Boolean({ description: 'all that lies upstream as well' })),
+  partitions: Type.Optional(Selection),
+  single: Type.Optional(Type.Boolean({ description: 'all partitions in one run' })),
   idempotencyKey: Type.Optional(IdempotencyKey),
 });
 

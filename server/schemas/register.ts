@@ -7,6 +7,7 @@ import { ASSET_QUALITY_SCHEMAS } from './asset-quality.ts';
 import { ASSET_SCHEMAS } from './assets.ts';
 import { BACKFILL_SCHEMAS } from './backfills.ts';
 import { INCIDENT_SCHEMAS } from './incidents.ts';
+import { PARTITION_SCHEMAS } from './partitions.ts';
 import { OneOf } from './parts.ts';
 import { RUN_CONTROL_SCHEMAS } from './run-control.ts';
 import { RUN_SCHEMAS } from './runs.ts';
@@ -36,6 +37,7 @@ export function addSchemas(app: App): void {
     ...SENSOR_SCHEMAS,
     ...ASSET_SCHEMAS,
     ...ASSET_QUALITY_SCHEMAS,
+    ...PARTITION_SCHEMAS,
     ...INCIDENT_SCHEMAS,
   };
   for (const [name, schema] of Object.entries(all)) app.addSchema({ ...schema, $id: name });

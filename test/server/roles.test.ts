@@ -63,6 +63,11 @@ const NEEDS: Record<string, Need> = {
   'GET /api/v1/assets/{key}': 'viewer',
   'GET /api/v1/assets/{key}/materializations': 'viewer',
   'GET /api/v1/assets/{key}/lineage': 'viewer',
+  'GET /api/v1/assets/{key}/partitions': 'viewer',
+  'GET /api/v1/assets/{key}/partitions/counts': 'viewer',
+  'GET /api/v1/assets/{key}/impact': 'viewer',
+  'GET /api/v1/partitions/{name}': 'viewer',
+  'POST /api/v1/partitions/{name}': 'operator',
   'GET /api/v1/assets/{key}/checks': 'viewer',
   'GET /api/v1/assets/{key}/metadata': 'viewer',
   'GET /api/v1/assets/{key}/observations': 'viewer',
@@ -117,6 +122,8 @@ const NEEDS: Record<string, Need> = {
   'GET /api/v1/agent/{sessionId}/runs/{runId}': 'agent',
   'GET /api/v1/agent/{sessionId}/assets/{key}': 'agent',
   'GET /api/v1/agent/{sessionId}/assets/{key}/history': 'agent',
+  'GET /api/v1/agent/{sessionId}/assets/{key}/for/{runId}/{taskKey}': 'agent',
+  'POST /api/v1/agent/{sessionId}/partitions': 'agent',
 };
 
 let test: TestServer;

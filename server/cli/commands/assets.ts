@@ -1,12 +1,17 @@
 /** `signalbox assets list|show|materialize|lineage` */
 import { Command } from 'commander';
 import type { Asset } from '../../../domain/asset.ts';
-import type { Run } from '../../../domain/run.ts';
 import type { LineageGraph } from '../../../orchestrator/service.ts';
 import type { List } from '../api-client.ts';
 import { printable, renderFields, renderTable, state, time } from '../output.ts';
 import { remoteCommand, segment, wholeNumber } from '../remote.ts';
 import { assetCheckCommands } from './asset-checks.ts';
+import {
+  dynamicPartitionsCommand,
+  impactCommand,
+  materializeCommand,
+  partitionsCommand,
+} from './asset-partitions.ts';
 
 export function assetsCommand(): Command {
   const assets = new Command('assets')
@@ -36,21 +41,12 @@ export function assetsCommand(): Command {
         },
       ).option('--depth <n>', 'levels up and down, 2 unless told', wholeNumber),
     );
+  assets
+    .addCommand(partitionsCommand())
+    .addCommand(impactCommand())
+    .addCommand(dynamicPartitionsCommand());
   for (const command of assetCheckCommands()) assets.addCommand(command);
   return assets;
-}
-
-function materializeCommand(): Command {
-  return remoteCommand<{ downstream?: boolean }>(
-    'materialize <key>',
-    'Compute it anew',
-    async (remote, key = '') => {
-      const run = await remote.api.post<Run>(`/assets/${segment(key)}/materialize`, {
-        downstream: remote.options.downstream ?? false,
-      });
-      remote.print(run, ({ id }) => `Run ${id} is ${state(run.state)}.`);
-    },
-  ).option('--downstream', 'and everything behind it, in dependency order');
 }
 
 function renderAssets(items: readonly Asset[]): string {
@@ -78,6 +74,10 @@ function renderAsset(asset: Asset): string {
     ['policy', asset.policy],
     ['owners', asset.owners.join(', ')],
     ['depends on', asset.dependsOn.join(', ')],
+    ['partitions', describePartitions(asset)],
+    ['code version', asset.codeVersion],
+    ['stale because', asset.staleCauses?.map(({ detail }) => detail).join('; ')],
+    ['made by', asset.producedBy?.map(({ workflow, task }) => `${workflow} (${task})`).join(', ')],
   ]);
   if (asset.checks.length === 0) return fields;
   const checks = renderTable(
@@ -110,4 +110,10 @@ function renderLineage(graph: LineageGraph, key: string): string {
       return `${'   '.repeat(node.depth - least)}${mark}${printable(node.key)}  ${state(node.freshness)}`;
     })
     .join('\n');
+}
+
+function describePartitions({ partitions }: Asset): string | null {
+  if (!partitions) return null;
+  const { total, materialized, missing, failed } = partitions.totals;
+  return `${total}: ${materialized} materialized, ${missing} missing, ${failed} failed`;
 }
