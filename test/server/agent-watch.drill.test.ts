@@ -8,7 +8,7 @@ import { trigger } from '../orchestrator/dispatch/stand.ts';
 import { startProcess, type TestProcess } from '../support/child-process.ts';
 import { makeTempDir, type TempDir } from '../support/temp-dir.ts';
 import { waitFor } from '../support/wait-for.ts';
-import { descendantsOf } from './process-tree.ts';
+import { alive, descendantsOf } from './process-tree.ts';
 
 const BIN = new URL('../../bin/signalbox.js', import.meta.url).pathname;
 /** So long that nothing here can be the work of a lease that ran out. */
@@ -38,15 +38,6 @@ beforeEach(() => writeFile(join(dir.path, 'notes'), ''));
 
 const notes = () => readFile(join(dir.path, 'notes'), 'utf8');
 const count = async (text: string) => (await notes()).split(text).length - 1;
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-}
 
 /** `signalbox agent`, as a user starts it. */
 async function startWatched(token = TOKEN, heapMiB?: number): Promise<TestProcess> {
@@ -137,7 +128,7 @@ describe('signalbox agent', () => {
     const all = await descendantsOf(watched.pid);
     expect(all.length).toBeGreaterThan(2);
     expect(await watched.stop(signal, 10_000)).toBe(0);
-    await waitFor(() => all.every((pid) => !isAlive(pid)), { what: 'the end of all' });
+    await waitFor(async () => (await alive(all)).length === 0, { what: 'the end of all' });
     await agents.stand.sql(`DELETE FROM signalbox.task_live`);
   });
 
@@ -147,7 +138,7 @@ describe('signalbox agent', () => {
     await waitFor(async () => (await count('loop')) >= 1);
     const all = await descendantsOf(watched.pid);
     process.kill(watched.pid, 'SIGKILL');
-    await waitFor(() => all.every((pid) => !isAlive(pid)), {
+    await waitFor(async () => (await alive(all)).length === 0, {
       what: 'the end of all',
       timeoutMs: 12_000,
     });

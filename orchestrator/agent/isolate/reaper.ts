@@ -10,12 +10,12 @@ while read -r line; do list=$line; done
 left=$1
 while [ "$left" -gt 0 ]; do
   alive=
-  for pid in $list; do kill -0 -- "-$pid" 2>/dev/null && alive=1; done
+  for pid in $list; do kill -0 "-$pid" 2>/dev/null && alive=1; done
   [ -z "$alive" ] && exit 0
   sleep 1
   left=$((left - 1))
 done
-for pid in $list; do kill -KILL -- "-$pid" 2>/dev/null; done
+for pid in $list; do kill -KILL "-$pid" 2>/dev/null; done
 exit 0`;
 
 export class Reaper {

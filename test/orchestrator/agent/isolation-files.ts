@@ -4,7 +4,8 @@ export const ISOLATION_FILES = {
     import { spawn } from 'node:child_process';
     import { appendFileSync, writeFileSync } from 'node:fs';
     import { setTimeout as delay } from 'node:timers/promises';
-    import { workflow, flow } from 'signalbox';
+    import { flow, postgresPool, workflow } from 'signalbox';
+    const pool = postgresPool('users-pool', { connectionString: process.env.USERS_DATABASE ?? '', max: 8 });
 
     const note = (text: string) => appendFileSync(process.env.NOTES ?? '', text + '\\n');
     const harms: Record<string, (ctx: { signal: AbortSignal }) => unknown> = {
@@ -32,6 +33,22 @@ export const ISOLATION_FILES = {
         return delay(300).then(() => process.pid);
       },
       fine: () => process.pid,
+      chatty: () => { for (let n = 0; n < 1_000_000; n++) console.log('line ' + n); },
+      yields: async () => {
+        for (let n = 0; n < 1_000_000; n++) {
+          console.log('line ' + n);
+          if (n % 5_000 === 0) await delay(1);
+        }
+      },
+      long: () => { console.log('x'.repeat(100_000_000)); process.stdout.write('y'.repeat(100_000_000)); },
+      pool: async () => {
+        const before = pool.max;
+        const client = await pool.connect();
+        note('pool taken');
+        while (pool.max === before) await delay(20);
+        client.release();
+        return { before, after: pool.max };
+      },
     };
     type P = { how: string };
     const parameters = { type: 'object', properties: { how: { type: 'string' } } } as const;
@@ -54,7 +71,7 @@ export const ISOLATION_FILES = {
       w.task('act', { cancelGrace: '300ms' }, act);
     });
     export const beside = workflow('beside', {}, (w) => {
-      w.task('waits', {}, async (ctx) => { note('beside ' + ctx.runId); await delay(1_500); return process.pid; });
+      w.task('waits', {}, async (ctx) => { note('beside ' + ctx.runId); await delay(600); return process.pid; });
     });
     export const asks = flow('asks', { isolation: 'process' }, async (ctx) => {
       const first = await ctx.step('first', () => process.pid);

@@ -92,11 +92,12 @@ describe('an agent’s process', () => {
     const id = await trigger(agents.stand.orchestrator, 'steps');
     await waitFor(async () => (await notes()).includes(`two of ${first.pid}`));
     process.kill(first.pid, 'SIGKILL');
-    await using second = await startAgentProcess('second');
+    await using _second = await startAgentProcess('second');
     await waitFor(
       async () => {
         await agents.stand.reconcile('lease-reaper');
-        return (await notes()).includes(`two of ${second.pid}`);
+        // What follows a lost attempt has a process of its own.
+        return (await notes()).match(/two of \d+/g)?.length === 2;
       },
       { what: 'the second agent to go on' },
     );

@@ -1,6 +1,7 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { alive } from '../../server/process-tree.ts';
 import { startProcess, type TestProcess } from '../../support/child-process.ts';
 import { makeTempDir, type TempDir } from '../../support/temp-dir.ts';
 import { waitFor } from '../../support/wait-for.ts';
@@ -33,7 +34,10 @@ beforeAll(async () => {
     console.log('ended cleanly');
   `;
   agent = startProcess(process.execPath, ['--input-type=module', '-e', code], {
-    env: { NOTES: join(dir.path, 'notes'), NODE_OPTIONS: undefined },
+    env: {
+      ...{ NOTES: join(dir.path, 'notes'), USERS_DATABASE: agents.stand.postgres.url },
+      NODE_OPTIONS: undefined,
+    },
   });
   await agent.waitForLine(/registered as session/);
 });
@@ -47,15 +51,6 @@ afterAll(async () => {
 
 const notes = () => readFile(join(dir.path, 'notes'), 'utf8').catch(() => '');
 const linesOf = (runId: string) => logged.filter((line) => line.runId === runId);
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-}
 
 async function run(name: string, how: string) {
   const found = await agents.run(name, { how });
@@ -124,14 +119,16 @@ describe('a task in a process of its own', () => {
     expect(await pidOf('timer')).toBe(first);
     const next = await pidOf('fine');
     expect(next).not.toBe(first);
-    await waitFor(() => !isAlive(first));
+    await waitFor(async () => (await alive([first])).length === 0);
     expect(await pidOf('fine')).toBe(next);
   });
 
   it('takes the child processes that it started along', async () => {
     const { id } = await run('alone', 'child');
     const child = Number((await agents.results(id))['act']);
-    await waitFor(() => !isAlive(child), { what: 'the end of the child' });
+    await waitFor(async () => (await alive([child])).length === 0, {
+      what: 'the end of the child',
+    });
     await waitFor(() => linesOf(id).some(({ message }) => message.includes(String(child))));
   });
 
@@ -176,19 +173,70 @@ describe('a task in a process of its own', () => {
     await orchestrator.runs.cancel(id, 'enough', { name: 'test' });
     expect((await orchestrator.runs.get(id)).state).toBe('running');
     expect((await agents.ended(id)).state).toBe('cancelled');
-    expect(isAlive(pid)).toBe(false);
+    expect(await alive([pid])).toEqual([]);
   });
 });
 
-it('leaves no process behind when it ends, nor when it is killed', async () => {
+describe('a task that prints a million lines', () => {
+  it.each(['alone', 'shared'])('harms no other: %s', async (where) => {
+    const { orchestrator } = agents.stand;
+    const how = where === 'alone' ? 'chatty' : 'yields';
+    const id = await trigger(orchestrator, where, { parameters: { how } });
+    await waitFor(() => linesOf(id).length > 0, { what: 'its first line' });
+    const tookMs: number[] = [];
+    for (let n = 0; n < 5; n++) {
+      const startedAt = performance.now();
+      expect((await run('auto', 'fine')).state).toBe('succeeded');
+      tookMs.push(performance.now() - startedAt);
+    }
+    expect(Math.max(...tookMs)).toBeLessThan(2_000);
+    expect((await agents.ended(id)).state).toBe('succeeded');
+    const dropped = await waitFor(
+      () => linesOf(id).find(({ message }) => /^\d+ lines were dropped/.test(message)),
+      { what: 'the count of lines that were dropped' },
+    );
+    expect(dropped.level).toBe('warn');
+    expect(linesOf(id).length).toBeLessThan(200_000);
+  });
+
+  it('or one line of a hundred megabytes, has it cut', async () => {
+    const { state, id } = await run('stubborn', 'long');
+    expect(state).toBe('succeeded');
+    const lines = await waitFor(() => (linesOf(id).length >= 2 ? linesOf(id) : undefined));
+    expect(lines.map(({ message }) => message[0]).sort()).toEqual(['x', 'y']);
+    expect(Math.max(...lines.map(({ message }) => message.length))).toBeLessThan(20_000);
+  });
+});
+
+it('pools in workers tell how full they are, and follow their ceiling', async () => {
+  const { orchestrator } = agents.stand;
+  const id = await trigger(orchestrator, 'alone', { parameters: { how: 'pool' } });
+  const pool = await waitFor(
+    async () =>
+      (await orchestrator.pools.list()).find(
+        ({ name, used }) => name === 'users-pool' && used === 1,
+      ),
+    { what: 'the pool of the worker' },
+  );
+  // One in each process: the agent's own, and its workers'.
+  expect(pool.kind).toBe('postgres-client');
+  expect(pool.max % 8).toBe(0);
+  await orchestrator.pools.set('users-pool', { max: 4 }, { name: 'test' });
+  expect((await agents.ended(id)).state).toBe('succeeded');
+  const { act } = await agents.results(id);
+  const { before, after } = act as { before: number; after: number };
+  expect(before).toBe(8);
+  expect(after).toBeLessThanOrEqual(2);
+});
+
+it('leaves no process behind when it is killed', async () => {
+  const before = await notes();
   const id = await trigger(agents.stand.orchestrator, 'alone', { parameters: { how: 'loop' } });
   const pid = await waitFor(async () =>
-    Number(
-      /loop attempt 1 in (\d+)/.exec((await notes()).split('\n').slice(-3).join('\n'))?.[1] ?? 0,
-    ),
+    Number(/loop attempt 1 in (\d+)/.exec((await notes()).slice(before.length))?.[1] ?? 0),
   );
-  expect(isAlive(pid)).toBe(true);
+  expect(await alive([pid])).toEqual([pid]);
   process.kill(agent.pid, 'SIGKILL');
-  await waitFor(() => !isAlive(pid), { what: 'the end of the worker' });
+  await waitFor(async () => (await alive([pid])).length === 0, { what: 'the end of the worker' });
   expect(id).not.toBe('');
 });
