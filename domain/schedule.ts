@@ -53,6 +53,8 @@ export interface WorkflowSchedule {
   readonly timezone: string;
   /** Whether intervals that passed are made up for. */
   readonly catchup: boolean;
+  /** One run after the other (`@continuous`): the next one is due when the one before has ended. */
+  readonly continuous?: boolean;
   /** Absent where it is the one cron expression. */
   readonly schedules?: readonly ScheduleEntry[];
   readonly dst?: DstPolicies;

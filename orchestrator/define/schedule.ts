@@ -95,7 +95,7 @@ export type ScheduleInput = string | CronScheduleOptions | EveryScheduleOptions;
 export interface ScheduleOptions {
   /**
    * Cron expression, preset (`@hourly`, `@daily`, `@weekly`, `@monthly`, `@quarterly`, `@yearly`), interval, or a
-   * list of them.
+   * list of them. Or `@continuous`: one run after the other, each about a second after the end of the one before.
    */
   readonly schedule?: ScheduleInput | readonly ScheduleInput[];
   /** IANA name; UTC unless told. */
@@ -193,7 +193,10 @@ function isDuration(text: string): boolean {
   }
 }
 
-const schedule: Read<readonly ReadEntry[] | null> = optional((value) => {
+const CONTINUOUS = '@continuous';
+
+const schedule: Read<readonly ReadEntry[] | typeof CONTINUOUS | null> = optional((value) => {
+  if (value === CONTINUOUS) return CONTINUOUS;
   const list: readonly unknown[] = Array.isArray(value) ? value : [value];
   if (list.length >= 1 && list.length <= MAX_ENTRIES) return list.map(entry);
   throw new DefinitionError(`must be a schedule, or a list of 1 to ${MAX_ENTRIES}`);
@@ -238,7 +241,7 @@ const moment: Read<string | Date | null> = (value) => {
 };
 
 interface ReadSchedule {
-  readonly schedule: readonly ReadEntry[] | null;
+  readonly schedule: readonly ReadEntry[] | typeof CONTINUOUS | null;
   readonly timezone: string;
   readonly catchup: ReadCatchup;
   readonly startDate: string | Date | null;
@@ -263,7 +266,9 @@ export const scheduleReaders: { readonly [K in keyof ReadSchedule]: Read<ReadSch
 export function scheduleOf(
   given: Omit<ReadSchedule, 'schedule'> & { readonly schedule: ReadSchedule['schedule'] | string },
 ): WorkflowDefinition['schedule'] {
-  const entries = typeof given.schedule === 'string' ? [entry(given.schedule)] : given.schedule;
+  const written = given.schedule;
+  if (written === CONTINUOUS) checkContinuous(given);
+  const entries = typeof written === 'string' ? readText(written) : written;
   const read = { ...given, schedule: entries };
   if (read.schedule === null) {
     const { startDate, endDate } = read;
@@ -279,7 +284,9 @@ export function scheduleOf(
     throw new DefinitionError('endDate: is before startDate');
   }
   return {
-    ...entriesOf(read, read.schedule, startDate),
+    ...(read.schedule === CONTINUOUS
+      ? { cron: CONTINUOUS, timezone: read.timezone, continuous: true }
+      : entriesOf(read, read.schedule, startDate)),
     ...read.catchup,
     ...(startDate === null ? {} : { startDate }),
     ...(endDate === null ? {} : { endDate }),
@@ -287,6 +294,20 @@ export function scheduleOf(
     ...(read.overlap === null ? {} : { overlap: read.overlap }),
     ...(read.dependsOnPast ? { dependsOnPast: true } : {}),
   };
+}
+
+function readText(text: string): readonly ReadEntry[] | typeof CONTINUOUS {
+  return text === CONTINUOUS ? CONTINUOUS : [entry(text)];
+}
+
+/** Without instants there is nothing that could be missed, shifted or in each other's way. */
+function checkContinuous({ catchup, jitter, dst, overlap }: Omit<ReadSchedule, 'schedule'>): void {
+  const given = {
+    ...{ catchup: catchup.catchup, jitter: jitter > 0 },
+    ...{ dst: dst !== null, overlap: overlap !== null },
+  };
+  const needless = Object.entries(given).find(([, isGiven]) => isGiven);
+  if (needless) throw new DefinitionError(`${needless[0]}: does not go with ${CONTINUOUS}`);
 }
 
 function option(name: string, value: unknown, zone: string, side: 'begin' | 'end'): string {
@@ -299,7 +320,7 @@ function option(name: string, value: unknown, zone: string, side: 'begin' | 'end
 
 /** The entries with what the workflow says for all of them, and a text for people. */
 function entriesOf(
-  read: ReadSchedule,
+  read: Omit<ReadSchedule, 'schedule'>,
   entries: readonly ReadEntry[],
   startDate: string | null,
 ): Pick<NonNullable<WorkflowDefinition['schedule']>, 'cron' | 'timezone' | 'schedules' | 'dst'> {

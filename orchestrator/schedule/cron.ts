@@ -22,6 +22,9 @@ export interface Interval {
   readonly end: EpochMs;
 }
 
+/** One run after the other: when depends on the runs, not on clocks. */
+const NO_INSTANTS: Instants = { next: () => null, previous: () => null };
+
 /** Schedules that were read are kept: thousands of workflows share a few of them. */
 const MAX_READ = 20_000;
 const read = new Map<string, Instants>();
@@ -31,6 +34,7 @@ const read = new Map<string, Instants>();
  * @throws SignalboxError `invalid-request` that says which field of which expression is wrong
  */
 export function instantsOf(schedule: CronSchedule): Instants {
+  if (schedule.continuous) return NO_INSTANTS;
   const entries = entriesOf(schedule);
   const key = JSON.stringify([entries, schedule.dst ?? null]);
   const known = read.get(key);
@@ -130,6 +134,7 @@ export function parseCron({ cron, timezone }: { cron: string; timezone: string }
  * nor after its end date; null where none is left.
  */
 export function intervalAfter(schedule: CronSchedule, afterMs: EpochMs): Interval | null {
+  if (schedule.continuous) return continuousAfter(schedule, afterMs);
   const instants = instantsOf(schedule);
   const end = instants.next(afterMs);
   if (end === null) return null;
@@ -138,6 +143,13 @@ export function intervalAfter(schedule: CronSchedule, afterMs: EpochMs): Interva
   if (start >= from) return start > until ? null : { start, end };
   const first = instants.next(from - 1);
   return first === null ? null : intervalFrom(schedule, first);
+}
+
+/** Due at once; its interval ends when its run is made. */
+function continuousAfter(schedule: CronSchedule, now: EpochMs): Interval | null {
+  const { from, until } = boundsOf(schedule);
+  const start = Math.max(now, from);
+  return start > until ? null : { start, end: start };
 }
 
 /** The interval of a logical date that is an instant of the schedule; null where it ends before. */

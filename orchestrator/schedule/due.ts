@@ -77,6 +77,28 @@ function latestDue(
   return at === null || at.start <= from.start ? from : at;
 }
 
+/** How soon it is looked again whether the run before has ended, and how short an interval may be. */
+const CONTINUOUS_MS = 1_000;
+
+/**
+ * What is due of a schedule that runs one run after the other: the time since the run before was made, once that one
+ * has ended.
+ */
+export function dueContinuously(
+  from: Interval,
+  now: EpochMs,
+  goesOn: boolean,
+  until: EpochMs,
+): Due {
+  const start = Math.min(from.start, now);
+  if (goesOn || now <= start) {
+    const next = { start, end: now + CONTINUOUS_MS };
+    return { intervals: [], passedOver: [], next };
+  }
+  const next = now > until ? null : { start: now, end: now + CONTINUOUS_MS };
+  return { intervals: [{ start, end: now }], passedOver: [], next };
+}
+
 function listPassedOver(question: DueQuestion, first: Interval): PassedOver[] {
   const { schedule, from, passedOverLimit } = question;
   const reason = schedule.catchup ? 'catchup-limit' : 'scheduler-down';

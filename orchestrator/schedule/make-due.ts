@@ -20,7 +20,7 @@ import {
 } from '../store/run-overlap.ts';
 import { type DueRow, type NextRun, setNextRuns } from '../store/schedule.ts';
 import { dueAt, type Interval } from './cron.ts';
-import { type Due, dueIntervals } from './due.ts';
+import { type Due, dueContinuously, dueIntervals } from './due.ts';
 import { decideOverlap, needsUnended, type OverlapDecision } from './overlap.ts';
 
 /** Intervals of one schedule that are caught up on in one transaction; the rest follows at once. */
@@ -104,19 +104,25 @@ async function decide(
   const asking = rows.filter((row) => needsUnended(row.schedule)).map(({ name }) => name);
   const unended = asking.length === 0 ? null : await readUnended(tx, asking);
   return rows.map((row) => {
-    const due = dueOf(row, now, deps.log);
     const { schedule, max_active_runs: limit } = row;
+    const goesOn = (unended?.get(row.name)?.scheduled.length ?? 0) > 0;
+    const due = dueOf(row, now, goesOn, deps.log);
     const decision = decideOverlap(schedule, limit, due.intervals, unended?.get(row.name));
     return { row, due, decision };
   });
 }
 
-function dueOf(row: DueRow, now: EpochMs, log: (message: string) => void): Due {
+function dueOf(row: DueRow, now: EpochMs, goesOn: boolean, log: (message: string) => void): Due {
+  const { schedule } = row;
   const end = row.next_interval_end ?? row.next_run_at;
+  const from = { start: row.next_logical_date.getTime(), end: end.getTime() };
   try {
+    if (schedule.continuous) {
+      const until = schedule.endDate === undefined ? now : Date.parse(schedule.endDate);
+      return dueContinuously(from, now, goesOn, until);
+    }
     return dueIntervals({
-      ...{ workflow: row.name, schedule: row.schedule, now },
-      from: { start: row.next_logical_date.getTime(), end: end.getTime() },
+      ...{ workflow: row.name, schedule, now, from },
       ...{ limit: CATCHUP_AT_ONCE, passedOverLimit: PASSED_OVER_AT_ONCE },
     });
   } catch (error) {

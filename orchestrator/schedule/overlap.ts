@@ -29,7 +29,8 @@ export function maxActiveOf(
 }
 
 /** Whether a decision needs to know what is under way. */
-export function needsUnended({ overlap }: WorkflowSchedule): boolean {
+export function needsUnended({ overlap, continuous }: WorkflowSchedule): boolean {
+  if (continuous) return true;
   if (overlap === undefined || overlap.policy === 'allow') return false;
   return overlap.policy !== 'queue' || overlap.atMost !== undefined;
 }
@@ -40,7 +41,8 @@ export function decideOverlap(
   due: readonly Interval[],
   unended: Unended = NOTHING,
 ): OverlapDecision {
-  if (due.length === 0 || !needsUnended(schedule)) return { run: due, skip: [], supersede: [] };
+  if (due.length === 0 || schedule.continuous || !needsUnended(schedule))
+    return { run: due, skip: [], supersede: [] };
   const limit = maxActiveRuns ?? 1;
   if (schedule.overlap?.policy === 'skip') return skipBeyond(limit, due, unended);
   if (schedule.overlap?.policy === 'cancel-running') return replace(due, unended);

@@ -31,6 +31,7 @@ export const Schedule = Type.Object({
   }),
   timezone: Name,
   catchup: Type.Boolean(),
+  continuous: Type.Optional(Type.Boolean()),
   schedules: Type.Optional(Type.Array(Entry, { minItems: 1, maxItems: MAX_ENTRIES })),
   dst: Type.Optional(Dst),
   startDate: Type.Optional(Time),

@@ -68,6 +68,16 @@ describe('schedules as they are written', () => {
     expect(exact?.startDate).toBe('2026-01-01T04:00:00.000Z');
   });
 
+  test('one run after the other has no instants, and so no policies about them', () => {
+    expect(scheduleOf({ schedule: '@continuous' })).toEqual({
+      ...{ cron: '@continuous', timezone: 'UTC', continuous: true, catchup: false },
+    });
+    expect(() => scheduleOf({ schedule: '@continuous', overlap: 'skip' })).toThrow(
+      'overlap: does not go with @continuous',
+    );
+    expect(() => scheduleOf({ schedule: ['@daily', '@continuous'] })).toThrow('presets are');
+  });
+
   test('limits of catchup, jitter, policies of overlap and of clock changes', () => {
     expect(
       scheduleOf({

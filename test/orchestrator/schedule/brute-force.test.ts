@@ -118,7 +118,7 @@ describe('instants of a schedule', () => {
           expectSame(allBetween(schedule, begin, end), expected, 'forward');
           expectSame(allBack(schedule, begin, end), expected, 'back');
         }),
-        { numRuns: 15 },
+        { numRuns: 10 },
       );
     },
   );
@@ -252,7 +252,7 @@ test.each(STRETCHES.slice(0, 6))(
           bruteRuns(schedule, instants, registeredAt, looks),
         );
       }),
-      { numRuns: 20 },
+      { numRuns: 14 },
     );
   },
 );

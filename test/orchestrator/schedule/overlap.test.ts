@@ -163,6 +163,41 @@ describe('a scheduled run that is due while an earlier one goes on', () => {
   });
 });
 
+test('a continuous schedule runs one after the other, each for the time since the one before', async () => {
+  const clock = manualClock(START);
+  await using stand = await startStand({ clock, leaseMs: 1_000 * HOUR_MS });
+  const definition = workflow('on-and-on', [{ key: 'only' }], {
+    schedule: { cron: '@continuous', timezone: 'UTC', catchup: false, continuous: true },
+  });
+  const agent = await registerAgent(stand.orchestrator, { definitions: [definition] });
+  const other = await stand.another();
+  const pass = async (ms: number) => {
+    clock.advance(ms);
+    const theirs = other.reconcilers.find(({ name }) => name === 'scheduler');
+    await Promise.all([stand.reconcile('scheduler'), theirs?.run()]);
+  };
+  await pass(2_000);
+  const [first] = await agent.claim();
+  if (!first) throw new Error('nothing to do');
+  await pass(HOUR_MS);
+  await pass(HOUR_MS);
+  expect(await agent.claim()).toEqual([]);
+  await agent.fail(first);
+  await pass(2_000);
+  const [second, ...more] = await agent.claim();
+  expect(more).toEqual([]);
+  expect(second?.dataInterval?.start).toBe(first.dataInterval?.end);
+  expect(Date.parse(second?.dataInterval?.end ?? '')).toBe(clock.now());
+  if (!second) throw new Error('nothing to do');
+  // A clock that goes back by a day does not stop it.
+  await agent.succeed(second);
+  await pass(-24 * HOUR_MS);
+  await pass(2_000);
+  expect(await agent.claim()).toHaveLength(1);
+  const { items } = await stand.orchestrator.schedules.expectedRuns({ workflow: 'on-and-on' });
+  expect(items.map(({ outcome }) => outcome)).toEqual(['run', 'run', 'run']);
+});
+
 describe('a run that depends on the past', () => {
   test('waits until the one before has succeeded, and tells for which it waits', async () => {
     await using it = await hourly({ dependsOnPast: true });
