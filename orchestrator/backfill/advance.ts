@@ -17,6 +17,7 @@ import {
   findPending,
   findRunning,
   findRunsOfDates,
+  findUncancelled,
   hasUnsuccessful,
   lockBackfill,
   moveItems,
@@ -39,8 +40,8 @@ export interface Advanced {
   readonly created: readonly CreatedRun[];
   /** Runs under way. */
   readonly running: readonly string[];
-  /** Whether those are to be cancelled. */
-  readonly cancelling: boolean;
+  /** Those of them that are to be cancelled. */
+  readonly toCancel: readonly string[];
   /** Whether its state became another. */
   readonly changed: boolean;
 }
@@ -55,13 +56,13 @@ export function advance(deps: AdvanceDeps, id: string): Promise<Advanced | undef
     if (!backfill || backfill.finished_at !== null) return undefined;
     await settleItems(tx, id);
     const running = await findRunning(tx, id);
-    if (backfill.state === 'paused')
-      return { created: [], running, cancelling: false, changed: false };
+    if (backfill.state === 'paused') return { created: [], running, toCancel: [], changed: false };
     if (backfill.state === 'cancelling') {
       await moveItems(tx, id, ['pending'], 'cancelled');
       const isOver = running.length === 0;
       if (isOver) await setState(tx, id, 'cancelled', new Date(deps.clock.now()));
-      return { created: [], running, cancelling: true, changed: isOver };
+      const toCancel = await findUncancelled(tx, running);
+      return { created: [], running, toCancel, changed: isOver };
     }
     return start(deps, tx, backfill, running);
   });
@@ -80,7 +81,7 @@ async function start(
   const refusal = refusalOf(deps, backfill, workflow);
   if (refusal !== null || !workflow) {
     await setState(tx, backfill.id, 'failed', now, refusal);
-    return { created: [], running, cancelling: false, changed: true };
+    return { created: [], running, toCancel: [], changed: true };
   }
   let pending = 1;
   for (let room = backfill.concurrency - running.length; room > 0; ) {
@@ -110,7 +111,7 @@ async function start(
     const state = (await hasUnsuccessful(tx, backfill.id)) ? 'failed' : 'succeeded';
     await setState(tx, backfill.id, state, now);
   }
-  return { created: fresh, running: under(), cancelling: false, changed: isOver };
+  return { created: fresh, running: under(), toCancel: [], changed: isOver };
 }
 
 /** Why nothing of it can be started any more; null where it can. */

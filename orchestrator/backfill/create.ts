@@ -41,7 +41,7 @@ export function createBackfills(deps: BackfillsDeps): Backfills {
     if (done.created.length > 0) deps.announceRuns(done.created);
     if (done.changed || done.running.length === 0) underWay.delete(id);
     else underWay.set(id, new Set(done.running));
-    if (done.cancelling) await cancelAll(deps, id, done.running);
+    await cancelAll(deps, id, done.toCancel);
     if (done.changed) deps.hub.changed('workflow', '');
   }
 

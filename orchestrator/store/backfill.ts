@@ -209,6 +209,15 @@ export async function findRunning(tx: Tx, id: string): Promise<string[]> {
   return rows.map(([runId]) => runId);
 }
 
+/** Those of the runs that nobody has cancelled: to do it twice would end what tidies up as well. */
+export async function findUncancelled(tx: Tx, runIds: readonly string[]): Promise<string[]> {
+  const rows = await tx.rows<readonly [string]>(
+    'SELECT run_id FROM signalbox.run_live WHERE run_id = ANY($1::uuid[]) AND cancel_reason IS NULL',
+    [plainArray(runIds)],
+  );
+  return rows.map(([runId]) => runId);
+}
+
 export function findPending(tx: Tx, id: string, limit: number): Promise<BackfillItemRow[]> {
   return tx.query<BackfillItemRow>(
     `SELECT ${ITEM_COLUMNS} FROM signalbox.backfill_item
