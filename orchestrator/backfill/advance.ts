@@ -49,10 +49,17 @@ export interface Advanced {
 /** Pieces that are looked at in one go, most of which may turn out to be there already. */
 const LOOK_AT_ONCE = 500;
 
-/** @returns undefined where another server is at it, or nothing is to be done */
-export function advance(deps: AdvanceDeps, id: string): Promise<Advanced | undefined> {
+/**
+ * @param wait whether to wait for another server that is at it, which may not have seen the newest state
+ * @returns undefined where another server is at it, or nothing is to be done
+ */
+export function advance(
+  deps: AdvanceDeps,
+  id: string,
+  wait: boolean,
+): Promise<Advanced | undefined> {
   return deps.db.transaction(async (tx) => {
-    const backfill = await lockBackfill(tx, id, false);
+    const backfill = await lockBackfill(tx, id, wait);
     if (!backfill || backfill.finished_at !== null) return undefined;
     await settleItems(tx, id);
     const running = await findRunning(tx, id);

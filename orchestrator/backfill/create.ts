@@ -35,8 +35,8 @@ export function createBackfills(deps: BackfillsDeps): Backfills {
   let working: Promise<void> | undefined;
   let closed = false;
 
-  async function step(id: string): Promise<void> {
-    const done = await advance(deps, id);
+  async function step(id: string, wait = false): Promise<void> {
+    const done = await advance(deps, id, wait);
     if (!done) return;
     if (done.created.length > 0) deps.announceRuns(done.created);
     if (done.changed || done.running.length === 0) underWay.delete(id);
@@ -68,7 +68,7 @@ export function createBackfills(deps: BackfillsDeps): Backfills {
   });
 
   return {
-    service: createBackfillService({ ...deps, step }),
+    service: createBackfillService({ ...deps, step: (id) => step(id, true) }),
     reconciler: {
       name: 'backfills',
       everyMs: EVERY_MS,
