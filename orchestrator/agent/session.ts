@@ -140,7 +140,10 @@ export class Session {
     const left = [...this.#held.values()].filter((task) => !task.over);
     if (left.length > 0) this.#deps.log(`stops in the middle of ${left.length} tasks`);
     for (const task of left) task.abort(new Aborted('stopping', 'the agent stops'));
-    await withinMs(Promise.all([this.#completions.idle(), this.#deps.logs.flush()]), abortMs);
+    // What is handed back must not run here any more.
+    const ended = left.length > 0 ? this.#deps.workers?.stop() : undefined;
+    const told = [this.#completions.idle(), this.#deps.logs.flush(), ended];
+    await withinMs(Promise.all(told), abortMs);
     const stop = persist(() => this.#deps.transport.stop(this.id), this.#over.signal);
     await withinMs(
       stop.catch((error: unknown) => this.#deps.log(`could not hand back its session: ${error}`)),

@@ -31,7 +31,10 @@ export interface AgentOptions {
    * For an agent that has its process for itself: tasks are told apart in it, so that what they print is logged and
    * what they break is their own failure; and there are processes for those that need one.
    */
-  readonly isolation?: Pick<WorkerPoolOptions, 'mode' | 'maxWorkers' | 'setup' | 'blockLimitMs'>;
+  readonly isolation?: Pick<
+    WorkerPoolOptions,
+    'mode' | 'maxWorkers' | 'setup' | 'env' | 'blockLimitMs'
+  >;
   /** Told of each session that is registered. */
   onSession?(sessionId: string): void;
 }

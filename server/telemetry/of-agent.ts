@@ -14,7 +14,9 @@ const ASK_EVERY_MS = 2_000;
 const ASK_LIMIT_MS = 2_000;
 
 /** Starts as soon as the server has said where its receiver is; asks until then. */
-export function startAgentTelemetry(options: AgentTelemetryOptions): RunningTelemetry {
+export function startAgentTelemetry(
+  options: AgentTelemetryOptions,
+): RunningTelemetry & { readonly started: Promise<unknown> } {
   const { config, url, token } = options;
   const abort = new AbortController();
   const { signal } = abort;
@@ -38,6 +40,7 @@ export function startAgentTelemetry(options: AgentTelemetryOptions): RunningTele
 
   const started = start();
   return {
+    started,
     async stop() {
       abort.abort();
       await (await started)?.stop();

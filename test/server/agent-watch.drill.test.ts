@@ -1,5 +1,9 @@
+import { once } from 'node:events';
 import { readFile, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { buffer } from 'node:stream/consumers';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type HttpDoor, logged, openHttpDoor, TOKEN } from '../orchestrator/agent/http-door.ts';
 import { ISOLATION_FILES } from '../orchestrator/agent/isolation-files.ts';
@@ -40,7 +44,11 @@ const notes = () => readFile(join(dir.path, 'notes'), 'utf8');
 const count = async (text: string) => (await notes()).split(text).length - 1;
 
 /** `signalbox agent`, as a user starts it. */
-async function startWatched(token = TOKEN, heapMiB?: number): Promise<TestProcess> {
+async function startWatched(
+  token = TOKEN,
+  heapMiB?: number,
+  more: Record<string, string | undefined> = {},
+): Promise<TestProcess> {
   started += 1;
   const watched = startProcess(
     process.execPath,
@@ -51,6 +59,7 @@ async function startWatched(token = TOKEN, heapMiB?: number): Promise<TestProces
     {
       env: {
         ...{ SIGNALBOX_TOKEN: token, NOTES: join(dir.path, 'notes'), OTEL_SDK_DISABLED: 'true' },
+        ...more,
         NODE_OPTIONS: heapMiB === undefined ? undefined : `--max-old-space-size=${heapMiB}`,
       },
     },
@@ -143,6 +152,37 @@ describe('signalbox agent', () => {
       timeoutMs: 12_000,
     });
     await agents.stand.sql(`DELETE FROM signalbox.task_live`);
+  });
+
+  it('has the spans of what a task does in a process of its own, as part of the run’s trace', async () => {
+    const traceId = '0af7651916cd43dd8448eb211c80319c';
+    const received: Buffer[] = [];
+    const sink = createServer(async (request, response) => {
+      const body = await buffer(request);
+      if (request.url === '/v1/traces') received.push(body);
+      response.end();
+    }).listen(0, '127.0.0.1');
+    await once(sink, 'listening');
+    const url = `http://127.0.0.1:${(sink.address() as AddressInfo).port}`;
+    const FETCHED = `${url}/fetched-in-a-worker`;
+    {
+      await using _watched = await startWatched(TOKEN, undefined, {
+        ...{ OTEL_SDK_DISABLED: undefined, OTEL_EXPORTER_OTLP_ENDPOINT: url, FETCHED },
+      });
+      const id = await trigger(agents.stand.orchestrator, 'alone', {
+        ...{ parameters: { how: 'fetches' }, traceparent: `00-${traceId}-b7ad6b7169203331-01` },
+      });
+      expect((await agents.ended(id)).state).toBe('succeeded');
+      await waitFor(
+        () =>
+          received.some(
+            (body) => body.includes(FETCHED) && body.includes(Buffer.from(traceId, 'hex')),
+          ),
+        { what: 'the span of the call' },
+      );
+    }
+    sink.closeAllConnections();
+    sink.close();
   });
 
   it('ends where the server will never take it', async () => {

@@ -30,6 +30,8 @@ export type ToWorker =
       readonly name: string;
       readonly source: CodeSource;
       readonly ceilings: Readonly<Record<string, number>>;
+      /** How far the server's clock, which agents keep to, is ahead of this machine's. */
+      readonly clockAheadMs: number;
     }
   | { readonly type: 'abort'; readonly kind: Aborted['kind']; readonly message: string }
   | { readonly type: 'answer'; readonly id: number; readonly value?: unknown }

@@ -9,7 +9,7 @@ import type {
   Isolation,
   LogsRequest,
 } from '../../../domain/agent-protocol.ts';
-import type { Clock } from '../../../domain/time.ts';
+import { type Clock, systemClock } from '../../../domain/time.ts';
 import { FLOW_TASK } from '../../define/flow.ts';
 import type { AgentDefinitions } from '../../define/registry.ts';
 import { toRunError } from '../failure.ts';
@@ -26,6 +26,8 @@ export interface WorkerPoolOptions {
   readonly maxWorkers: number;
   /** Module that each worker loads first, as a URL; it may set up telemetry. */
   readonly setup?: string;
+  /** Added to the environment of workers. */
+  readonly env?: Readonly<Record<string, string>>;
   /** How long code that asked for no process of its own may block one; 60 s unless told. */
   readonly blockLimitMs?: number;
   readonly clock: Clock;
@@ -37,6 +39,9 @@ const TASKS_A_WORKER = 1_000;
 const IDLE_MS = 30_000;
 const BLOCK_LIMIT_MS = 60_000;
 const END_LIMIT_MS = 2_000;
+/** A little more than tasks of somebody else's have before their processes are ended. */
+const LAST_GRACE_MS = 500;
+const LAST_LOOK_MS = 20;
 /** Starts in a row that may fail before tasks fail for it. */
 const MAX_FAILED_STARTS = 3;
 
@@ -65,6 +70,7 @@ export class WorkerPool {
     this.#definitions = definitions;
     this.#placements = this.#place(definitions);
     this.#host = {
+      clockAheadMs: () => Math.round(options.clock.now() - systemClock.now()),
       log: (task) => options.logs.of(task.assignment),
       takeLogs: (assignment: Assignment, request: LogsRequest) =>
         options.logs.take(assignment, request),
@@ -120,9 +126,12 @@ export class WorkerPool {
     for (const worker of this.#workers) worker.send({ type: 'ceilings', ceilings: shared });
   }
 
-  /** Ends all processes; resolves when they are gone. */
+  /** Ends all processes, those whose tasks were told to stop a little later; resolves when they are gone. */
   async stop(): Promise<void> {
     this.#stopped = true;
+    const until = performance.now() + LAST_GRACE_MS;
+    const isBusy = () => [...this.#workers].some((worker) => worker.isBusy);
+    while (isBusy() && performance.now() < until) await delay(LAST_LOOK_MS);
     const all = [...this.#workers];
     for (const worker of all) worker.end();
     const limit = new AbortController();
@@ -154,8 +163,9 @@ export class WorkerPool {
   }
 
   #start(memoryMiB: number | null): void {
-    const { setup = null } = this.#options;
-    const options: WorkerOptions = { memoryMiB, setup, generation: this.#definitions.generation };
+    const { setup = null, env = {} } = this.#options;
+    const { generation } = this.#definitions;
+    const options: WorkerOptions = { memoryMiB, setup, env, generation };
     const worker = new WorkerProcess(options, this.#host);
     this.#workers.add(worker);
     if (worker.pid > 0) this.#reaper.add(worker.pid);

@@ -4,6 +4,7 @@
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { AgentPoolReport } from '../../../domain/agent-protocol.ts';
@@ -23,8 +24,14 @@ const TAKEN_GRACE_MS = 200;
 const LAST_WORDS_MS = 300;
 const KEPT_OUTPUT = 8_192;
 const PROBE_EVERY_MS = 1_000;
+const MEMORY_EVERY_MS = 500;
+/** What Node and this package take beside a task's own. */
+const PROCESS_MIB = 128;
+const PAGE_BYTES = 4_096;
+const BYTES_A_MIB = 1_048_576;
 
 export interface WorkerHost {
+  readonly clockAheadMs: () => number;
   readonly log: (task: RunningTask) => AttemptLog;
   takeLogs: Parameters<typeof answerCall>[0]['takeLogs'];
   sourceOf: Parameters<typeof answerCall>[0]['sourceOf'];
@@ -42,6 +49,7 @@ export interface WorkerOptions {
   readonly generation: number;
   /** Module that is loaded first, as a URL. */
   readonly setup: string | null;
+  readonly env: Readonly<Record<string, string>>;
 }
 
 interface Running {
@@ -58,6 +66,12 @@ interface Running {
 const MODULE = fileURLToPath(
   new URL(import.meta.url.endsWith('.js') ? './worker.js' : './worker.ts', import.meta.url),
 );
+
+/** What a process holds in memory; 0 where the system does not tell. */
+async function residentMiB(pid: number): Promise<number> {
+  const text = await readFile(`/proc/${pid}/statm`, 'utf8').catch(() => '');
+  return Math.round(((Number(text.split(' ')[1]) || 0) * PAGE_BYTES) / BYTES_A_MIB);
+}
 
 export class WorkerProcess {
   readonly options: WorkerOptions;
@@ -78,10 +92,11 @@ export class WorkerProcess {
   constructor(options: WorkerOptions, host: WorkerHost) {
     this.options = options;
     this.#host = host;
-    const { memoryMiB, setup } = options;
+    const { memoryMiB, setup, env } = options;
     this.#child = fork(MODULE, setup === null ? [] : [setup], {
       detached: true,
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+      env: { ...process.env, ...env },
       execArgv: memoryMiB === null ? [] : [`--max-old-space-size=${memoryMiB}`],
     });
     this.pid = this.#child.pid ?? 0;
@@ -119,14 +134,20 @@ export class WorkerProcess {
     task.runIn({ abort: (reason, graceMs) => this.#abort(reason, graceMs) });
     const assignment = { ...task.assignment, traceparent: task.begun() };
     this.send({
-      ...{ type: 'run', assignment, ceilings },
+      ...{ type: 'run', assignment, ceilings, clockAheadMs: this.#host.clockAheadMs() },
       ...{ name: place.name, source: place.source },
     });
     if (place.blockLimitMs !== null) this.#watch(this.#running, place.blockLimitMs);
+    if (place.memoryMiB !== null) this.#limitMemory(this.#running, place.memoryMiB);
   }
 
   send(message: ToWorker): void {
     if (this.#child.connected) this.#child.send(message, () => undefined);
+  }
+
+  /** Whether a task runs in it. */
+  get isBusy(): boolean {
+    return this.#running !== null;
   }
 
   /** Ends it with everything that it started. */
@@ -223,6 +244,22 @@ export class WorkerProcess {
       );
       this.#kill('SIGKILL');
     }, PROBE_EVERY_MS);
+  }
+
+  /** Buffers are no part of the heap that Node limits: what the whole process holds is limited here. */
+  #limitMemory(running: Running, memoryMiB: number): void {
+    const mostMiB = 2 * memoryMiB + PROCESS_MIB;
+    running.timers.push(
+      setInterval(async () => {
+        const heldMiB = await residentMiB(this.pid);
+        if (heldMiB <= mostMiB || running.ending !== null) return;
+        running.ending = new ProcessDied(
+          'OutOfMemory',
+          `out of memory at ${memoryMiB} MiB: its process held ${heldMiB} MiB with its buffers; its option "memory" says how much it may`,
+        );
+        this.#kill('SIGKILL');
+      }, MEMORY_EVERY_MS),
+    );
   }
 
   #kill(signal: NodeJS.Signals): void {

@@ -1,5 +1,5 @@
 /** One task in a worker process: its code is imported and run here, all else is asked of the agent. */
-import { systemClock } from '../../../domain/time.ts';
+import type { Clock } from '../../../domain/time.ts';
 import { importFile } from '../../define/import-file.ts';
 import type { Aborted } from '../failure.ts';
 import { type InvokeCalls, invoke } from '../invoke.ts';
@@ -16,6 +16,15 @@ export interface WorkerParts {
   readonly channel: Channel;
   readonly logs: LogBuffer;
   readonly children: Children;
+  readonly clock: Clock;
+  /** What must be there before a task begins. */
+  readonly setup: Promise<Setup | null>;
+}
+
+/** A module that the worker loads first. */
+export interface Setup {
+  /** Sends what it gathered: this process may be ended when a task has ended. */
+  flush?(): Promise<void>;
 }
 
 /** The task that runs in this process. */
@@ -25,18 +34,19 @@ export interface RunningHere {
   stray(error: unknown, what: string): boolean;
 }
 
-const STEP_MS = 10;
+/** Turns of the event loop. */
+const TURNS = 3;
 
 export function startTask(
   { assignment, name, source }: Extract<ToWorker, { type: 'run' }>,
   parts: WorkerParts,
 ): RunningHere {
-  const { channel, logs } = parts;
+  const { channel, logs, clock } = parts;
   let before: ReturnType<typeof busyKinds> = new Map();
   let broken = false;
   const calls = callsOver(parts, source.generation);
   const task = new RunningTask(assignment, {
-    clock: systemClock,
+    clock,
     agentName: '',
     tracer: () => null,
     isTimedElsewhere: true,
@@ -48,22 +58,28 @@ export function startTask(
   async function ended(end: EndedAttempt | null): Promise<void> {
     scope.end();
     await logs.flush();
+    await (await parts.setup)?.flush?.();
     // What the code closes at its very end is closed by then.
-    await new Promise((resolve) => setTimeout(resolve, STEP_MS));
+    for (let turn = 0; turn < TURNS; turn++) await new Promise((resolve) => setImmediate(resolve));
     const children = parts.children.running();
     const left =
       leftSince(before, children) ?? (broken ? 'code that threw outside of its promise' : null);
     channel.send({ type: 'ended', completion: end?.completion ?? null, left, children });
   }
 
-  withinRemote(assignment.traceparent, () =>
-    withinTask(scope, () => {
-      importFile(source.path, source.generation).then(({ definitions }) => {
-        before = busyKinds();
-        task.run(definitions.find((definition) => definition.name === name));
-      }, task.fail);
-    }),
-  );
+  async function begin(): Promise<void> {
+    await parts.setup;
+    withinRemote(assignment.traceparent, () =>
+      withinTask(scope, () => {
+        importFile(source.path, source.generation).then(({ definitions }) => {
+          before = busyKinds();
+          task.run(definitions.find((definition) => definition.name === name));
+        }, task.fail);
+      }),
+    );
+  }
+
+  void begin();
   return {
     // Its end is told by the code itself; when it does not stop, its agent ends this process.
     abort: (reason) => task.tellToStop(reason),
@@ -79,9 +95,9 @@ export function startTask(
 }
 
 /** Calls that only pass on their arguments and answers are named by whoever makes them, and answered by the agent. */
-function callsOver({ channel, logs }: WorkerParts, generation: number): InvokeCalls {
+function callsOver({ channel, logs, clock }: WorkerParts, generation: number): InvokeCalls {
   const here: Partial<InvokeCalls> = {
-    clock: systemClock,
+    clock,
     log: (task) => logs.of(task.assignment),
     async parked(_task, wait) {
       const unpark = await channel.park();

@@ -3,7 +3,7 @@
  * closes it ends itself and all that it started.
  */
 
-import { systemClock } from '../../../domain/time.ts';
+import { type Clock, type EpochMs, systemClock } from '../../../domain/time.ts';
 import { applyCeilings, reportPools } from '../../pools/registered.ts';
 import { captureConsole } from '../console-capture.ts';
 import { Aborted } from '../failure.ts';
@@ -12,14 +12,15 @@ import { Channel } from './channel.ts';
 import { watchChildren, watchStrays } from './leftovers.ts';
 import type { ToWorker } from './messages.ts';
 import { capturePrinting } from './printing.ts';
-import { type RunningHere, startTask } from './worker-task.ts';
+import { type RunningHere, type Setup, startTask } from './worker-task.ts';
 
 const POOLS_EVERY_MS = 1_000;
 
 async function main(): Promise<void> {
-  const [setup] = process.argv.slice(2);
+  const setup = setUp(process.argv[2]);
   const channel = new Channel();
-  const logs = new LogBuffer(systemClock, (request) => channel.logs(request));
+  const clock = new AgentsClock();
+  const logs = new LogBuffer(clock, (request) => channel.logs(request));
   const children = watchChildren();
   let running: RunningHere | null = null;
   watchStrays((error, what) => running?.stray(error, what) ?? false, logs);
@@ -33,7 +34,8 @@ async function main(): Promise<void> {
     else if (message.type === 'probe') channel.send({ type: 'alive' });
     else if (message.type === 'run') {
       applyCeilings(message.ceilings);
-      running = startTask(message, { channel, logs, children });
+      clock.aheadMs = message.clockAheadMs;
+      running = startTask(message, { channel, logs, children, clock, setup });
     }
   });
 
@@ -45,9 +47,25 @@ async function main(): Promise<void> {
     told = text;
   };
   setInterval(tellPools, POOLS_EVERY_MS).unref();
-  // Telemetry is set up beside the first task, which does not wait for it.
-  if (setup !== undefined) await import(setup);
   channel.send({ type: 'ready' });
+}
+
+/** The time as the agent has it from its server. */
+class AgentsClock implements Clock {
+  aheadMs = 0;
+
+  now(): EpochMs {
+    return systemClock.now() + this.aheadMs;
+  }
+}
+
+/** Loads the module that is to be there before any task; without it tasks begin at once. */
+async function setUp(module: string | undefined): Promise<Setup | null> {
+  if (module === undefined) return null;
+  return (await import(module).catch((error: unknown) => {
+    console.error(`${module} could not be loaded: ${String(error)}`);
+    return null;
+  })) as Setup | null;
 }
 
 /** The agent is gone. */

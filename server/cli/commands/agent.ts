@@ -1,11 +1,13 @@
 import { close as closeInspector } from 'node:inspector';
 import { hostname } from 'node:os';
+import { pathToFileURL } from 'node:url';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { ISOLATIONS, type Isolation } from '../../../domain/agent-protocol.ts';
 import { parseDuration } from '../../../domain/time.ts';
 import type { RunAgentOptions } from '../../../orchestrator/agent/main.ts';
 import { readConfig } from '../../config.ts';
 import { type AgentWord, BEAT_EVERY_MS, type BlockedWord } from '../../supervise/agent-watch.ts';
+import { modulePath } from '../../supervise/module-path.ts';
 import { workflowFolders } from '../../workflow-folders.ts';
 import { endSignal, tellSupervisor } from '../end-signal.ts';
 import { ExitWith, UsageError } from '../exit.ts';
@@ -27,6 +29,9 @@ interface Options {
 
 const MAX_CONCURRENCY = 10_000;
 const MAX_WORKERS = 1_000;
+const WORKER_TELEMETRY = pathToFileURL(
+  modulePath('../../telemetry/of-worker.ts', import.meta.url),
+).href;
 
 /** `signalbox agent` */
 export function agentCommand(): Command {
@@ -106,7 +111,11 @@ async function runAgentRole(options: Options): Promise<void> {
     ...{ url, token, workflows, signal, log, ...watched },
     ...{ name: options.name, queues: options.queue, concurrency: options.concurrency },
     ...{ watch: options.watch === true, drainMs: options.drain },
-    isolation: { mode: options.isolation, maxWorkers: options.workers },
+    isolation: {
+      ...{ mode: options.isolation, maxWorkers: options.workers },
+      ...(config.telemetry.disabled ? {} : { setup: WORKER_TELEMETRY }),
+      env: { SIGNALBOX_URL: url, SIGNALBOX_TOKEN: token },
+    },
   }).catch((error: unknown) => {
     tellSupervisor({ type: 'hopeless' } satisfies AgentWord);
     throw error;

@@ -33,6 +33,11 @@ export const ISOLATION_FILES = {
         return delay(300).then(() => process.pid);
       },
       fine: () => process.pid,
+      fetches: async () => (await fetch(process.env.FETCHED ?? '')).status,
+      buffers: async () => {
+        const all: Buffer[] = [];
+        for (;;) { all.push(Buffer.alloc(10_000_000, 1)); await delay(5); }
+      },
       chatty: () => { for (let n = 0; n < 1_000_000; n++) console.log('line ' + n); },
       yields: async () => {
         for (let n = 0; n < 1_000_000; n++) {
