@@ -4,6 +4,7 @@
  */
 import type { Clock } from '../domain/time.ts';
 import { createAsked } from './asked.ts';
+import { createPartitionedRuns } from './assets/partitions/scheduled.ts';
 import { createCatalog } from './catalog/create.ts';
 import { createAgentLevers } from './dispatch/agent-levers.ts';
 import { createAgents } from './dispatch/agents.ts';
@@ -67,7 +68,8 @@ export async function createOrchestrator(options: OrchestratorOptions): Promise<
   });
   const runs = createRunService({ general: db, versions, triggerRuns, control: runControl });
   const asked = createAsked({
-    ...{ db, clock, parameters, createRuns, announceRuns, runs, hub, log },
+    ...{ db, clock, parameters, announceRuns, runs, hub, log },
+    createRuns: createPartitionedRuns(createRuns),
     claims: connection.claims,
   });
   const agents = createAgents({
