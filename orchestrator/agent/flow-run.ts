@@ -196,7 +196,7 @@ export class FlowRun {
       );
       const isOld = isTerminalRun(started.state);
       const { run, result } = await this.#endOf(started.id);
-      if (run.state === 'succeeded') return result as R;
+      if (run.state === 'succeeded' || run.state === 'skipped') return result as R;
       // A child that failed with an earlier attempt of this flow is run anew by this attempt.
       if (!isOld || failures >= failedAttempts) throw new SubflowError(run);
     }

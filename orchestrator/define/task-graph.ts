@@ -173,7 +173,7 @@ export class TaskGraph {
   }
 
   #teardownOf(
-    { key, scope, place }: WrittenTask,
+    { key, scope, place, over }: WrittenTask,
     afters: ReadonlyMap<string, readonly string[]>,
   ): Pick<TaskDefinition, 'teardown'> {
     const { teardown, failRun } = place;
@@ -182,8 +182,8 @@ export class TaskGraph {
         throw new DefinitionError(`task ${JSON.stringify(key)}: failRun is for teardowns`);
       return {};
     }
-    if (place.triggerRule !== null || place.setup) {
-      const what = place.setup ? 'a setup' : 'its own trigger rule';
+    if (place.triggerRule !== null || place.setup || over) {
+      const what = over ? 'a list' : place.setup ? 'a setup' : 'its own trigger rule';
       throw new DefinitionError(`task ${JSON.stringify(key)}: a teardown cannot have ${what}`);
     }
     const setups =

@@ -181,7 +181,8 @@ export class Progress {
   #expand(task: number, count: number, stamp: number): void {
     const known = expansionOf(this.version, task);
     const others = this.version.expanded.filter(([mapped]) => mapped !== task);
-    const usable = count >= 0 && count <= (this.version.tasks[task]?.map?.maxItems ?? 0);
+    const most = this.version.tasks[task]?.map?.maxItems ?? 0;
+    const usable = count >= 0 && count <= Math.min(most, MAX_TASKS - this.vector.length);
     let first = usable ? this.vector.length : -1;
     if (known && known[1] >= 0) {
       const [, start, length] = known;
@@ -254,7 +255,8 @@ export class Progress {
     this.end(task, succeeded.length > 0 ? SUCCEEDED : SKIPPED);
     if (succeeded.length === 0) return;
     for (const mapped of this.version.mapsOver.get(task) ?? []) {
-      if (this.codeOf(mapped) === PENDING) this.#expand(mapped, succeeded.length, 0);
+      const [, , , stamp] = expansionOf(this.version, mapped) ?? NO_EXPANSION;
+      if (this.codeOf(mapped) === PENDING) this.#expand(mapped, succeeded.length, stamp + 1);
     }
   }
 
@@ -310,6 +312,8 @@ export function isForgiven(version: Version, task: number): boolean {
   return found.allowFailure === true || found.teardown?.failRun === false;
 }
 
+/** Tasks of one run with all instances: each change of the run writes a byte for each. */
+const MAX_TASKS = 1_000_000;
 const NO_EXPANSION: Expansion = [-1, -1, -1, 0];
 
 function within(place: number, end: number): boolean {
@@ -321,6 +325,10 @@ function refusal(over: string, count: number, maxItems: number): RunError {
   if (count < 0) {
     const message = `${list} is neither an array nor an object: return one of them there`;
     return { name: 'NotAList', message };
+  }
+  if (count <= maxItems) {
+    const message = `${list} has ${count} items: with them the run has more than ${MAX_TASKS} tasks`;
+    return { name: 'TooManyItems', message };
   }
   const message = `${list} has ${count} items, and at most ${maxItems} are allowed: raise maxItems, or give each item more to do`;
   return { name: 'TooManyItems', message };

@@ -124,9 +124,19 @@ export function judge(version: Version, vector: Uint8Array, task: number): Verdi
     else counts.failed += 1;
     if (code === SUCCEEDED || code === FAILED) counts.ran += 1;
   }
-  if (rule === 'teardown') return judgeTeardown(version, vector, task, counts);
-  const verdict = counts.all === 0 ? 'start' : JUDGES[rule](counts);
+  const verdict = verdictOf(version, vector, task, rule, counts);
   return verdict === 'start' ? judgeList(version, vector, task) : verdict;
+}
+
+function verdictOf(
+  version: Version,
+  vector: Uint8Array,
+  task: number,
+  rule: Rule,
+  counts: Counts,
+): Verdict {
+  if (rule === 'teardown') return judgeTeardown(version, vector, task, counts);
+  return counts.all === 0 ? 'start' : JUDGES[rule](counts);
 }
 
 /** A mapped task needs its list, whatever its rule says. */

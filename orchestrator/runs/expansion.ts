@@ -24,8 +24,8 @@ export interface Instance {
   readonly stamp: number;
 }
 
-/** Shapes of runs of one version that are kept: most runs of a workflow map over lists of few lengths. */
-const MAX_SHAPES = 16;
+/** Tasks of graphs that are kept of one version: most runs of a workflow map over lists of few lengths. */
+const MAX_KEPT_TASKS = 100_000;
 const shapes = new WeakMap<Version, Map<string, Version>>();
 const NONE: readonly number[] = [];
 
@@ -44,8 +44,13 @@ export function expandVersion(version: Version, expanded: readonly Expansion[] |
   const found = known.get(shape);
   if (found) return found;
   const made = expand(base, expanded);
-  const [oldest] = known.keys();
-  if (known.size >= MAX_SHAPES && oldest !== undefined) known.delete(oldest);
+  let kept = made.tasks.length;
+  for (const { tasks } of known.values()) kept += tasks.length;
+  for (const [oldest, { tasks }] of known) {
+    if (kept <= MAX_KEPT_TASKS) break;
+    known.delete(oldest);
+    kept -= tasks.length;
+  }
   known.set(shape, made);
   return made;
 }

@@ -53,6 +53,8 @@ const ASKED_FOR: ReadonlySet<RunTrigger> = new Set<RunTrigger>([
 ]);
 /** A run with parameters counts for several, since they may be large. */
 const WEIGHT_OF_PARAMETERS = 10;
+/** A graph of its own, with an object for each instance of a mapped task. */
+const WEIGHT_OF_INSTANCE = 0.5;
 
 const SELECT_RUNS = `
   SELECT id, workflow, version_id, parameters, logical_date, interval_start, interval_end, traceparent,
@@ -75,9 +77,7 @@ interface Row {
 
 /** Makes a cache for one database. */
 export function createRunInfos(versions: Versions): RunInfos {
-  const cache = createRecent<string, RunInfo>(MAX_RUNS, ({ parameters }) =>
-    Object.keys(parameters).length > 0 ? WEIGHT_OF_PARAMETERS : 1,
-  );
+  const cache = createRecent<string, RunInfo>(MAX_RUNS, weightOf);
   const infos: RunInfos = {
     get: (runId) => cache.get(runId),
     add: (info) => cache.set(info.runId, info),
@@ -129,6 +129,12 @@ function isUnknownTask(info: RunInfo | undefined, task: number | string): boolea
   if (!info || info.version.mapsOver.size === 0) return false;
   const { tasks, indexOf } = info.version;
   return typeof task === 'number' ? task >= tasks.length : !indexOf.has(task);
+}
+
+function weightOf({ parameters, version }: RunInfo): number {
+  const instances = version.tasks.length - version.base.tasks.length;
+  const weight = Object.keys(parameters).length > 0 ? WEIGHT_OF_PARAMETERS : 1;
+  return weight + instances * WEIGHT_OF_INSTANCE;
 }
 
 /** Whether its tasks make assets; asked before a look into the table, since hardly any run does. */
