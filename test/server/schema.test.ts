@@ -7,6 +7,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ExecutionRow } from '../../incidents/store/executions.ts';
 import type { IncidentRow } from '../../incidents/store/incidents.ts';
 import type { AssetRow, MaterializationRow } from '../../orchestrator/store/asset.ts';
+import type { CheckResultRow } from '../../orchestrator/store/asset-check.ts';
+import type { ObservationRow } from '../../orchestrator/store/asset-observation.ts';
 import type { ExpectedRow } from '../../orchestrator/store/expected-run.ts';
 import type { ExternalRunRow } from '../../orchestrator/store/external.ts';
 import type { EdgeRow } from '../../orchestrator/store/lineage.ts';
@@ -114,8 +116,15 @@ const queue: Described<Omit<QueueRow, 'ready' | 'running'>> = {
   paused: 'bool',
   concurrency: 'int4?',
 };
-const edge: Described<EdgeRow> = { upstream: 'text', downstream: 'text', origin: 'text' };
-const asset: Described<Omit<AssetRow, 'made_here' | 'depends_on' | 'check_states' | 'served'>> = {
+const edge: Described<EdgeRow> = {
+  ...{ upstream: 'text', downstream: 'text', origin: 'text' },
+  mapping: 'jsonb?',
+} as const;
+/** What is of other tables. */
+type OfAsset =
+  | ('made_here' | 'depends_on' | 'served')
+  | ('check_states' | 'other_checks' | 'last_observation');
+const asset: Described<Omit<AssetRow, OfAsset>> = {
   key: 'text',
   description: 'text?',
   owners: 'jsonb',
@@ -124,6 +133,12 @@ const asset: Described<Omit<AssetRow, 'made_here' | 'depends_on' | 'check_states
   set_policy: 'jsonb',
   computed_at: 'timestamptz?',
   fallback: 'bool',
+  io: 'text?',
+  partitions: 'jsonb?',
+  partitions_made: 'int4',
+  partitions_failed: 'int4',
+  complete_at: 'timestamptz?',
+  code_version: 'text?',
 };
 const materialization: Described<MaterializationRow> = {
   id: 'uuid',
@@ -133,6 +148,30 @@ const materialization: Described<MaterializationRow> = {
   run_id: 'uuid?',
   partition: 'text?',
   provenance: 'text',
+  metadata: 'jsonb',
+  stored: 'jsonb?',
+  data_version: 'text?',
+  code_version: 'text?',
+  inputs: 'jsonb?',
+};
+const checkResult: Described<CheckResultRow> = {
+  id: 'uuid',
+  asset_key: 'text',
+  name: 'text',
+  passed: 'bool',
+  severity: 'text',
+  blocking: 'bool',
+  at: 'timestamptz',
+  run_id: 'uuid?',
+  metadata: 'jsonb',
+};
+const observation: Described<ObservationRow> = {
+  id: 'uuid',
+  asset_key: 'text',
+  at: 'timestamptz?',
+  recorded_at: 'timestamptz',
+  run_id: 'uuid?',
+  data_version: 'text?',
   metadata: 'jsonb',
 };
 const incident: Described<IncidentRow> = {
@@ -209,6 +248,8 @@ const DESCRIBED: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   asset_edge: edge,
   asset,
   materialization,
+  asset_check_result: checkResult,
+  asset_observation: observation,
   incident,
   execution,
   api_token: token,
@@ -222,9 +263,11 @@ const UNREAD: Readonly<Record<string, readonly string[]>> = {
   pool: ['updated_at', 'updated_by'],
   asset: [
     ...['workflow', 'queue', 'task', 'source', 'schema', 'computed_id', 'served_id'],
-    ...['last_failed_at', 'last_failure', 'updated_at'],
+    ...['last_failed_at', 'last_failure', 'updated_at', 'partition_runs', 'last_id'],
+    ...['observed', 'observed_at', 'observation_id'],
   ],
   materialization: ['value', 'idempotency_key'],
+  asset_observation: ['idempotency_key'],
   api_token: ['hash', 'revoked_at'],
   audit: ['at'],
 };

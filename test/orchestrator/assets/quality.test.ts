@@ -113,7 +113,10 @@ describe('checks', () => {
   it('are told to ClickHouse with their severity and facts', async () => {
     const failed = await waitFor(async () => {
       const { assetEvents } = await parts().events.readAfter(null, 10_000);
-      return assetEvents.filter(({ type }) => type === 'check-failed').map(({ detail }) => detail);
+      const details = assetEvents
+        .filter(({ type }) => type === 'check-failed')
+        .map(({ detail }) => detail);
+      return details.some((detail) => detail.includes('row-count-change')) && details;
     });
     const details = failed.map((detail) => JSON.parse(detail) as Record<string, unknown>);
     expect(details).toContainEqual(
