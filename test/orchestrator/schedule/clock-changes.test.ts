@@ -4,6 +4,7 @@ import {
   type CronSchedule,
   intervalAfter,
   nextInstant,
+  previousInstant,
 } from '../../../orchestrator/schedule/cron.ts';
 
 /** The instants of a schedule in a stretch of time, in UTC. */
@@ -133,6 +134,19 @@ describe('a time that comes twice', () => {
       expect(instants({ cron, timezone: zone }, `${day}T00:00:00Z`, next)).toEqual([first]);
     },
   );
+});
+
+test('a time of one day in the year that comes twice is found the second time too', () => {
+  const yearly = {
+    ...{ cron: '30 1 1 11 *', timezone: 'America/New_York', dst: dst('shift', 'both') },
+  };
+  expect(instants(yearly, '2026-01-01T00:00:00Z', '2028-01-01T00:00:00Z')).toEqual([
+    '2026-11-01T05:30:00Z',
+    '2026-11-01T06:30:00Z',
+    '2027-11-01T05:30:00Z',
+  ]);
+  const second = Date.parse('2026-11-01T06:30:00Z');
+  expect(previousInstant(yearly, second)).toBe(second - 3_600_000);
 });
 
 describe('a schedule that is not about an hour of the day', () => {
