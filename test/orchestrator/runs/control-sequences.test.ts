@@ -4,7 +4,7 @@
  */
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Assignment } from '../../../domain/agent-protocol.ts';
+import type { Assignment, TaskDefinition } from '../../../domain/agent-protocol.ts';
 import { SignalboxError } from '../../../domain/errors.ts';
 import { isTerminalRun } from '../../../domain/run.ts';
 import {
@@ -38,7 +38,9 @@ const graph = fc.array(
   }),
   { minLength: 2, maxLength: TASKS },
 );
-const task = fc.nat(TASKS - 1);
+/** A task for each item of what the first one returns, and one after it. */
+const mapped = fc.option(fc.record({ concurrency: fc.constantFrom(null, 1, 2) }));
+const task = fc.nat(TASKS + 2);
 const deed = fc.oneof(
   fc.record({ do: fc.constant('claim' as const), n: fc.integer({ min: 1, max: 3 }) }),
   fc.record({
@@ -65,6 +67,26 @@ const deed = fc.oneof(
 );
 type Deed = typeof deed extends fc.Arbitrary<infer T> ? T : never;
 
+type Shape = typeof graph extends fc.Arbitrary<infer T> ? T : never;
+type Mapped = typeof mapped extends fc.Arbitrary<infer T> ? T : never;
+
+function tasksOf(shape: Shape, map: Mapped): (Partial<TaskDefinition> & { key: string })[] {
+  const plain = shape.map(({ after, retries, teardown }, index) => {
+    const before = [...new Set(after.filter((at) => at < index))].map((at) => `t${at}`);
+    const tidies = teardown && index === shape.length - 1 && before.length > 0;
+    return {
+      ...{ key: `t${index}`, retries, after: before },
+      ...(tidies ? { teardown: { setups: [], failRun: false } } : {}),
+    };
+  });
+  if (map === null) return plain;
+  return [
+    ...plain,
+    { key: 'each', after: ['t0'], map: { over: 't0', maxItems: 10, concurrency: map.concurrency } },
+    { key: 'after-each', after: ['each'] },
+  ];
+}
+
 interface Scene {
   readonly agent: HandAgent;
   readonly runId: string;
@@ -77,7 +99,9 @@ async function attempt(work: () => Promise<unknown>): Promise<void> {
   try {
     await work();
   } catch (error) {
-    if (error instanceof SignalboxError && error.code === 'conflict') return;
+    // An item of a mapped task is there only once its list is.
+    const fine = error instanceof SignalboxError && ['conflict', 'not-found'].includes(error.code);
+    if (fine) return;
     throw error;
   }
 }
@@ -95,7 +119,7 @@ async function act(scene: Scene, step: Deed): Promise<void> {
       const [one] = held.splice(step.at % Math.max(1, held.length), 1);
       if (!one) return;
       const state = step.do === 'succeed' ? 'succeeded' : 'failed';
-      const reply = await agent.complete([ended(one, state)], step.take);
+      const reply = await agent.complete([ended(one, state, { result: [1, 2, 3] })], step.take);
       held.push(...reply.assignments);
       return;
     }
@@ -139,7 +163,9 @@ async function finish(scene: Scene): Promise<void> {
     const told = new Set((await agent.beat()).cancel.map(({ token }) => token));
     const ends = held
       .splice(0)
-      .map((one) => ended(one, told.has(one.token) ? 'cancelled' : 'succeeded'));
+      .map((one) =>
+        ended(one, told.has(one.token) ? 'cancelled' : 'succeeded', { result: [1, 2, 3] }),
+      );
     if (ends.length > 0) held.push(...(await agent.complete(ends, 3)).assignments);
   }
   throw new Error(
@@ -151,46 +177,45 @@ describe('what people and agents do to a run, in any order', () => {
   it('never leaves it standing still, nor holding a slot once it is over', async () => {
     let name = 0;
     await fc.assert(
-      fc.asyncProperty(graph, fc.array(deed, { maxLength: MAX_STEPS }), async (shape, steps) => {
-        name += 1;
-        const queue = `sequence-${name}`;
-        const keys = shape.map((_, index) => `t${index}`);
-        const tasks = shape.map(({ after, retries, teardown }, index) => {
-          const before = [...new Set(after.filter((at) => at < index))].map((at) => `t${at}`);
-          const tidies = teardown && index === shape.length - 1 && before.length > 0;
-          return {
-            ...{ key: `t${index}`, retries, after: before },
-            ...(tidies ? { teardown: { setups: [], failRun: false } } : {}),
-          };
-        });
-        const definitions = [workflow(queue, tasks, { queue })];
-        const agent = await registerAgent(stand.orchestrator, { queues: [queue], definitions });
-        const runId = await trigger(stand.orchestrator, queue);
-        const scene: Scene = { agent, runId, held: [], keys };
-        const all: Assignment[] = [];
-        for (const step of steps) {
-          const before = [...scene.held];
-          await act(scene, step);
-          if (step.do === 'abandon') all.push(...before.filter((one) => !scene.held.includes(one)));
-        }
-        // What was abandoned is taken up again, as after a restart of the agent.
-        scene.held.push(...all);
-        await finish(scene);
-        const left = await stand.sql(
-          `SELECT FROM signalbox.task_live WHERE run_id = $1
+      fc.asyncProperty(
+        graph,
+        mapped,
+        fc.array(deed, { maxLength: MAX_STEPS }),
+        async (shape, map, steps) => {
+          name += 1;
+          const queue = `sequence-${name}`;
+          const tasks = tasksOf(shape, map);
+          const keys = [...tasks.map(({ key }) => key), ...(map ? ['each[0]', 'each[2]'] : [])];
+          const definitions = [workflow(queue, tasks, { queue })];
+          const agent = await registerAgent(stand.orchestrator, { queues: [queue], definitions });
+          const runId = await trigger(stand.orchestrator, queue);
+          const scene: Scene = { agent, runId, held: [], keys };
+          const all: Assignment[] = [];
+          for (const step of steps) {
+            const before = [...scene.held];
+            await act(scene, step);
+            if (step.do === 'abandon')
+              all.push(...before.filter((one) => !scene.held.includes(one)));
+          }
+          // What was abandoned is taken up again, as after a restart of the agent.
+          scene.held.push(...all);
+          await finish(scene);
+          const left = await stand.sql(
+            `SELECT FROM signalbox.task_live WHERE run_id = $1
            UNION ALL SELECT FROM signalbox.run_live WHERE run_id = $1`,
-          [runId],
-        );
-        expect(left).toEqual([]);
-        expect(await stand.orchestrator.levers.runs.heldSlots(runId)).toBe(0);
-        for (const { state } of await stand.orchestrator.runs.tasks(runId)) {
-          expect(['succeeded', 'failed', 'cancelled', 'skipped', 'upstream-failed']).toContain(
-            state,
+            [runId],
           );
-        }
-        // Whoever still holds something of the run is refused.
-        for (const one of scene.held) expect(await agent.succeed(one)).not.toBe('recorded');
-      }),
+          expect(left).toEqual([]);
+          expect(await stand.orchestrator.levers.runs.heldSlots(runId)).toBe(0);
+          for (const { state } of await stand.orchestrator.runs.tasks(runId)) {
+            expect(['succeeded', 'failed', 'cancelled', 'skipped', 'upstream-failed']).toContain(
+              state,
+            );
+          }
+          // Whoever still holds something of the run is refused.
+          for (const one of scene.held) expect(await agent.succeed(one)).not.toBe('recorded');
+        },
+      ),
       { numRuns: RUNS, endOnFailure: false },
     );
   });
