@@ -25,7 +25,7 @@ import type { RunPart } from './effect.ts';
 import { liveRows } from './settle.ts';
 import { isRunning, lockStanding, type Standing } from './standing.ts';
 
-export interface Cancelled {
+interface Cancelled {
   /** Null where the run was not live. */
   readonly part: RunPart | null;
   /** Sessions that hold tasks of the run; it is cancelled once these have ended. */
@@ -51,7 +51,7 @@ interface CancelPlan {
 }
 
 /** @throws SignalboxError `not-found`, `conflict` for a run of another engine */
-export function cancelRun(
+function cancelRun(
   deps: ChangeDeps,
   runId: string,
   { reason, dryRun, actor }: CancelAsked,

@@ -42,7 +42,7 @@ export function indexOfTask(version: Version, key: string): number {
   );
 }
 
-export function allTasks(version: Version): number[] {
+function allTasks(version: Version): number[] {
   return [...version.indexOf.values()];
 }
 

@@ -66,7 +66,7 @@ export async function findChildStart(tx: Tx, runId: string, key: string): Promis
 }
 
 /** Key under which a flow starts a child run; the same key gives the same child again. */
-export function subflowKey(runId: string, key: string): string {
+function subflowKey(runId: string, key: string): string {
   return `subflow:${runId}:${key}`;
 }
 
