@@ -21,6 +21,7 @@ import {
 import { type DueRow, type NextRun, setNextRuns } from '../store/schedule.ts';
 import { dueAt, type Interval } from './cron.ts';
 import { type Due, dueContinuously, dueIntervals } from './due.ts';
+import { appendMissed } from './missed-events.ts';
 import { decideOverlap, needsUnended, type OverlapDecision } from './overlap.ts';
 
 /** Intervals of one schedule that are caught up on in one transaction; the rest follows at once. */
@@ -70,7 +71,9 @@ export async function makeDue(
   );
   const pairs = supersededBy(decided, ids);
   await insertSuperseded(tx, pairs);
-  await insertExpected(tx, expectedOf(decided, ids, skipped), now);
+  const expected = expectedOf(decided, ids, skipped);
+  await insertExpected(tx, expected, now);
+  await appendMissed(tx, expected, now);
   await setNextRuns(
     tx,
     decided.map(({ row, due }) => nextRunOf(row, due.next)),

@@ -73,6 +73,14 @@ describe('what a schedule called for is known', () => {
     expect(hours(all)).toEqual([0, 1, 2, 3, 4, 5]);
     const { items } = await stand.catalog.schedules.expectedRuns({ outcome: 'missed' });
     expect(items.map(({ reason }) => reason)).toEqual(Array(4).fill('scheduler-down'));
+    // Who looks in ClickHouse is told as well, in the same transaction.
+    const events = await stand.events('run');
+    expect(events).toHaveLength(4);
+    expect(events[0]).toMatchObject({
+      ...{ workflow: 'stopped', state: 'missed', trigger: 'schedule', taskKey: '' },
+      error: expect.stringMatching(/^scheduler-down: due at 2026-03-01T0\d:00:00.000Z$/),
+    });
+    expect(new Set(events.map(({ businessKey }) => businessKey)).size).toBe(4);
   });
 
   test('what passed during a pause was not missed, and the end of the pause starts one run', async () => {
