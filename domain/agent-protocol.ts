@@ -193,6 +193,8 @@ export interface TaskDefinition {
   readonly map?: MapDefinition;
   /** Whether in a scheduled run it waits until it has succeeded in the scheduled run before. */
   readonly dependsOnPast?: boolean;
+  /** Whether it waits for what comes directly after it there as well. */
+  readonly waitForDownstream?: boolean;
   /** Assets that a success of it makes, and that it reads. */
   readonly produces?: readonly string[];
   readonly consumes?: readonly string[];

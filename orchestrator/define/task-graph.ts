@@ -27,6 +27,8 @@ export interface PlaceOptions {
    * date before; looked at each second. A mapped task cannot.
    */
   readonly dependsOnPast?: boolean;
+  /** As `dependsOnPast`, and it waits until the tasks directly after it have succeeded there too. */
+  readonly waitForDownstream?: boolean;
   /** Whether it sets up something that a teardown tidies up. */
   readonly setup?: boolean;
   /**
@@ -45,6 +47,7 @@ interface ReadPlace {
   readonly triggerRule: TriggerRule | null;
   readonly allowFailure: boolean;
   readonly dependsOnPast: boolean;
+  readonly waitForDownstream: boolean;
   readonly setup: boolean;
   readonly teardown: true | readonly KeyOrGroup[] | null;
   readonly failRun: boolean;
@@ -61,6 +64,7 @@ export const placeReaders: { readonly [K in keyof ReadPlace]: Read<ReadPlace[K]>
   triggerRule: optional(oneOf(...TRIGGER_RULES)),
   allowFailure: flag(false),
   dependsOnPast: flag(false),
+  waitForDownstream: flag(false),
   setup: flag(false),
   teardown: (value) => {
     if (value === undefined || value === null || value === false) return null;
@@ -155,7 +159,8 @@ export class TaskGraph {
     const [list] = over === undefined ? [] : this.#keysOf(scope, over, key);
     const after = [...(afters.get(key) ?? []), ...(list === undefined ? [] : [list])];
     const { map } = task.definition;
-    if (map && place.dependsOnPast) {
+    const dependsOnPast = place.dependsOnPast || place.waitForDownstream;
+    if (map && dependsOnPast) {
       throw new DefinitionError(
         `task ${JSON.stringify(key)}: dependsOnPast: a mapped task cannot depend on the past`,
       );
@@ -165,7 +170,8 @@ export class TaskGraph {
       after: [...new Set(after)],
       ...(place.triggerRule === null ? {} : { triggerRule: place.triggerRule }),
       ...(place.allowFailure ? { allowFailure: true } : {}),
-      ...(place.dependsOnPast ? { dependsOnPast: true } : {}),
+      ...(dependsOnPast ? { dependsOnPast } : {}),
+      ...(place.waitForDownstream ? { waitForDownstream: true } : {}),
       ...(place.setup ? { setup: true } : {}),
       ...this.#teardownOf(task, afters),
       ...(map && list !== undefined ? { map: { ...map, over: list } } : {}),

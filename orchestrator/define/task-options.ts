@@ -89,6 +89,7 @@ type GraphPart = Pick<
   | 'triggerRule'
   | 'allowFailure'
   | 'dependsOnPast'
+  | 'waitForDownstream'
   | 'setup'
   | 'teardown'
   | 'map'

@@ -192,8 +192,17 @@ function addTask<T>(
   handler: Code,
   more: Pick<TaskDefinition, 'type' | 'map'> & { readonly over?: WrittenTask['over'] } = {},
 ): TaskRef<T> {
-  const { after, triggerRule, allowFailure, dependsOnPast, setup, teardown, failRun, ...rest } =
-    read;
+  const {
+    after,
+    triggerRule,
+    allowFailure,
+    dependsOnPast,
+    waitForDownstream,
+    setup,
+    teardown,
+    failRun,
+    ...rest
+  } = read;
   const { produces, consumes, ...attempt } = rest;
   const assets = {
     ...(produces.length === 0 ? {} : { produces }),
@@ -203,7 +212,16 @@ function addTask<T>(
   graph.add({
     key,
     scope,
-    place: { after, triggerRule, allowFailure, dependsOnPast, setup, teardown, failRun },
+    place: {
+      after,
+      triggerRule,
+      allowFailure,
+      dependsOnPast,
+      waitForDownstream,
+      setup,
+      teardown,
+      failRun,
+    },
     definition: { ...taskDefinition(key, [], attempt), ...assets, ...graphPart },
     handler: handler as Handler,
     retryRule: retryRules([[key, attempt]]).get(key),

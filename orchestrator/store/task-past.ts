@@ -12,7 +12,8 @@ import type { Tx } from './connection.ts';
  */
 const RELEASE = `
   WITH waiting AS MATERIALIZED (
-    SELECT t.run_id, t.task, r.workflow, r.trigger, r.logical_date, v.graph -> 'tasks' -> t.task ->> 'key' AS key
+    SELECT t.run_id, t.task, r.workflow, r.trigger, r.logical_date, v.graph -> 'tasks' -> t.task ->> 'key' AS key,
+           coalesce((v.graph -> 'tasks' -> t.task ->> 'waitForDownstream')::boolean, false) AS downstream
     FROM signalbox.task_live t
     JOIN signalbox.run r ON r.id = t.run_id
     JOIN signalbox.workflow_version v ON v.id = r.version_id
@@ -35,7 +36,11 @@ const RELEASE = `
     WHERE p.id IS NULL OR i.place IS NULL OR CASE
       WHEN s.tasks IS NULL THEN p.state = 'succeeded'
       WHEN i.place < length(s.tasks)
-        THEN get_byte(s.tasks, i.place) IN (${SUCCEEDED}, ${SKIPPED}, ${NOT_CHOSEN})
+        THEN get_byte(s.tasks, i.place) IN (${SUCCEEDED}, ${SKIPPED}, ${NOT_CHOSEN}) AND NOT (w.downstream AND EXISTS (
+          SELECT FROM signalbox.workflow_version dv
+          CROSS JOIN LATERAL jsonb_array_elements(dv.graph -> 'tasks') WITH ORDINALITY AS d (task, place)
+          WHERE dv.id = p.version_id AND d.task -> 'after' @> to_jsonb(i.place)
+            AND get_byte(s.tasks, (d.place - 1)::int) NOT IN (${SUCCEEDED}, ${SKIPPED}, ${NOT_CHOSEN})))
       ELSE false END
   )
   UPDATE signalbox.task_live t SET state = ${READY}, ready_at = clock_timestamp()

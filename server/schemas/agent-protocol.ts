@@ -55,6 +55,7 @@ const TaskDefinition = Type.Object({
   triggerRule: Type.Optional(OneOf(TRIGGER_RULES)),
   allowFailure: Type.Optional(Type.Boolean()),
   dependsOnPast: Type.Optional(Type.Boolean()),
+  waitForDownstream: Type.Optional(Type.Boolean()),
   retryDelaysMs: Type.Optional(
     Type.Array(Type.Number({ minimum: 0 }), { minItems: 1, maxItems: 1_000 }),
   ),

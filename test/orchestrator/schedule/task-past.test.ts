@@ -131,6 +131,41 @@ test('a first task that depends on the past is no agent’s before its time, how
   expect(names(next)).toEqual(['only 01']);
 });
 
+test('a task that waits for downstream waits for what comes directly after it in the run before', async () => {
+  const clock = manualClock(START);
+  await using stand = await startStand({ clock, leaseMs: 1_000 * HOUR_MS });
+  const tasks = [
+    { key: 'load', dependsOnPast: true, waitForDownstream: true },
+    { key: 'publish', after: ['load'] },
+    { key: 'report', after: ['publish'] },
+  ];
+  const definition = workflow('published', tasks, {
+    schedule: { cron: '@hourly', timezone: 'UTC', catchup: true },
+  });
+  const agent = await registerAgent(stand.orchestrator, { definitions: [definition] });
+  clock.advance(2 * HOUR_MS);
+  await stand.reconcile('scheduler');
+  for (const expected of ['load 00', 'publish 00']) {
+    await stand.reconcile(PAST);
+    const claimed = await agent.claim();
+    expect(names(claimed)).toEqual([expected]);
+    for (const each of claimed) await agent.succeed(each);
+  }
+  // The report of the hour before is not directly after it.
+  await stand.reconcile(PAST);
+  expect(names(await agent.claim()).sort()).toEqual(['load 01', 'report 00']);
+});
+
+test('what waits for downstream depends on the past', () => {
+  const defined = define('both', { schedule: '@daily' }, (w) => {
+    w.task('one', { waitForDownstream: true }, async () => null);
+  });
+  expect(defined.described.tasks[0]).toMatchObject({
+    dependsOnPast: true,
+    waitForDownstream: true,
+  });
+});
+
 test('a mapped task cannot depend on the past, and its definition says so', () => {
   expect(() =>
     define('mapped', {}, (w) => {
