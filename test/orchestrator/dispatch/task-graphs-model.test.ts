@@ -12,7 +12,8 @@ import {
 import { LIVE, taskStateOf } from '../../../orchestrator/dispatch/task-codes.ts';
 import { reopenedVector } from '../../../orchestrator/runs/begin.ts';
 import type { Version } from '../../../orchestrator/runs/versions.ts';
-import { firstVector, type TaskInput, versionOf } from './graphs.ts';
+import { KINDS, ROLES, type Shape, shape, tasksOf } from './arbitrary-graphs.ts';
+import { firstVector, versionOf } from './graphs.ts';
 
 /** What a rule asks for, said as plainly as can be: may it start, given all ends that are there so far? */
 const HOLDS: Readonly<Record<TriggerRule, (ends: readonly string[], all: number) => boolean>> = {
@@ -36,66 +37,6 @@ function failed(end: string): boolean {
 }
 
 const OVER = ['succeeded', 'failed', 'cancelled', 'skipped', 'upstream-failed'];
-
-interface Shape {
-  readonly after: number;
-  readonly rule: number;
-  readonly role: 'plain' | 'setup' | 'teardown' | 'map' | 'branch' | 'short';
-  readonly items: number;
-  readonly concurrency: number;
-  readonly allowFailure: boolean;
-  readonly retries: number;
-  /** What its attempts come to, one after the other; the last one for all that follow. */
-  readonly outcomes: readonly PlannedEnd['kind'][];
-  readonly follow: number;
-}
-
-const shape = (
-  rules: readonly TriggerRule[],
-  roles: readonly Shape['role'][],
-  kinds: readonly PlannedEnd['kind'][],
-) =>
-  fc.record({
-    after: fc.nat(),
-    rule: fc.nat({ max: rules.length - 1 }),
-    role: fc.constantFrom(...roles),
-    items: fc.nat({ max: 4 }),
-    concurrency: fc.integer({ min: 1, max: 3 }),
-    allowFailure: fc.boolean(),
-    retries: fc.nat({ max: 2 }),
-    outcomes: fc.array(fc.constantFrom(...kinds), { minLength: 1, maxLength: 3 }),
-    follow: fc.nat(),
-  });
-
-/** Every third bit or so: which of the tasks before it a task comes after. */
-function upstreamsOf(index: number, bits: number): number[] {
-  return Array.from({ length: index }, (_, at) => at).filter((at) => (bits >> (at % 30)) % 3 === 1);
-}
-
-function tasksOf(shapes: readonly Shape[], rules: readonly TriggerRule[]): TaskInput[] {
-  const setups = shapes.flatMap(({ role }, index) => (role === 'setup' ? [index] : []));
-  return shapes.map(({ role, ...given }, index): TaskInput => {
-    const after = upstreamsOf(index, given.after);
-    const common = {
-      key: `t${index}`,
-      after: after.map((at) => `t${at}`),
-      retries: given.retries,
-      ...(given.allowFailure ? { allowFailure: true } : {}),
-    };
-    if (role === 'teardown') {
-      const of = setups.filter((setup) => setup < index).slice(-1);
-      return { ...common, teardown: { setups: of.map((at) => `t${at}`), failRun: false } };
-    }
-    const triggerRule = rules[given.rule] ?? 'all-succeeded';
-    const map = { over: `t${after[0]}`, maxItems: 3, concurrency: given.concurrency };
-    return {
-      ...common,
-      triggerRule,
-      ...(role === 'setup' ? { setup: true } : {}),
-      ...(role === 'map' && after.length > 0 ? { map } : {}),
-    };
-  });
-}
 
 /** Its version; runs of graphs whose teardowns wait for each other are left out, as they are when they are registered. */
 async function versionFor(
@@ -264,23 +205,6 @@ class Model {
   }
 }
 
-const KINDS: readonly PlannedEnd['kind'][] = [
-  'succeeded',
-  'succeeded',
-  'failed',
-  'skipped',
-  'lost',
-  'handed-back',
-];
-const ROLES: readonly Shape['role'][] = [
-  'plain',
-  'plain',
-  'setup',
-  'teardown',
-  'map',
-  'branch',
-  'short',
-];
 const order = fc.array(fc.nat({ max: 50 }), { minLength: 1, maxLength: 30 });
 
 describe('any run of any graph', () => {
