@@ -7,8 +7,7 @@
  */
 import type { DataInterval, Run } from './run.ts';
 
-export const PARTITION_UNITS = ['hour', 'day', 'week', 'month', 'cron'] as const;
-export type PartitionUnit = (typeof PARTITION_UNITS)[number];
+export type PartitionUnit = 'hour' | 'day' | 'week' | 'month' | 'cron';
 
 /** One partition for each interval of a calendar. */
 export interface TimePartitions {

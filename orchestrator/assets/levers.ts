@@ -12,7 +12,8 @@ import type { Tx } from '../store/connection.ts';
 import { readBelow, readEdgesAmong } from '../store/lineage.ts';
 import { type MaterializeDeps, materialize } from './materialize.ts';
 import { inDependencyOrder } from './order.ts';
-import { effectivePolicy, freshnessAt } from './policy.ts';
+import { judgeAt } from './partitions/freshness.ts';
+import { effectivePolicy } from './policy.ts';
 import { toMaterialization } from './shown.ts';
 
 /** Levels that are followed; more would be a circle. */
@@ -79,7 +80,11 @@ async function serve(
     return { outcome: 'already-so', materialization: await read(tx, standing) };
   }
   const policy = effectivePolicy(asset?.declared_policy ?? {}, asset?.set_policy ?? {});
-  const freshness = freshnessAt(now)(policy, asset?.computed_at?.getTime() ?? null, false);
+  const freshness = judgeAt(now)({
+    ...{ policy, fallback: false, partitions: asset?.partitions ?? null },
+    ...{ made: asset?.partitions_made ?? 0, computedAtMs: asset?.computed_at?.getTime() ?? null },
+    completeAtMs: asset?.complete_at?.getTime() ?? null,
+  });
   const failing = asset?.last_failed_at !== null || asset.fallback;
   if (freshness === 'fresh' && !failing) return { outcome: 'state-changed', found: freshness };
   await insertFallback(tx, {

@@ -20,7 +20,7 @@ export interface Surroundings {
   readonly tasks: ReadonlyMap<string, readonly AssetTaskRow[]>;
 }
 
-export function standingOf(row: AssetRow): Standing {
+function standingOf(row: AssetRow): Standing {
   return {
     policy: effectivePolicy(row.declared_policy, row.set_policy),
     computedAtMs: row.computed_at?.getTime() ?? null,

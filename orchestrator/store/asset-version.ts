@@ -18,6 +18,8 @@ export interface LockedAsset {
   readonly computed_at: Date | null;
   readonly fallback: boolean;
   readonly partitions: PartitionsDefinition | null;
+  readonly partitions_made: number;
+  readonly complete_at: Date | null;
   readonly last_failed_at: Date | null;
   /** Upstreams that serve a fallback at this moment, or are computed from one. */
   readonly degraded_by: readonly string[];
@@ -43,7 +45,7 @@ export async function lockAssets(
 function readLocked(tx: Tx, sorted: readonly string[]): Promise<LockedAsset[]> {
   return tx.query<LockedAsset>(
     `SELECT a.key, a.source, a.owners, a.declared_policy, a.set_policy, a.computed_at, a.fallback,
-       a.last_failed_at, a.partitions,
+       a.last_failed_at, a.partitions, a.partitions_made, a.complete_at,
        ARRAY(SELECT e.upstream FROM signalbox.asset_edge e JOIN signalbox.asset u ON u.key = e.upstream
              WHERE e.downstream = a.key AND u.fallback ORDER BY 1) AS degraded_by
      FROM signalbox.asset a WHERE a.key = ANY($1) ORDER BY a.key FOR UPDATE OF a`,

@@ -2,7 +2,7 @@
 import type { StoredVersion } from '../../domain/asset.ts';
 import type { PartitionMapping, PartitionsDefinition } from '../../domain/partition.ts';
 import type { DynamicKeys } from '../assets/partitions/partition-set.ts';
-import { jsonText, plainArray, textArray } from './columns.ts';
+import { jsonText, textArray } from './columns.ts';
 import type { Tx } from './connection.ts';
 
 export interface PartitionRecord {
@@ -275,16 +275,6 @@ export function lockAssetsOfList(
      ORDER BY key FOR UPDATE`,
     [name],
   );
-}
-
-/** Versions of these ids are read as JSON by id. */
-export function readVersionsById(
-  db: Tx,
-  ids: readonly string[],
-): Promise<{ id: string; inputs: readonly InputRow[] | null }[]> {
-  return db.query('SELECT id, inputs FROM signalbox.materialization WHERE id = ANY($1::uuid[])', [
-    plainArray(ids),
-  ]);
 }
 
 /** Both ends of an edge as mapping looks at them. */

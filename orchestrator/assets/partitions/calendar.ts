@@ -49,7 +49,7 @@ function findStart(timezone: string, day: number): EpochMs {
 }
 
 /** Milliseconds that local clocks are ahead of UTC at an instant. */
-export function offsetAt(timezone: string, at: EpochMs): number {
+function offsetAt(timezone: string, at: EpochMs): number {
   if (timezone === 'UTC') return 0;
   const whole = Math.floor(at / 1_000) * 1_000;
   const parts: Record<string, number> = {};

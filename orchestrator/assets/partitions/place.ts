@@ -103,7 +103,7 @@ function pickValue(value: unknown, key: string): unknown {
 }
 
 /** The same for the same value; a version without a value is a version of its own. */
-export function dataVersionOf(value: unknown, id: string): string {
+function dataVersionOf(value: unknown, id: string): string {
   if (value === null || value === undefined) return id;
   return hashText(JSON.stringify(value) ?? '');
 }
