@@ -83,7 +83,7 @@ export async function openHttpDoor(service: AgentService, port = 0): Promise<Htt
 
 async function route(
   service: AgentService,
-  [id = '', what, a = '', b = '']: string[],
+  [id = '', what, a = '', b = '', ...more]: string[],
   body: Body,
   query: URLSearchParams,
   signal: AbortSignal,
@@ -96,6 +96,13 @@ async function route(
   if (what === 'once') return service.once(id, body);
   if (what === 'results') return service.result(id, a, b);
   if (what === 'assets' && b === 'history') return { versions: await service.assetHistory(id, a) };
+  if (what === 'assets' && b === 'for') {
+    const partition = query.get('partition');
+    return service.assetInput(id, {
+      ...{ assetKey: a, runId: more[0] ?? '', taskKey: more[1] ?? '' },
+      ...(partition === null ? {} : { partition }),
+    });
+  }
   if (what === 'assets') return { value: await service.assetValue(id, a) };
   if (what === 'steps' && a !== '') return { steps: await service.steps(id, a) };
   if (what === 'steps') return { outcomes: await service.recordSteps(id, body.steps) };
