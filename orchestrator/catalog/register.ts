@@ -19,7 +19,7 @@ import {
   remembered,
 } from '../schedule/cron.ts';
 import { maxActiveOf } from '../schedule/overlap.ts';
-import { registerSensors } from '../sensors/register.ts';
+import { registerSensors, withoutSensors } from '../sensors/register.ts';
 import { upsertCheckDefinitions } from '../store/asset-check.ts';
 import { upsertAssets } from '../store/asset-definition.ts';
 import { replaceAssetTasks } from '../store/asset-task.ts';
@@ -69,12 +69,13 @@ export async function register(
     faults.set(file, before === undefined ? message : `${before}\n${message}`);
   };
   for (const error of errors) tell(error.file, error.message);
-  const sensors = await registerSensors(db, definitions, { isName, versionOf, tell }, now);
-  const workflows = await refuseCircles(db, sensors.workflows, tell);
+  const workflows = await refuseCircles(db, withoutSensors(definitions), tell);
   const changed = await changedOnes(db, workflows, tell, now);
   for (let start = 0; start < changed.length; start += BATCH) {
     await store(db, changed.slice(start, start + BATCH), now);
   }
+  // After the workflows that they start.
+  const sensors = await registerSensors(db, definitions, { isName, versionOf, tell }, now);
   const files = new Set(definitions.map((definition) => definition.file));
   await db.transaction((tx) =>
     replaceFileErrors(
@@ -84,7 +85,7 @@ export async function register(
       new Date(now),
     ),
   );
-  return [...changed.map(({ record }) => record.name), ...sensors.changed];
+  return [...changed.map(({ record }) => record.name), ...sensors];
 }
 
 /** What differs from what is stored, compiled, in the order of names (the order in which rows are locked). */

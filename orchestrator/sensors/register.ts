@@ -5,17 +5,19 @@ import type { EpochMs } from '../../domain/time.ts';
 import type { Db } from '../store/connection.ts';
 import { readSensorVersions, type SensorRecord, upsertSensors } from '../store/sensor.ts';
 
-export interface Registered {
-  /** The definitions that are workflows. */
-  readonly workflows: readonly WorkflowDefinition[];
-  /** Names of sensors that are new or have changed. */
-  readonly changed: readonly string[];
+/** The definitions that are workflows. */
+export function withoutSensors(
+  definitions: readonly WorkflowDefinition[],
+): readonly WorkflowDefinition[] {
+  const isPlain = ({ sensor }: WorkflowDefinition) => sensor === undefined;
+  return definitions.every(isPlain) ? definitions : definitions.filter(isPlain);
 }
 
 /**
  * Stores the sensors among the definitions.
  * @param isName whether a name is one that can be stored
  * @param versionOf hash of what a definition says
+ * @returns names of those that are new or have changed
  */
 export async function registerSensors(
   db: Db,
@@ -26,9 +28,9 @@ export async function registerSensors(
     tell(file: string, message: string): void;
   },
   now: EpochMs,
-): Promise<Registered> {
-  const workflows = definitions.filter(({ sensor }) => sensor === undefined);
-  if (workflows.length === definitions.length) return { workflows, changed: [] };
+): Promise<readonly string[]> {
+  const workflows = withoutSensors(definitions);
+  if (workflows.length === definitions.length) return [];
   const records = new Map<string, SensorRecord>();
   for (const definition of definitions) {
     const { sensor, name, file } = definition;
@@ -43,7 +45,7 @@ export async function registerSensors(
     return before?.version !== version || before.file !== file;
   });
   if (changed.length > 0) await upsertSensors(db, changed, new Date(now));
-  return { workflows, changed: changed.map(({ name }) => name) };
+  return changed.map(({ name }) => name);
 }
 
 function recordOf(
