@@ -114,11 +114,9 @@ export class Session {
     return this.#executing;
   }
 
-  /** Fails the attempt that holds this token. @returns whether there was one */
-  crash(token: string, error: Error): boolean {
-    const task = this.#held.get(token);
-    task?.crash(error);
-    return task !== undefined;
+  /** Fails the attempt that holds this token. */
+  crash(token: string, error: Error): void {
+    this.#held.get(token)?.crash(error);
   }
 
   /** Works until the session is lost or `drain` has ended it. */

@@ -48,8 +48,8 @@ export interface RunningAgent {
   running(): number;
   /** The session's id while one is registered. */
   sessionId(): string | null;
-  /** Fails the attempt that holds this token, for what it did to the process. @returns whether there is one */
-  crash(token: string, error: Error): boolean;
+  /** Fails the attempt that holds this token, for what it did to the process. */
+  crash(token: string, error: Error): void;
   /** Registers what changed files define now; what runs goes on. */
   redefine(definitions: AgentDefinitions): Promise<void>;
 }
@@ -95,8 +95,8 @@ class Agent implements RunningAgent {
     return this.#stopped;
   }
 
-  crash(token: string, error: Error): boolean {
-    return this.#session?.crash(token, error) ?? false;
+  crash(token: string, error: Error): void {
+    this.#session?.crash(token, error);
   }
 
   running(): number {

@@ -2,6 +2,7 @@
  * Spans of attempts. They go on from the run's trace and carry the names by which telemetry finds its run. Without
  * an SDK in the process nothing is made: at tens of thousands of tasks a second even empty spans cost.
  */
+import { setTimeout as delay } from 'node:timers/promises';
 import {
   context,
   INVALID_TRACEID,
@@ -66,6 +67,15 @@ export function traceparentOf(span: Span): string {
 /** Runs code as part of what another process began. */
 export function withinRemote<T>(traceparent: string | null, work: () => T): T {
   return context.with(parentOf(traceparent), work);
+}
+
+/** Sends the spans that were gathered, for a process that may be ended at any time. */
+export async function flushSpans(limitMs: number): Promise<void> {
+  const proxy = trace.getTracerProvider() as { getDelegate?(): { forceFlush?(): Promise<void> } };
+  const flushed = proxy.getDelegate?.().forceFlush?.();
+  if (flushed === undefined) return;
+  const late = delay(limitMs, undefined, { ref: false });
+  await Promise.race([flushed.catch(() => undefined), late]);
 }
 
 /** Runs code within the span, so that what it calls becomes part of the trace. */

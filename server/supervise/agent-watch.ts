@@ -14,6 +14,7 @@ export type AgentWord =
       readonly type: 'watch';
       readonly url: string;
       readonly token: string;
+      /** 0 for no limit: somebody may look at it with a debugger. */
       readonly stallLimitMs: number;
     }
   | { readonly type: 'session'; readonly id: string }
@@ -37,108 +38,122 @@ const LOOK_EVERY_MS = 500;
 /** While it is told to end, it must answer sooner. */
 const STOPPING_LIMIT_MS = 4_000;
 const RECOVER_MS = 3_000;
+const RECOVER_LOOK_MS = 100;
+const MAX_INTERRUPTIONS = 2;
 const TELL_LIMIT_MS = 2_000;
 const TELL_PAUSE_MS = 500;
 const TELL_FOR_MS = 60_000;
 const MS_A_SECOND = 1_000;
 
-export interface AgentWatch {
-  /** It is told to end: blocked code must not delay that. */
-  stopping(): void;
-  /** Whether it said that starting it again is of no use. */
-  readonly isHopeless: boolean;
-}
+export class AgentWatch {
+  readonly #child: ChildProcess;
+  readonly #said: () => Promise<string>;
+  readonly #log: (message: string) => void;
+  readonly #timer: NodeJS.Timeout;
+  /** How often each attempt was interrupted, by its token. */
+  readonly #interrupted = new Map<string, number>();
+  #settings: Extract<AgentWord, { type: 'watch' }> | undefined;
+  #session: string | undefined;
+  #beatAt = performance.now();
+  #lookedAt = this.#beatAt;
+  #isBusy = false;
+  #isStopping = false;
+  #isHopeless = false;
+  #endedFor: string | undefined;
 
-/**
- * @param said the end of what it wrote on standard error
- */
-export function watchAgent(
-  child: ChildProcess,
-  said: () => Promise<string>,
-  log: (message: string) => void,
-): AgentWatch {
-  let settings: Extract<AgentWord, { type: 'watch' }> | undefined;
-  let session: string | undefined;
-  let beatAt = performance.now();
-  let lookedAt = beatAt;
-  let isBusy = false;
-  let isStopping = false;
-  let isHopeless = false;
-  let endedFor: string | undefined;
-
-  child.on('message', (message) => {
-    const word = message as AgentWord;
-    beatAt = performance.now();
-    if (word.type === 'watch') settings = word;
-    else if (word.type === 'session') session = word.id;
-    else if (word.type === 'hopeless') isHopeless = true;
-  });
-
-  const timer = setInterval(() => {
-    const now = performance.now();
-    // Where this very process slept, the other one did as well.
-    if (now - lookedAt > LOOK_EVERY_MS * 4) beatAt = now;
-    lookedAt = now;
-    if (settings === undefined || isBusy) return;
-    const limitMs = isStopping
-      ? Math.min(STOPPING_LIMIT_MS, settings.stallLimitMs)
-      : settings.stallLimitMs;
-    if (now - beatAt < limitMs) return;
-    isBusy = true;
-    void unblock(limitMs).finally(() => {
-      isBusy = false;
-    });
-  }, LOOK_EVERY_MS);
-  timer.unref();
-
-  async function unblock(limitMs: number): Promise<void> {
-    const forSeconds = Math.round(limitMs / MS_A_SECOND);
-    const blocked = await interruptBlocked(child.pid ?? 0, said).catch((error: unknown) => {
-      log(`the code that blocks the agent could not be interrupted: ${String(error)}`);
-      return null;
-    });
-    if (blocked !== null) {
-      const message = `its code blocked the agent's event loop for ${forSeconds} s, at ${blocked.where}: it was stopped there`;
-      const word: BlockedWord = { type: 'blocked', token: blocked.token, message };
-      if (child.connected) child.send(word, () => undefined);
-      const seenAt = performance.now();
-      while (performance.now() - seenAt < RECOVER_MS) {
-        await delay(LOOK_EVERY_MS / 5);
-        if (beatAt > seenAt)
-          return log(`a task blocked the agent, and was stopped at ${blocked.where}`);
-      }
-    }
-    endedFor = `its event loop was blocked for ${forSeconds} s`;
-    log(`${endedFor}: the agent is ended`);
-    child.kill('SIGKILL');
+  /** @param said the end of what it wrote on standard error */
+  constructor(child: ChildProcess, said: () => Promise<string>, log: (message: string) => void) {
+    this.#child = child;
+    this.#said = said;
+    this.#log = log;
+    child.on('message', (message) => this.#hear(message as AgentWord));
+    child.once('exit', (code, signal) => this.#ended(code, signal));
+    this.#timer = setInterval(() => this.#look(), LOOK_EVERY_MS);
+    this.#timer.unref();
   }
 
-  child.once('exit', (code, signal) => {
-    clearInterval(timer);
-    if (session === undefined || settings === undefined || code === 0) return;
-    void died(settings, session, code, signal).catch((error: unknown) => {
-      log(`the server was not told of the agent's death: ${String(error)}`);
-    });
-  });
+  /** It is told to end: blocked code must not delay that. */
+  stopping(): void {
+    this.#isStopping = true;
+  }
 
-  async function died(
+  /** Whether it said that starting it again is of no use. */
+  get isHopeless(): boolean {
+    return this.#isHopeless;
+  }
+
+  #hear(word: AgentWord): void {
+    this.#beatAt = performance.now();
+    if (word.type === 'watch') this.#settings = word;
+    else if (word.type === 'session') this.#session = word.id;
+    else if (word.type === 'hopeless') this.#isHopeless = true;
+  }
+
+  #look(): void {
+    const now = performance.now();
+    // Where this very process slept, the other one did as well.
+    if (now - this.#lookedAt > LOOK_EVERY_MS * 4) this.#beatAt = now;
+    this.#lookedAt = now;
+    const stallLimitMs = this.#settings?.stallLimitMs ?? 0;
+    if (stallLimitMs === 0 || this.#isBusy) return;
+    const limitMs = this.#isStopping ? Math.min(STOPPING_LIMIT_MS, stallLimitMs) : stallLimitMs;
+    if (now - this.#beatAt < limitMs) return;
+    this.#isBusy = true;
+    void this.#unblock(limitMs).finally(() => {
+      this.#isBusy = false;
+    });
+  }
+
+  async #unblock(limitMs: number): Promise<void> {
+    const seconds = Math.round(limitMs / MS_A_SECOND);
+    if (await this.#interrupt(seconds)) return;
+    this.#endedFor = `its event loop was blocked for ${seconds} s`;
+    this.#log(`${this.#endedFor}: the agent is ended`);
+    this.#child.kill('SIGKILL');
+  }
+
+  /** @returns whether the agent goes on */
+  async #interrupt(seconds: number): Promise<boolean> {
+    const blocked = await interruptBlocked(this.#child.pid ?? 0, this.#said).catch((error) => {
+      this.#log(`the code that blocks the agent could not be interrupted: ${String(error)}`);
+      return null;
+    });
+    if (blocked === null) return false;
+    const { token, where } = blocked;
+    const times = (this.#interrupted.get(token) ?? 0) + 1;
+    this.#interrupted.set(token, times);
+    // It comes back by a timer or the like, which no interruption ends.
+    if (times > MAX_INTERRUPTIONS) return false;
+    const message = `its code blocked the agent's event loop for ${seconds} s, at ${where}: it was stopped there`;
+    const word: BlockedWord = { type: 'blocked', token, message };
+    if (this.#child.connected) this.#child.send(word, () => undefined);
+    for (const seenAt = performance.now(); performance.now() - seenAt < RECOVER_MS; ) {
+      await delay(RECOVER_LOOK_MS);
+      if (this.#beatAt <= seenAt) continue;
+      this.#log(`a task blocked the agent, and was stopped at ${where}`);
+      return true;
+    }
+    return false;
+  }
+
+  #ended(code: number | null, signal: NodeJS.Signals | null): void {
+    clearInterval(this.#timer);
+    if (this.#session === undefined || this.#settings === undefined || code === 0) return;
+    void this.#tellDied(this.#settings, this.#session, code, signal).catch((error: unknown) => {
+      this.#log(`the server was not told of the agent's death: ${String(error)}`);
+    });
+  }
+
+  async #tellDied(
     { url, token }: { url: string; token: string },
-    id: string,
+    session: string,
     code: number | null,
     signal: NodeJS.Signals | null,
   ): Promise<void> {
-    const death = explainDeath({ code, signal, said: await said(), memoryMiB: null });
-    await tellDied(`${url}/api/v1/agent/${id}/died`, token, endedFor ?? death.message);
+    const death = explainDeath({ code, signal, said: await this.#said(), memoryMiB: null });
+    const reason = this.#endedFor ?? death.message;
+    await tellDied(`${url}/api/v1/agent/${session}/died`, token, reason);
   }
-
-  return {
-    stopping() {
-      isStopping = true;
-    },
-    get isHopeless() {
-      return isHopeless;
-    },
-  };
 }
 
 /** Tells until the server has heard it, or the lease is over anyway. */

@@ -6,7 +6,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { constants } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Reaper } from '../../orchestrator/agent/isolate/reaper.ts';
-import { type AgentWord, WATCHED_NODE_OPTIONS, watchAgent } from './agent-watch.ts';
+import { AgentWatch, type AgentWord, WATCHED_NODE_OPTIONS } from './agent-watch.ts';
 import { modulePath } from './module-path.ts';
 
 const FIRST_PAUSE_MS = 200;
@@ -76,7 +76,7 @@ function startAgent(argv: readonly string[], reaper: Reaper, log: (message: stri
   child.on('message', (word: AgentWord) => {
     wasReady ||= word.type === 'watch';
   });
-  const watch = watchAgent(child, async () => said, log);
+  const watch = new AgentWatch(child, async () => said, log);
   if (child.pid !== undefined) reaper.add(child.pid);
   const ended = new Promise<Ended>((resolve) => {
     const tell = (code: number | null, signal: NodeJS.Signals | null) => {

@@ -1,7 +1,7 @@
 /** The product's own processes under the supervisor: the server, and an agent beside it. */
 
 import type { Config } from '../config.ts';
-import { WATCHED_NODE_OPTIONS, watchAgent } from './agent-watch.ts';
+import { AgentWatch, WATCHED_NODE_OPTIONS } from './agent-watch.ts';
 import { lastLines, startChild } from './child.ts';
 import { logPath, type Secrets } from './data-dir.ts';
 import { type Kept, keep } from './keep.ts';
@@ -85,7 +85,7 @@ export async function startAgentProcess(
       startChild({
         ...{ name: 'the agent', module: COMMAND_LINE, logPath: path },
         nodeOptions: WATCHED_NODE_OPTIONS,
-        onStart: (child) => void watchAgent(child, () => lastLines(path), log),
+        onStart: (child) => void new AgentWatch(child, () => lastLines(path), log),
         args: [
           ...['agent', '--name', 'local', '--watch', '--drain', AGENT_DRAIN],
           ...['--concurrency', String(AGENT_CONCURRENCY)],

@@ -3,26 +3,14 @@
  * its attempt. A worker loads this module first and lets no task begin before.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import { trace } from '@opentelemetry/api';
 import { readConfig } from '../config.ts';
 import { startAgentTelemetry } from './of-agent.ts';
 
 const START_LIMIT_MS = 2_000;
-const FLUSH_LIMIT_MS = 2_000;
 
 const config = readConfig(process.env);
 const { url, token } = config;
 if (url !== null && token !== null) {
   const { started } = startAgentTelemetry({ config, url, token });
   await Promise.race([started, delay(START_LIMIT_MS, undefined, { ref: false })]);
-}
-
-/** Sends what was traced; a worker may be ended at any time. */
-export async function flush(): Promise<void> {
-  const proxy = trace.getTracerProvider() as { getDelegate?(): { forceFlush?(): Promise<void> } };
-  const flushed = proxy
-    .getDelegate?.()
-    .forceFlush?.()
-    .catch(() => undefined);
-  if (flushed) await Promise.race([flushed, delay(FLUSH_LIMIT_MS, undefined, { ref: false })]);
 }

@@ -12,7 +12,7 @@ import { trigger } from '../orchestrator/dispatch/stand.ts';
 import { startProcess, type TestProcess } from '../support/child-process.ts';
 import { makeTempDir, type TempDir } from '../support/temp-dir.ts';
 import { waitFor } from '../support/wait-for.ts';
-import { alive, descendantsOf } from './process-tree.ts';
+import { alive, commandOf, descendantsOf } from './process-tree.ts';
 
 const BIN = new URL('../../bin/signalbox.js', import.meta.url).pathname;
 /** So long that nothing here can be the work of a lease that ran out. */
@@ -75,18 +75,25 @@ function registered(watched: TestProcess, times: number) {
   });
 }
 
-async function startBeside(many: number): Promise<readonly string[]> {
+/** The process that runs the tasks. */
+async function agentOf(watched: TestProcess): Promise<number> {
+  const below = await descendantsOf(watched.pid);
+  const commands = await Promise.all(below.map(commandOf));
+  return below[commands.findIndex((command) => command.includes('cli/main'))] ?? -1;
+}
+
+async function startMany(name: string, many: number): Promise<readonly string[]> {
   const ids = await Promise.all(
-    Array.from({ length: many }, () => trigger(agents.stand.orchestrator, 'beside')),
+    Array.from({ length: many }, () => trigger(agents.stand.orchestrator, name)),
   );
-  await waitFor(async () => (await count('beside ')) >= many, { what: 'their start' });
+  await waitFor(async () => (await count(`${name} `)) >= many, { what: 'their start' });
   return ids;
 }
 
 describe('signalbox agent', () => {
   it('stops a task that blocks its event loop where it blocks, and nothing else', async () => {
     await using watched = await startWatched();
-    const beside = await startBeside(3);
+    const beside = await startMany('beside', 3);
     const run = await agents.run('auto', { how: 'loop' });
     const [task] = await agents.stand.orchestrator.runs.tasks(run.id);
     expect(task).toMatchObject({ state: 'failed', attempt: 1 });
@@ -101,9 +108,10 @@ describe('signalbox agent', () => {
 
   it('that is killed in the middle of many tasks hands them back at once', async () => {
     await using watched = await startWatched();
-    const beside = await startBeside(12);
-    const [agent] = await descendantsOf(watched.pid);
-    process.kill(agent ?? 0, 'SIGKILL');
+    const beside = await startMany('gated', 12);
+    const agent = await agentOf(watched);
+    process.kill(agent, 'SIGKILL');
+    await writeFile(join(dir.path, 'notes.open'), '');
     for (const id of beside) expect((await agents.ended(id)).state).toBe('succeeded');
     await registered(watched, 2);
     expect(watched.stderr()).toMatch(/the agent ended \(SIGKILL\): it is started again/);
@@ -116,7 +124,7 @@ describe('signalbox agent', () => {
 
   it('that runs out of memory goes on, and the task that took the memory dies alone', async () => {
     await using watched = await startWatched(TOKEN, 96);
-    const beside = await startBeside(2);
+    const beside = await startMany('beside', 2);
     const run = await agents.run('auto', { how: 'memory' });
     const [task] = await agents.stand.orchestrator.runs.tasks(run.id);
     expect(task).toMatchObject({ state: 'failed', attempt: 2 });

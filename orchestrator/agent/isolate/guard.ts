@@ -11,7 +11,7 @@ class ProcessExit extends Error {
 }
 
 /** Where the watcher of the process asks which task blocks it; it evaluates that in the blocked code. */
-export const BLOCKING_TASK = Symbol.for('signalbox.blocking-task');
+const BLOCKING_TASK = Symbol.for('signalbox.blocking-task');
 
 /** Signals that a process survives unless it listens to them. */
 const HARMLESS: ReadonlySet<string | number> = new Set([

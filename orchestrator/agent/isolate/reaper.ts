@@ -18,6 +18,9 @@ done
 for pid in $list; do kill -KILL "-$pid" 2>/dev/null; done
 exit 0`;
 
+/** A shell that lives for less cannot be had. */
+const LEAST_LIFE_MS = 1_000;
+
 export class Reaper {
   readonly #graceSeconds: number;
   readonly #groups = new Set<number>();
@@ -55,8 +58,11 @@ export class Reaper {
       detached: true,
       stdio: ['pipe', 'ignore', 'ignore'],
     });
+    const startedAt = performance.now();
     const lost = () => {
       this.#shell = null;
+      const lived = performance.now() - startedAt > LEAST_LIFE_MS;
+      if (lived && this.#groups.size > 0) this.#tell();
     };
     shell.on('error', lost);
     shell.on('exit', lost);

@@ -6,7 +6,7 @@ import { type InvokeCalls, invoke } from '../invoke.ts';
 import type { LogBuffer } from '../log-buffer.ts';
 import { RunningTask } from '../running-task.ts';
 import { TaskScope, withinTask } from '../task-scope.ts';
-import { withinRemote } from '../tracing.ts';
+import { flushSpans, withinRemote } from '../tracing.ts';
 import type { EndedAttempt } from '../transport.ts';
 import type { Channel } from './channel.ts';
 import { busyKinds, type Children, leftSince } from './leftovers.ts';
@@ -18,13 +18,7 @@ export interface WorkerParts {
   readonly children: Children;
   readonly clock: Clock;
   /** What must be there before a task begins. */
-  readonly setup: Promise<Setup | null>;
-}
-
-/** A module that the worker loads first. */
-export interface Setup {
-  /** Sends what it gathered: this process may be ended when a task has ended. */
-  flush?(): Promise<void>;
+  readonly setup: Promise<void>;
 }
 
 /** The task that runs in this process. */
@@ -36,6 +30,7 @@ export interface RunningHere {
 
 /** Turns of the event loop. */
 const TURNS = 3;
+const FLUSH_LIMIT_MS = 2_000;
 
 export function startTask(
   { assignment, name, source }: Extract<ToWorker, { type: 'run' }>,
@@ -58,7 +53,7 @@ export function startTask(
   async function ended(end: EndedAttempt | null): Promise<void> {
     scope.end();
     await logs.flush();
-    await (await parts.setup)?.flush?.();
+    await flushSpans(FLUSH_LIMIT_MS);
     // What the code closes at its very end is closed by then.
     for (let turn = 0; turn < TURNS; turn++) await new Promise((resolve) => setImmediate(resolve));
     const children = parts.children.running();

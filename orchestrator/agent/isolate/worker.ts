@@ -12,7 +12,7 @@ import { Channel } from './channel.ts';
 import { watchChildren, watchStrays } from './leftovers.ts';
 import type { ToWorker } from './messages.ts';
 import { capturePrinting } from './printing.ts';
-import { type RunningHere, type Setup, startTask } from './worker-task.ts';
+import { type RunningHere, startTask } from './worker-task.ts';
 
 const POOLS_EVERY_MS = 1_000;
 
@@ -60,12 +60,11 @@ class AgentsClock implements Clock {
 }
 
 /** Loads the module that is to be there before any task; without it tasks begin at once. */
-async function setUp(module: string | undefined): Promise<Setup | null> {
-  if (module === undefined) return null;
-  return (await import(module).catch((error: unknown) => {
+async function setUp(module: string | undefined): Promise<void> {
+  if (module === undefined) return;
+  await import(module).catch((error: unknown) => {
     console.error(`${module} could not be loaded: ${String(error)}`);
-    return null;
-  })) as Setup | null;
+  });
 }
 
 /** The agent is gone. */

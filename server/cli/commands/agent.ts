@@ -1,4 +1,4 @@
-import { close as closeInspector } from 'node:inspector';
+import { close as closeInspector, url as inspectorUrl } from 'node:inspector';
 import { hostname } from 'node:os';
 import { pathToFileURL } from 'node:url';
 import { Command, InvalidArgumentError, Option } from 'commander';
@@ -53,7 +53,7 @@ export function agentCommand(): Command {
     .option('--workers <processes>', 'tasks at a time in processes of their own', readWorkers, 16)
     .option(
       '--stall-limit <duration>',
-      'how long a task may block the others in its process',
+      'how long a task may block the others in its process, 0 for ever',
       readSpan,
       10_000,
     )
@@ -103,7 +103,8 @@ async function runAgentRole(options: Options): Promise<void> {
   const { startAgentTelemetry } = await import('../../telemetry/of-agent.ts');
   const telemetry = startAgentTelemetry({ config, url, token });
   tellSupervisor({ type: 'ready' });
-  const watched = underWatch({ type: 'watch', url, token, stallLimitMs: options.stallLimit });
+  const stallLimitMs = inspectorUrl() === undefined ? options.stallLimit : 0;
+  const watched = underWatch({ type: 'watch', url, token, stallLimitMs });
   const log = (message: string) => {
     console.error(options.json ? JSON.stringify({ at: new Date(), message }) : message);
   };

@@ -2,7 +2,7 @@
 export const ISOLATION_FILES = {
   'harm.ts': `
     import { spawn } from 'node:child_process';
-    import { appendFileSync, writeFileSync } from 'node:fs';
+    import { appendFileSync, existsSync } from 'node:fs';
     import { setTimeout as delay } from 'node:timers/promises';
     import { flow, postgresPool, workflow } from 'signalbox';
     const pool = postgresPool('users-pool', { connectionString: process.env.USERS_DATABASE ?? '', max: 8 });
@@ -77,6 +77,13 @@ export const ISOLATION_FILES = {
     });
     export const beside = workflow('beside', {}, (w) => {
       w.task('waits', {}, async (ctx) => { note('beside ' + ctx.runId); await delay(600); return process.pid; });
+    });
+    export const gated = workflow('gated', {}, (w) => {
+      w.task('waits', {}, async (ctx) => {
+        note('gated ' + ctx.runId);
+        while (!existsSync(process.env.NOTES + '.open')) await delay(20);
+        return process.pid;
+      });
     });
     export const asks = flow('asks', { isolation: 'process' }, async (ctx) => {
       const first = await ctx.step('first', () => process.pid);
