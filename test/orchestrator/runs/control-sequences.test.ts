@@ -19,7 +19,7 @@ import {
 
 const ACTOR = { name: 'token:test' };
 const TASKS = 5;
-const RUNS = 40;
+const RUNS = 30;
 const MAX_STEPS = 14;
 const MAX_ROUNDS = 60;
 
@@ -43,6 +43,7 @@ const mapped = fc.option(fc.record({ concurrency: fc.constantFrom(null, 1, 2) })
 const task = fc.nat(TASKS + 2);
 const deed = fc.oneof(
   fc.record({ do: fc.constant('claim' as const), n: fc.integer({ min: 1, max: 3 }) }),
+  fc.record({ do: fc.constant('work' as const), rounds: fc.integer({ min: 1, max: 6 }) }),
   fc.record({
     do: fc.constantFrom('succeed' as const, 'fail' as const, 'abandon' as const),
     at: fc.nat(5),
@@ -114,6 +115,9 @@ async function act(scene: Scene, step: Deed): Promise<void> {
     case 'claim':
       held.push(...(await agent.claim(step.n)));
       return;
+    case 'work':
+      for (let round = 0; round < step.rounds; round += 1) await workOn(scene);
+      return;
     case 'succeed':
     case 'fail': {
       const [one] = held.splice(step.at % Math.max(1, held.length), 1);
@@ -152,21 +156,25 @@ async function act(scene: Scene, step: Deed): Promise<void> {
   }
 }
 
+/** Claims and ends all that it holds; what the heartbeat tells to stop ends as cancelled. */
+async function workOn({ agent, held }: Scene): Promise<void> {
+  held.push(...(await agent.claim(10)));
+  const told = new Set((await agent.beat()).cancel.map(({ token }) => token));
+  const ends = held.splice(0).map((one) => {
+    const state = told.has(one.token) ? 'cancelled' : 'succeeded';
+    return ended(one, state, { result: [1, 2, 3] });
+  });
+  if (ends.length > 0) held.push(...(await agent.complete(ends, 3)).assignments);
+}
+
 /** Works on until the run is over, as agents would; what the heartbeat tells to stop ends as cancelled. */
 async function finish(scene: Scene): Promise<void> {
-  const { agent, runId, held } = scene;
+  const { runId } = scene;
   await attempt(() => stand.orchestrator.runControl.resume(runId, {}, ACTOR));
   for (let round = 0; round < MAX_ROUNDS; round += 1) {
     if (isTerminalRun((await stand.orchestrator.runs.get(runId)).state)) return;
     await stand.reconcile('retries');
-    held.push(...(await agent.claim(10)));
-    const told = new Set((await agent.beat()).cancel.map(({ token }) => token));
-    const ends = held
-      .splice(0)
-      .map((one) =>
-        ended(one, told.has(one.token) ? 'cancelled' : 'succeeded', { result: [1, 2, 3] }),
-      );
-    if (ends.length > 0) held.push(...(await agent.complete(ends, 3)).assignments);
+    await workOn(scene);
   }
   throw new Error(
     `the run stands still: ${JSON.stringify(await stand.orchestrator.runs.tasks(runId))}`,
