@@ -34,7 +34,7 @@ export interface GroupLimits {
 const ALIVE = new Set(['scheduled', 'queued', 'running', 'retrying']);
 const NO_PARAMETERS = new Set(['', '{}', 'null']);
 /** Started on purpose, often one after the other with the same parameters: only living at once is wrong. */
-const ON_PURPOSE = new Set(['backfill', 'asset', 'runbook']);
+const ON_PURPOSE = new Set(['backfill', 'asset', 'sensor', 'workflow', 'runbook']);
 /** The workflow of runs that materialize several assets at once. */
 const ASSETS_WORKFLOW = 'assets';
 
