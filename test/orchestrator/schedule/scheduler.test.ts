@@ -127,3 +127,35 @@ test('a schedule of seconds runs within a second of its moment', async () => {
   });
   expect(Math.max(...rows.map((row) => row.late))).toBeLessThan(1);
 });
+
+test('whatever the clock jumps, with catchup each interval runs once, on two servers', async () => {
+  const clock = manualClock(START);
+  await using stand = await startCatalog(clock);
+  const jittered = workflowOf('jittered', {
+    schedule: { cron: '@hourly', timezone: 'UTC', catchup: true, jitterMs: 1_200_000 },
+  });
+  await stand.catalog.workflows.register([scheduled('plain', '@hourly', true), jittered], []);
+  let latest = START;
+  for (const hours of [5, -3, 10, -20, 0.5, 30, -1, 1, -60, 59, 3]) {
+    clock.advance(hours * HOUR_MS);
+    latest = Math.max(latest, clock.now());
+    await Promise.all([look(stand), look(stand, stand.other)]);
+  }
+  clock.advance(latest - clock.now() + HOUR_MS);
+  await Promise.all([look(stand), look(stand, stand.other)]);
+  await look(stand);
+  const hours = Math.floor((clock.now() - START) / HOUR_MS);
+  for (const workflow of ['plain', 'jittered']) {
+    const runs = (await runsOf(stand, workflow)).filter((run) => (run[0] ?? '') >= '2026-03-01');
+    const expected = Array.from({ length: hours }, (_, hour) =>
+      new Date(Date.parse('2026-03-01T00:00:00Z') + hour * HOUR_MS).toISOString(),
+    );
+    // The last one's share of the jitter may not be over.
+    expect(expected).toEqual(expect.arrayContaining(runs.map((run) => run[0])));
+    expect(new Set(runs.map((run) => run[0])).size).toBe(runs.length);
+    expect(runs.length).toBeGreaterThanOrEqual(workflow === 'plain' ? hours : hours - 1);
+    const { items } = await stand.catalog.schedules.expectedRuns({ workflow, limit: 1_000 });
+    expect(items.every(({ outcome }) => outcome === 'run')).toBe(true);
+    expect(items.length).toBeGreaterThanOrEqual(runs.length);
+  }
+});
