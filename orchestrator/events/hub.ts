@@ -28,6 +28,8 @@ export interface Hub {
 }
 
 const CHANNEL = 'signalbox';
+/** A message may be lost: its transaction, which has nothing else, waits for no disk. */
+const NOTIFY = `SELECT set_config('synchronous_commit', 'off', true), pg_notify($1, $2)`;
 const GATHER_MS = 5;
 /** Ids of one topic in a message; where there are more it says `*`. */
 const MAX_IDS = 100;
@@ -153,7 +155,7 @@ function createOutbox(connection: Connection, self: string, log: (message: strin
       const text = Buffer.byteLength(full) > MAX_BYTES ? messageOf(self, pending, 0) : full;
       pending.clear();
       await connection.db
-        .execute('SELECT pg_notify($1, $2)', [CHANNEL, text])
+        .execute(NOTIFY, [CHANNEL, text])
         .catch((error: Error) => log(`other servers were not told of a change: ${error.message}`));
       await new Promise((resolve) => setTimeout(resolve, GATHER_MS));
     }

@@ -1,16 +1,34 @@
 /**
  * Array literals for `unnest`: the columns of many rows as one parameter each. Written here rather than by the
- * driver, which looks at each element's type anew.
+ * driver, which looks at each element's type anew. A column of nothing but NULL is an empty array: `unnest` of several
+ * fills the shorter ones with NULL.
  */
+
+const NOTHING = '{}';
 
 /** Numbers, UUIDs and other texts without special characters; null becomes NULL. */
 export function plainArray(values: readonly (string | number | null)[]): string {
   let text = '{';
+  let any = false;
   for (let index = 0; index < values.length; index += 1) {
     if (index > 0) text += ',';
-    text += values[index] ?? 'NULL';
+    const value = values[index] ?? null;
+    if (value === null) text += 'NULL';
+    else {
+      any = true;
+      text += value;
+    }
   }
-  return `${text}}`;
+  return any ? `${text}}` : NOTHING;
+}
+
+/** A column in which all rows have the same value: nothing, and the statement's `coalesce` puts the value in. */
+export function unlessAll<T>(
+  values: readonly T[],
+  usual: T,
+  encode: (values: readonly T[]) => string,
+) {
+  return values.every((value) => value === usual) ? NOTHING : encode(values);
 }
 
 const SPECIAL = /["\\]/;
@@ -21,13 +39,18 @@ const NUL = /\0/g;
 /** Any texts; null becomes NULL. */
 export function textArray(values: readonly (string | null)[]): string {
   let text = '{';
+  let any = false;
   for (let index = 0; index < values.length; index += 1) {
     if (index > 0) text += ',';
     const value = values[index];
-    if (value === null || value === undefined) text += 'NULL';
-    else text += SPECIAL.test(value) ? `"${value.replace(ALL_SPECIAL, '\\$&')}"` : `"${value}"`;
+    if (value === null || value === undefined) {
+      text += 'NULL';
+      continue;
+    }
+    any = true;
+    text += SPECIAL.test(value) ? `"${value.replace(ALL_SPECIAL, '\\$&')}"` : `"${value}"`;
   }
-  return `${text}}`.replace(NUL, '');
+  return any ? `${text}}`.replace(NUL, '') : NOTHING;
 }
 
 /** NUL, and halves of surrogate pairs, which are escaped only where they stand alone. */

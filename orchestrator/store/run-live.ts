@@ -12,7 +12,7 @@ import type { RunError, RunState } from '../../domain/run.ts';
 import type { EpochMs } from '../../domain/time.ts';
 import type { Expansion } from '../runs/expansion.ts';
 import { unbundle } from './bundle.ts';
-import { byteaText, jsonText, plainArray, textArray } from './columns.ts';
+import { byteaText, jsonText, plainArray, textArray, unlessAll } from './columns.ts';
 import { sqlState, type Tx } from './connection.ts';
 import { readAttempts } from './expansion.ts';
 import { type HeldEntry, heldText, spillHeld, unpackHeld } from './held.ts';
@@ -131,7 +131,7 @@ export interface LiveRunChange {
 }
 
 const CHANGED = `
-  SET state = c.state, tasks = c.tasks, error = c.error, holder = c.holder, held = c.held,
+  SET state = coalesce(c.state, 'running'), tasks = c.tasks, error = c.error, holder = c.holder, held = c.held,
       started_at = coalesce(r.started_at, to_timestamp(c.started_ms / 1000))
   FROM unnest($1::uuid[], $2::text[], $3::bytea[], $4::jsonb[], $5::float8[], $6::bigint[], $7::bytea[]`;
 const COLUMNS = 'run_id, state, tasks, error, started_ms, holder, held';
@@ -148,7 +148,11 @@ const UPDATE_UNREAD = `
 function valuesOf(changes: readonly LiveRunChange[]): string[] {
   return [
     plainArray(changes.map(({ runId }) => runId)),
-    plainArray(changes.map(({ state }) => state)),
+    unlessAll(
+      changes.map(({ state }) => state),
+      'running',
+      plainArray,
+    ),
     textArray(changes.map(({ tasks }) => byteaText(tasks))),
     textArray(changes.map(({ error }) => jsonText(error))),
     plainArray(changes.map(({ startedAt }) => startedAt)),
@@ -220,7 +224,7 @@ export interface RunEnd {
 const DELETE = `DELETE FROM signalbox.run_live WHERE run_id = ANY($1::uuid[])`;
 const END = `
   UPDATE signalbox.run r
-  SET state = e.state, started_at = coalesce(r.started_at, to_timestamp(e.started_ms / 1000)),
+  SET state = coalesce(e.state, 'succeeded'), started_at = coalesce(r.started_at, to_timestamp(e.started_ms / 1000)),
       finished_at = to_timestamp($1::float8 / 1000), error = e.error, result = coalesce(e.result, r.result),
       tasks = e.tasks
   FROM unnest($2::uuid[], $3::text[], $4::float8[], $5::jsonb[], $6::jsonb[], $7::bytea[])
@@ -253,7 +257,11 @@ export async function endRuns(
     tx.execute(END, [
       now,
       ids,
-      plainArray(ends.map(({ state }) => state)),
+      unlessAll(
+        ends.map(({ state }) => state),
+        'succeeded',
+        plainArray,
+      ),
       plainArray(ends.map(({ startedAt }) => startedAt)),
       textArray(ends.map(({ error }) => jsonText(error))),
       textArray(ends.map(({ result }) => jsonText(result))),

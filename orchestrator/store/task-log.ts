@@ -1,7 +1,8 @@
 /** Rows of `task_log`: ended attempts, appended. */
 import type { RunError } from '../../domain/run.ts';
 import type { EpochMs } from '../../domain/time.ts';
-import { jsonText, plainArray, textArray } from './columns.ts';
+import { SUCCEEDED } from '../dispatch/task-codes.ts';
+import { jsonText, plainArray, textArray, unlessAll } from './columns.ts';
 import type { Tx } from './connection.ts';
 
 export interface LoggedAttempt {
@@ -21,7 +22,8 @@ export interface LoggedAttempt {
 const INSERT = `
   INSERT INTO signalbox.task_log (
     run_id, task, attempt, state, agent, token, ready_at, started_at, finished_at, result, error)
-  SELECT run_id, task, attempt, state, agent, token, to_timestamp(ready_ms / 1000),
+  SELECT run_id, task, coalesce(attempt, 1::smallint), coalesce(state, 2::smallint), coalesce(agent, $12), token,
+         to_timestamp(ready_ms / 1000),
          to_timestamp(started_ms / 1000), to_timestamp(finished_ms / 1000), result, error
   FROM unnest($1::uuid[], $2::int[], $3::smallint[], $4::smallint[], $5::text[], $6::bigint[], $7::float8[],
               $8::float8[], $9::float8[], $10::jsonb[], $11::jsonb[])
@@ -29,18 +31,32 @@ const INSERT = `
 
 export async function insertAttempts(tx: Tx, attempts: readonly LoggedAttempt[]): Promise<void> {
   if (attempts.length === 0) return;
+  const agent = attempts[0]?.agent ?? '';
   await tx.execute(INSERT, [
     plainArray(attempts.map(({ runId }) => runId)),
     plainArray(attempts.map(({ task }) => task)),
-    plainArray(attempts.map(({ attempt }) => attempt)),
-    plainArray(attempts.map(({ code }) => code)),
-    textArray(attempts.map(({ agent }) => agent)),
+    unlessAll(
+      attempts.map(({ attempt }) => attempt),
+      1,
+      plainArray,
+    ),
+    unlessAll(
+      attempts.map(({ code }) => code),
+      SUCCEEDED,
+      plainArray,
+    ),
+    unlessAll(
+      attempts.map((attempt) => attempt.agent),
+      agent,
+      textArray,
+    ),
     plainArray(attempts.map(({ token }) => token)),
     plainArray(attempts.map(({ readyAt }) => readyAt)),
     plainArray(attempts.map(({ startedAt }) => startedAt)),
     plainArray(attempts.map(({ finishedAt }) => finishedAt)),
     textArray(attempts.map(({ result }) => jsonText(result))),
     textArray(attempts.map(({ error }) => jsonText(error))),
+    agent,
   ]);
 }
 
