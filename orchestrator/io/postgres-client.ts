@@ -13,16 +13,21 @@ export interface Lent {
   undo(): Promise<void>;
 }
 
-export async function borrow(connection: PostgresConnection): Promise<Lent> {
+/** @param signal where it is aborted the connection is cut, so that no statement goes on for an attempt that is over */
+export async function borrow(connection: PostgresConnection, signal: AbortSignal): Promise<Lent> {
+  signal.throwIfAborted();
   const { client, end } = await open(connection);
   // A connection that breaks fails the next statement; as an event it would end the process.
   client.on('error', ignore);
+  const cut = () => void client.end().catch(ignore);
+  signal.addEventListener('abort', cut, { once: true });
   let given = false;
   const giveBack = async (broken: boolean) => {
     if (given) return;
     given = true;
-    client.off('error', ignore);
+    signal.removeEventListener('abort', cut);
     await end(broken);
+    if (!broken) client.off('error', ignore);
   };
   const undo = async () => {
     if (given) return;
@@ -50,7 +55,7 @@ export async function borrow(connection: PostgresConnection): Promise<Lent> {
 
 async function open(
   connection: PostgresConnection,
-): Promise<{ client: pg.ClientBase; end(broken: boolean): Promise<void> }> {
+): Promise<{ client: pg.Client | pg.PoolClient; end(broken: boolean): Promise<void> }> {
   if (typeof connection !== 'string') {
     const client = await connection.connect();
     return { client, end: async (broken) => client.release(broken) };

@@ -85,7 +85,7 @@ async function stage(
 ): Promise<StagedVersion> {
   const target = targetOf(settings, context);
   const table = await toTable(value, settings.columns, BATCH_ROWS, context.signal);
-  const lent = await borrow(settings.connection);
+  const lent = await borrow(settings.connection, context.signal);
   try {
     if (
       table.columns.some(({ name }) => name === target.partitionColumn) &&
@@ -124,7 +124,7 @@ async function* readTable(
   context: ReadContext,
 ): AsyncGenerator<Record<string, unknown>, void> {
   const target = targetOf(settings, context);
-  const lent: Lent = await borrow(settings.connection);
+  const lent: Lent = await borrow(settings.connection, context.signal);
   try {
     await lent.client.query('BEGIN READ ONLY');
     const { schema, table } = target;

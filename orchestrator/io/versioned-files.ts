@@ -104,7 +104,7 @@ async function sweep(
   );
   const versions = files
     .filter(({ name }) => name.endsWith(`.${extension}`) && !name.startsWith('.'))
-    .filter(({ name }) => name !== basename(path))
+    .filter(({ name }) => name !== basename(path) && name !== POINTER)
     .sort((a, b) => b.at - a.at);
   for (const { name } of [...abandoned, ...versions.slice(keep)]) {
     await rm(join(folder, name), { force: true });
@@ -124,7 +124,8 @@ function part(text: string): string {
     .replace(/[.!'()*]/g, (sign) =>
       sign === '.' && !text.startsWith('.') ? sign : `%${sign.charCodeAt(0).toString(16)}`,
     )
-    .replace(/^$/, '%');
+    .replace(/^$/, '%')
+    .replace(/^current\.json$/, '%$&');
   if (name.length <= MAX_PART_BYTES) return name;
   const hash = createHash('sha256').update(text).digest('hex').slice(0, HASH_LENGTH);
   return `${name.slice(0, MAX_PART_BYTES - HASH_LENGTH)}%${hash}`;

@@ -105,6 +105,17 @@ describe.each(MANAGERS)('%s', (kind, make) => {
     expect(byId(await read(io, first, { stream: true }))).toHaveLength(3);
   });
 
+  it('keeps one version whole where two writers publish at once', async () => {
+    const io = make();
+    const sizes = [2_000, 3_000];
+    const written = await Promise.all(sizes.map((size) => write(io, streamOf(size))));
+    const [one] = written;
+    if (one === undefined) throw new Error('nothing was written');
+    const rows = byId(await read(io, one, { stream: true }));
+    expect(sizes).toContain(rows.length);
+    expect(rows.at(-1)?.id).toBe(rows.length - 1);
+  });
+
   it('stops writing when the attempt is told to stop', async () => {
     const io = make();
     const first = await write(io, streamOf(3));
