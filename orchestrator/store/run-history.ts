@@ -82,11 +82,16 @@ export async function findSteps(tx: Tx, runId: string, since: Date | null): Prom
 }
 
 /**
- * Forgets steps and the child runs that were started since: a child keeps its row, and loses the key under which the
+ * Forgets steps, what was waited for, and the child runs that were started since: a child keeps its row, and loses the key under which the
  * flow would find it again.
  */
 export async function forgetSteps(tx: Tx, runId: string, since: Date | null): Promise<void> {
   await tx.execute(`DELETE FROM signalbox.step_log WHERE ${FORGETTABLE}`, [runId, since]);
+  await tx.execute(
+    `DELETE FROM signalbox.flow_wait
+     WHERE run_id = $1 AND ($2::timestamptz IS NULL OR created_at >= $2)`,
+    [runId, since],
+  );
   await tx.execute(
     `UPDATE signalbox.run SET idempotency_key = left('forgotten:' || id::text || ':' || idempotency_key, 500)
      WHERE parent_run_id = $1 AND starts_with(idempotency_key, $3)
