@@ -64,13 +64,18 @@ export function endOfThrown(
   mayRetry: RetryRule | undefined,
 ): Pick<Completion, 'state' | 'final' | 'retryAfterMs'> & { readonly error: RunError } {
   const error = toRunError(thrown);
-  if (thrown instanceof Error && thrown.name === 'SkipError') return { state: 'skipped', error };
+  if (isSkip(thrown)) return { state: 'skipped', error };
   if (isFinal(thrown) || (mayRetry && !isMended(mayRetry, thrown))) {
     return { state: 'failed', final: true, error };
   }
   const afterMs = thrown instanceof Error && 'afterMs' in thrown ? thrown.afterMs : undefined;
   if (typeof afterMs !== 'number' || !(afterMs >= 0)) return { state: 'failed', error };
   return { state: 'failed', retryAfterMs: Math.min(MAX_RETRY_AFTER_MS, afterMs), error };
+}
+
+/** Whether the code asked for its attempt to be skipped; by name, as above. */
+export function isSkip(thrown: unknown): boolean {
+  return thrown instanceof Error && thrown.name === 'SkipError';
 }
 
 /** A rule that fails itself forbids nothing. */

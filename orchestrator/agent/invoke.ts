@@ -3,6 +3,7 @@ import type { Definition, Handler } from '../define/definition.ts';
 import { subflowOf } from '../define/subflow-task.ts';
 import { checkAsset } from './asset-look.ts';
 import { type AssetCalls, makeAsset } from './asset-run.ts';
+import { isSkip } from './failure.ts';
 import { type FlowCalls, FlowRun } from './flow-run.ts';
 import { readItem } from './items.ts';
 import type { RunningTask } from './running-task.ts';
@@ -59,7 +60,7 @@ async function runFlow(
   try {
     return await run(flow.context(parameters), parameters);
   } catch (error) {
-    if (task.countsAsFailed) await flow.failed(error);
+    if (task.countsAsFailed && !isSkip(error)) await flow.failed(error);
     throw error;
   }
 }

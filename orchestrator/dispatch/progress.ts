@@ -63,7 +63,7 @@ export class Progress {
     lastAttempts: ReadonlyMap<number, number>,
   ) {
     this.version = version;
-    this.vector = Uint8Array.from(vector);
+    this.vector = new Uint8Array(vector);
     this.#cancelling = cancelling;
     this.#lastAttempts = lastAttempts;
   }

@@ -71,14 +71,21 @@ export interface LastAttemptRow {
   readonly count: number;
 }
 
+/** Results that are read of one run at once, as PostgreSQL stores them; those of further tasks are left out. */
+const MAX_RESULT_BYTES = 33_554_432;
+
 /** The last ended attempt of each task. */
 export function readLastEnds(db: Tx, runId: string): Promise<LastAttemptRow[]> {
   return db.query<LastAttemptRow>(
-    `SELECT DISTINCT ON (task) task, attempt, agent, ready_at AS "readyAt", started_at AS "startedAt",
-            finished_at AS "finishedAt", error, result,
-            count(*) OVER (PARTITION BY task)::int AS count
-     FROM signalbox.task_log WHERE run_id = $1 ORDER BY task, attempt DESC`,
-    [runId],
+    `SELECT task, attempt, agent, "readyAt", "startedAt", "finishedAt", error, count,
+            CASE WHEN sum(bytes) OVER (ORDER BY task) <= $2 THEN result END AS result
+     FROM (
+       SELECT DISTINCT ON (task) task, attempt, agent, ready_at AS "readyAt", started_at AS "startedAt",
+              finished_at AS "finishedAt", error, result, coalesce(pg_column_size(result), 0) AS bytes,
+              count(*) OVER (PARTITION BY task)::int AS count
+       FROM signalbox.task_log WHERE run_id = $1 ORDER BY task, attempt DESC) last
+     ORDER BY task`,
+    [runId, MAX_RESULT_BYTES],
   );
 }
 

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Definition } from '../../../orchestrator/define/definition.ts';
 import { workflow } from '../../../orchestrator/index.ts';
@@ -199,6 +200,21 @@ describe('a mapped task', () => {
     await agent.stop();
   });
 
+  it('of items that give much is listed without the results that are too much together', async () => {
+    const run = await runOf(
+      workflow('map-large', {}, (w) => {
+        const list = w.task('list', {}, () => Array.from({ length: 60 }, (_, index) => index));
+        // Text that PostgreSQL cannot make smaller than three quarters of it.
+        w.map('each', { over: list }, () => randomBytes(750_000).toString('base64'));
+      }),
+    );
+    const tasks = await agents.stand.orchestrator.runs.tasks(run.id);
+    const results = tasks.filter(({ mappedFrom }) => mappedFrom).map(({ result }) => result);
+    expect(results).toHaveLength(60);
+    expect(results[0]).not.toBe(null);
+    expect(results[59]).toBe(null);
+  });
+
   it('is told of in run events with the keys of its items', async () => {
     const run = await runOf(
       workflow('map-events', {}, (w) => {
@@ -206,8 +222,13 @@ describe('a mapped task', () => {
         w.map('each', { over: list }, () => 1);
       }),
     );
-    const { runEvents } = await agents.stand.orchestrator.events.readAfter(null, 100_000);
-    const keys = runEvents.filter(({ runId }) => runId === run.id).map(({ taskKey }) => taskKey);
+    const keys: string[] = [];
+    for (let watermark: string | null = null, caughtUp = false; !caughtUp; ) {
+      const batch = await agents.stand.orchestrator.events.readAfter(watermark, 10_000);
+      const own = batch.runEvents.filter(({ runId }) => runId === run.id);
+      keys.push(...own.map(({ taskKey }) => taskKey));
+      ({ watermark, caughtUp } = batch);
+    }
     expect(keys.filter((key) => key !== '')).toEqual(
       expect.arrayContaining(['list', 'each[0]', 'each[1]']),
     );

@@ -139,7 +139,8 @@ describe('skips', () => {
 
   it('make the run skipped where all its tasks were', async () => {
     const run = await runOf(flow('skips-all', {}, (ctx) => ctx.skip()));
-    expect(run.state).toBe('skipped');
+    expect([run.state, run.error]).toEqual(['skipped', null]);
+    expect(await statesOf(run.id)).toEqual({ flow: 'skipped' });
   });
 
   it('of a short circuit reach everything behind it', async () => {
