@@ -219,7 +219,10 @@ export interface PartitionQuery extends PageQuery {
 export interface AssetService {
   list(query: PageQuery): Promise<Page<Asset>>;
   get(key: string): Promise<Asset>;
-  materializations(key: string, query: PageQuery): Promise<Page<Materialization>>;
+  materializations(
+    key: string,
+    query: PageQuery & { partition?: string },
+  ): Promise<Page<Materialization>>;
   /** Works before the asset was ever seen. */
   setPolicy(key: string, policy: AssetPolicyInput, actor: Actor): Promise<Asset>;
   materialize(keys: readonly string[], request: MaterializeOptions, actor: Actor): Promise<Run>;

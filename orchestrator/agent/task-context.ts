@@ -104,6 +104,10 @@ class Context implements RunContext<Record<string, unknown>> {
     return { start: at, end: at };
   }
 
+  get partitionKeys(): readonly string[] {
+    return this.#task.assignment.partition?.keys ?? [];
+  }
+
   get runId() {
     return this.#task.assignment.runId;
   }

@@ -8,5 +8,5 @@ const LOOKED_BACK = 50;
 
 export async function readAssetHistory(db: Db, key: string): Promise<readonly RecordedVersion[]> {
   const rows = await readRecordedVersions(db, key, LOOKED_BACK);
-  return rows.map(({ at, partition, metadata }) => ({ at: at.toISOString(), partition, metadata }));
+  return rows.map((row) => ({ ...row, at: row.at.toISOString() }));
 }

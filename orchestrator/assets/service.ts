@@ -59,7 +59,8 @@ export function createAssets(deps: AssetDeps): AssetService {
     async materializations(key, query) {
       const { after, limit } = readPageQuery(query);
       if (after !== null && !UUID.test(after)) throw new SignalboxError('invalid-cursor');
-      const rows = await listMaterializations(db, key, { after, limit: limit + 1 });
+      const { partition } = query;
+      const rows = await listMaterializations(db, key, { after, limit: limit + 1, partition });
       if (rows.length === 0) await get(key);
       return toPage(rows, limit, (row) => row.id, toMaterialization);
     },

@@ -9,6 +9,7 @@ import { setImmediate as yieldToOthers } from 'node:timers/promises';
 import type { WorkflowDefinition, WorkflowFileError } from '../../domain/agent-protocol.ts';
 import { canonicalJson } from '../../domain/run.ts';
 import { type EpochMs, toRfc3339 } from '../../domain/time.ts';
+import { changedDefinitions, recount } from '../assets/partitions/recount.ts';
 import {
   type CronSchedule,
   dueAt,
@@ -21,9 +22,10 @@ import {
 import { maxActiveOf } from '../schedule/overlap.ts';
 import { registerSensors, withoutSensors } from '../sensors/register.ts';
 import { upsertCheckDefinitions } from '../store/asset-check.ts';
-import { upsertAssets } from '../store/asset-definition.ts';
+import { type DeclaredAsset, upsertAssets } from '../store/asset-definition.ts';
 import { replaceAssetTasks } from '../store/asset-task.ts';
-import type { Db } from '../store/connection.ts';
+import type { Db, Tx } from '../store/connection.ts';
+import { readDefinitions } from '../store/partition.ts';
 import {
   readRegistered,
   replaceFileErrors,
@@ -217,7 +219,7 @@ async function store(db: Db, batch: readonly Registration[], now: EpochMs): Prom
     );
     const conditions = batch.map(({ definition: { name, on = null } }) => ({ workflow: name, on }));
     await replaceConditions(tx, conditions);
-    if (assets.length > 0) await upsertAssets(tx, assets, at);
+    if (assets.length > 0) await storeAssets(tx, assets, at);
     if (checks.length > 0) await upsertCheckDefinitions(tx, checks, at);
     const workflows = batch.filter(({ definition }) => definition.kind === 'workflow');
     if (workflows.length > 0) {
@@ -225,4 +227,15 @@ async function store(db: Db, batch: readonly Registration[], now: EpochMs): Prom
       await replaceAssetTasks(tx, tasks, at);
     }
   });
+}
+
+async function storeAssets(tx: Tx, assets: readonly DeclaredAsset[], at: Date): Promise<void> {
+  const cut = new Map(
+    assets.flatMap(({ asset: { key, partitions } }) =>
+      partitions ? [[key, partitions] as const] : [],
+    ),
+  );
+  const before = cut.size === 0 ? cut : await readDefinitions(tx, [...cut.keys()]);
+  await upsertAssets(tx, assets, at);
+  if (cut.size > 0) await recount(tx, changedDefinitions(before, cut), at.getTime());
 }

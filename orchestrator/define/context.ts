@@ -48,6 +48,8 @@ export interface PartitionLists {
 }
 
 export interface RunContext<P> extends PartitionLists {
+  /** Keys of the partitions that the run makes; none for most. */
+  readonly partitionKeys: readonly string[];
   /** Parameters of the run, checked against the schema, defaults filled in. */
   readonly parameters: P;
   /** The moment that the run is for, RFC 3339; null for a run by hand without one. */

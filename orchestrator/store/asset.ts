@@ -107,12 +107,13 @@ export async function findAsset(db: Tx, key: string): Promise<AssetRow | undefin
 export function listMaterializations(
   db: Tx,
   key: string,
-  query: { after: string | null; limit: number },
+  query: { after: string | null; limit: number; partition?: string | undefined },
 ): Promise<MaterializationRow[]> {
   return db.query<MaterializationRow>(
     `SELECT ${VERSION} FROM signalbox.materialization m
-     WHERE m.asset_key = $1 AND ($2::uuid IS NULL OR m.id < $2) ORDER BY m.id DESC LIMIT $3`,
-    [key, query.after, query.limit],
+     WHERE m.asset_key = $1 AND ($2::uuid IS NULL OR m.id < $2)
+       ${query.partition === undefined ? '' : 'AND m.partition = $4'} ORDER BY m.id DESC LIMIT $3`,
+    [key, query.after, query.limit, ...(query.partition === undefined ? [] : [query.partition])],
   );
 }
 

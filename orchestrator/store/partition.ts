@@ -30,7 +30,7 @@ export async function readPartitionMarks(
   of: readonly Named[],
 ): Promise<ReadonlyMap<string, { made: boolean; failed: boolean }>> {
   const rows = await tx.rows<readonly [string, string, boolean, boolean]>(
-    `SELECT p.asset_key, p.partition, p.version_id IS NOT NULL, p.failed_at IS NOT NULL
+    `SELECT p.asset_key, p.partition, p.version_id IS NOT NULL AND NOT p.gone, p.failed_at IS NOT NULL AND NOT p.gone
      FROM unnest($1::text[], $2::text[]) AS k (asset_key, partition)
      JOIN signalbox.asset_partition p USING (asset_key, partition)`,
     [textArray(of.map((one) => one.asset_key)), textArray(of.map((one) => one.partition))],
@@ -55,7 +55,7 @@ export async function upsertPartitions(tx: Tx, rows: readonly PartitionRecord[])
        version_id = excluded.version_id, at = excluded.at, recorded_at = excluded.recorded_at,
        run_id = excluded.run_id, degraded = excluded.degraded, data_version = excluded.data_version,
        code_version = excluded.code_version, value = excluded.value, end_at = excluded.end_at,
-       failed_at = NULL, failed_run = NULL, failure = NULL`,
+       failed_at = NULL, failed_run = NULL, failure = NULL, gone = false`,
     [jsonText(rows)],
   );
 }
@@ -72,7 +72,8 @@ export async function failPartitions(
        asset_key text, partition text, at timestamptz, run_id uuid, failure jsonb)
      ORDER BY asset_key, partition
      ON CONFLICT (asset_key, partition) DO UPDATE SET
-       failed_at = excluded.failed_at, failed_run = excluded.failed_run, failure = excluded.failure`,
+       failed_at = excluded.failed_at, failed_run = excluded.failed_run, failure = excluded.failure,
+       gone = false`,
     [jsonText(rows)],
   );
 }
@@ -98,9 +99,10 @@ export async function sumPartitions(tx: Tx, sums: readonly PartitionSum[]): Prom
        last_id = coalesce(s.last_id, a.last_id),
        complete_at = CASE s.whole
          WHEN 'newest' THEN greatest(a.complete_at, s.end_at)
-         WHEN 'oldest' THEN (SELECT min(p.at) FROM signalbox.asset_partition p WHERE p.asset_key = s.key)
+         WHEN 'oldest' THEN (SELECT CASE WHEN count(p.version_id) >= s.keys THEN min(p.at) END
+                             FROM signalbox.asset_partition p WHERE p.asset_key = s.key AND NOT p.gone)
          ELSE (SELECT p.end_at FROM signalbox.asset_partition p
-               WHERE p.asset_key = s.key AND p.version_id IS NOT NULL
+               WHERE p.asset_key = s.key AND p.version_id IS NOT NULL AND NOT p.gone
                GROUP BY p.end_at HAVING count(*) >= s.keys ORDER BY p.end_at DESC NULLS LAST LIMIT 1)
        END
      FROM jsonb_to_recordset($1::jsonb) AS s (
@@ -347,4 +349,53 @@ export function readPartitionedAmong(db: Tx, keys: readonly string[]): Promise<P
      WHERE key = ANY($1::text[]) AND partitions IS NOT NULL`,
     [textArray(keys)],
   );
+}
+
+/** Keys of all rows of these assets, those that are gone included. */
+export function readKeysOf(
+  tx: Tx,
+  assets: readonly string[],
+): Promise<(readonly [asset: string, partition: string])[]> {
+  return tx.rows(
+    'SELECT asset_key, partition FROM signalbox.asset_partition WHERE asset_key = ANY($1::text[])',
+    [textArray(assets)],
+  );
+}
+
+/** Marks rows of these keys as gone and all others of the assets as there, and takes the sums anew. */
+export async function recountPartitions(
+  tx: Tx,
+  assets: readonly string[],
+  gone: readonly (readonly [asset: string, partition: string])[],
+): Promise<void> {
+  await tx.execute(
+    `UPDATE signalbox.asset_partition p SET gone = NOT p.gone
+     WHERE p.asset_key = ANY($1::text[])
+       AND p.gone <> EXISTS (SELECT FROM unnest($2::text[], $3::text[]) AS g (asset_key, partition)
+                             WHERE g.asset_key = p.asset_key AND g.partition = p.partition)`,
+    [
+      textArray(assets),
+      textArray(gone.map(([asset]) => asset)),
+      textArray(gone.map(([, partition]) => partition)),
+    ],
+  );
+  await tx.execute(
+    `UPDATE signalbox.asset a SET (partitions_made, partitions_failed, complete_at) =
+       (SELECT count(p.version_id), count(p.failed_at), max(p.end_at) FILTER (WHERE p.version_id IS NOT NULL)
+        FROM signalbox.asset_partition p WHERE p.asset_key = a.key AND NOT p.gone)
+     WHERE a.key = ANY($1::text[])`,
+    [textArray(assets)],
+  );
+}
+
+/** Definitions of these assets as they are stored; those without partitions are missing. */
+export async function readDefinitions(
+  tx: Tx,
+  keys: readonly string[],
+): Promise<ReadonlyMap<string, PartitionsDefinition>> {
+  const rows = await tx.rows<readonly [string, PartitionsDefinition]>(
+    'SELECT key, partitions FROM signalbox.asset WHERE key = ANY($1::text[]) AND partitions IS NOT NULL',
+    [textArray(keys)],
+  );
+  return new Map(rows);
 }

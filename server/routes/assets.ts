@@ -6,7 +6,7 @@ import { callerOf } from '../auth/authenticate.ts';
 import type { App } from '../http/app-type.ts';
 import type { Parts } from '../parts.ts';
 import { MaterializeBody, PolicyBody } from '../schemas/assets.ts';
-import { Materialized } from '../schemas/partitions.ts';
+import { Materialized, PartitionKey } from '../schemas/partitions.ts';
 import { Closed, Key, Named, PageOf, pageFields } from '../schemas/parts.ts';
 
 const tags = ['assets'];
@@ -45,7 +45,7 @@ export function assetRoutes(app: App, { orchestrator }: Parts): void {
       config: { role: 'viewer' },
       schema: {
         ...{ tags, summary: 'Recorded versions of an asset', params: ByKey },
-        querystring: Closed(pageFields),
+        querystring: Closed({ ...pageFields, partition: Type.Optional(PartitionKey) }),
         response: { 200: PageOf<Materialization>('Materialization') },
       },
     },

@@ -116,6 +116,7 @@ const NEEDS: Record<string, Need> = {
   'POST /api/v1/agent/{sessionId}/looks/complete': 'agent',
   'POST /api/v1/agent/{sessionId}/waits': 'agent',
   'POST /api/v1/agent/{sessionId}/suspend': 'agent',
+  'POST /api/v1/agent/{sessionId}/died': 'agent',
   'POST /api/v1/agent/{sessionId}/events': 'agent',
   'GET /api/v1/agent/{sessionId}/results/{runId}/{taskKey}': 'agent',
   'GET /api/v1/agent/{sessionId}/steps/{runId}': 'agent',

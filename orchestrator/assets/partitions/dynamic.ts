@@ -7,9 +7,8 @@ import {
   lockAssetsOfList,
   readDynamicKeys,
   removeDynamicKeys,
-  sumPartitions,
 } from '../../store/partition.ts';
-import { wholeness } from './record.ts';
+import { recount } from './recount.ts';
 
 /** Keys of one list. */
 const MAX_KEYS = 100_000;
@@ -50,11 +49,10 @@ export async function changeDynamic(
     if (present.length > MAX_KEYS) {
       throw new SignalboxError('invalid-request', `${name} would have more than ${MAX_KEYS} keys`);
     }
-    const sums = locked.map(({ key, partitions }) => ({
-      ...{ key, made: 0, failed: 0, last_id: null, end_at: null },
-      ...wholeness(partitions, dynamic, now),
-    }));
-    if (sums.length > 0) await sumPartitions(tx, sums);
+    const definitions = new Map(
+      locked.flatMap(({ key, partitions }) => (partitions ? [[key, partitions] as const] : [])),
+    );
+    await recount(tx, definitions, now);
     return { keys: present, assets: locked };
   });
   for (const { key } of assets) changed('asset', key);

@@ -42,6 +42,8 @@ CREATE TABLE signalbox.asset_partition (
     failed_at     timestamptz,
     failed_run    uuid,
     failure       jsonb,
+    -- The definition, or its list, has no such key any more; it counts for nothing.
+    gone          boolean NOT NULL DEFAULT false,
     PRIMARY KEY (asset_key, partition)
 ) WITH (fillfactor = 80);
 CREATE INDEX asset_partition_failed ON signalbox.asset_partition (asset_key) WHERE failed_at IS NOT NULL;

@@ -134,6 +134,29 @@ test('while a fallback is served it stands for a missing partition, degraded, un
   expect(after).toMatchObject({ missing: [ago(9)], values: [] });
 });
 
+test('keys that are taken out of a definition count for nothing, and again when they come back', async () => {
+  const register = (keys: readonly string[]) =>
+    stand.catalog.workflows.register(
+      [assetOf('r/list', { partitions: staticPartitions(keys) })],
+      [],
+    );
+  const totals = async () => (await stand.catalog.assets.get('r/list')).partitions?.totals;
+  await register(['a', 'b']);
+  await stand.endAssets(end('r/list', 'a'), end('r/list', 'b'));
+  expect([await freshness('r/list'), await totals()]).toEqual([
+    'fresh',
+    { total: 2, materialized: 2, failed: 0, missing: 0 },
+  ]);
+  await register(['c', 'd']);
+  expect([await freshness('r/list'), (await totals())?.missing]).toEqual(['stale', 2]);
+  await stand.endAssets(end('r/list', 'c'));
+  expect((await totals())?.missing).toBe(1);
+  await register(['b', 'c']);
+  expect([await freshness('r/list'), (await totals())?.missing]).toEqual(['fresh', 0]);
+  const { items } = await stand.catalog.assets.materializations('r/list', { partition: 'c' });
+  expect(items.map(({ partition }) => partition)).toEqual(['c']);
+});
+
 test('values of partitions stay readable while versions of assets are thinned out', async () => {
   const retention = stand.catalog.reconcilers.find(({ name }) => name === 'asset-values');
   await stand.db.execute(`UPDATE signalbox.materialization SET id = id`);

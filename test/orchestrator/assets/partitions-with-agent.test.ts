@@ -267,8 +267,9 @@ describe('partitions that an agent makes', () => {
     await make('p/shops', 'missing');
     expect(await assets().dynamicPartitions('shops')).toEqual(['first', 'second']);
     expect(await states('p/shops')).toEqual({ first: 'fresh', second: 'missing' });
-    expect((await assets().get('p/shops')).freshness).toBe('fresh');
+    expect((await assets().get('p/shops')).freshness).toBe('stale');
     await assets().changeDynamicPartitions('shops', { remove: ['second'] }, ACTOR);
+    expect((await assets().get('p/shops')).freshness).toBe('fresh');
     expect(await states('p/shops')).toEqual({ first: 'fresh' });
   });
 

@@ -95,6 +95,9 @@ describe('checks', () => {
     expect(change?.metadata).toMatchObject({ rows: 7, before: 10, change: -0.3, maxDrop: 0.2 });
     const { items } = await parts().quality.checkResults('q/orders', { check: 'row-count-change' });
     expect(items.map(({ passed }) => passed)).toEqual([false, true]);
+    // Run alone, it compares with the same version as before.
+    await runChecks('q/orders', { check: 'row-count-change' });
+    expect(passedOf(await get('q/orders'))).toMatchObject({ 'row-count-change': false });
   });
 
   it('mark the asset by their severity', async () => {
