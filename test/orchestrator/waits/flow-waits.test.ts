@@ -230,6 +230,34 @@ describe('a flow that waits for a person', () => {
     expect((await signals().openInputs({})).items).toEqual([]);
   });
 
+  it('asks again where its run is run again from the beginning', async () => {
+    await start('one');
+    const id = await trigger(agents.stand.orchestrator, 'approval');
+    await waitFor(async () => (await signals().inputs(id)).length === 1);
+    await signals().answer(id, 'go', { approved: true }, ACTOR);
+    await endOf(id);
+    await agents.stand.orchestrator.runControl.clear(id, { tasks: ['flow'] }, ACTOR);
+    await waitFor(async () => (await signals().inputs(id))[0]?.state === 'waiting', {
+      what: 'the question again',
+    });
+    await signals().answer(id, 'go', { approved: false }, ACTOR);
+    expect((await endOf(id)).result).toMatchObject({ answer: { approved: false } });
+  });
+
+  it('that is paused meanwhile takes the answer, and goes on when it is resumed', async () => {
+    await start('one');
+    const { runControl } = agents.stand.orchestrator;
+    const id = await trigger(agents.stand.orchestrator, 'approval');
+    await suspended(id);
+    await runControl.pause(id, {}, ACTOR);
+    await signals().answer(id, 'go', { approved: true }, ACTOR);
+    await agents.stand.reconcile('suspended-flows');
+    const rows = await agents.stand.sql('SELECT state FROM signalbox.task_live');
+    expect(rows).toEqual([{ state: 11 }]);
+    await runControl.resume(id, {}, ACTOR);
+    expect((await endOf(id)).state).toBe('succeeded');
+  });
+
   it('is cancelled while it waits without an agent', async () => {
     await start('one');
     const id = await trigger(agents.stand.orchestrator, 'approval');
