@@ -83,6 +83,8 @@ export interface AssetHistoryReply {
 }
 
 export interface RecordedVersion {
+  /** Of the materialization; later ones have greater ids. */
+  readonly id?: string;
   readonly at: string;
   readonly partition: string | null;
   readonly metadata: Readonly<Record<string, unknown>>;

@@ -47,7 +47,13 @@ async function checkStored(
       : await loadValue(calls, of, found, task.signal);
   const facts = { ...factsOf(value), ...storedFacts(found) };
   const subject = subjectOf(task, calls, of, found?.partition ?? undefined);
-  const checked = { ...subject, ...facts, read: () => value };
+  // Compared with what was before it, as when it was made.
+  const history = async () => {
+    const all = await subject.history();
+    const own = found?.id;
+    return own === undefined ? all : all.filter(({ id }) => id === undefined || id < own);
+  };
+  const checked = { ...subject, ...facts, history, read: () => value };
   return isStream(value) ? checkStream(checks, checked) : checkValue(checks, value, checked);
 }
 

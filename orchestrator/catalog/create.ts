@@ -3,20 +3,24 @@
  * runs elsewhere. Who runs it all is dispatch; the two meet in `CatalogDeps` and `recordAssetOutcomes`.
  */
 
-import type { AssetValue, RecordedVersion } from '../../domain/agent-protocol.ts';
+import type {
+  AssetInputReply,
+  AssetValue,
+  DynamicPartitionsRequest,
+  RecordedVersion,
+} from '../../domain/agent-protocol.ts';
 import type { ExternalRunSink } from '../../domain/events.ts';
 import type { Levers } from '../../domain/levers.ts';
 import type { Clock } from '../../domain/time.ts';
-import type { AssetInputReply, DynamicPartitionsRequest } from '../../domain/agent-protocol.ts';
+import { readAssetHistory } from '../assets/history.ts';
 import { createInputValues, refuseOmitted } from '../assets/input-values.ts';
 import { createAssetLevers } from '../assets/levers.ts';
 import type { AssetTaskEnd } from '../assets/outcome.ts';
-import { recordAssets } from '../assets/record.ts';
-import { readAssetHistory } from '../assets/history.ts';
-import { createAssetQuality } from '../assets/quality.ts';
-import type { AssetQualityService } from '../assets/quality-service.ts';
 import { changeDynamic } from '../assets/partitions/dynamic.ts';
 import { createPartitionedRuns } from '../assets/partitions/scheduled.ts';
+import { createAssetQuality } from '../assets/quality.ts';
+import type { AssetQualityService } from '../assets/quality-service.ts';
+import { recordAssets } from '../assets/record.ts';
 import { createAssets } from '../assets/service.ts';
 import { readTaskEnds } from '../assets/task-ends.ts';
 import { createValueRetention } from '../assets/values.ts';
@@ -119,13 +123,10 @@ export function createCatalog(deps: CatalogDeps): Catalog {
   };
 }
 
-async function readAssetValue(
-  db: Db,
-  key: string,
-): Promise<AssetValue | null> {
+async function readAssetValue(db: Db, key: string): Promise<AssetValue | null> {
   const row = await readServedValue(db, key);
   if (!row) return null;
   refuseOmitted(key, row.metadata);
-  const { value, degraded, stored, partition } = row;
-  return { value, degraded, at: row.at.toISOString(), stored, partition };
+  const { id, value, degraded, stored, partition } = row;
+  return { id, value, degraded, at: row.at.toISOString(), stored, partition };
 }

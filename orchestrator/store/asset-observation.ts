@@ -145,9 +145,11 @@ export async function readRecordedVersions(
   db: Tx,
   key: string,
   limit: number,
-): Promise<readonly { at: Date; partition: string | null; metadata: Record<string, unknown> }[]> {
+): Promise<
+  readonly { id: string; at: Date; partition: string | null; metadata: Record<string, unknown> }[]
+> {
   return db.query(
-    `SELECT m.at, m.partition, m.metadata FROM signalbox.materialization m
+    `SELECT m.id, m.at, m.partition, m.metadata FROM signalbox.materialization m
      WHERE m.asset_key = $1 AND m.provenance <> 'fallback' ORDER BY m.id DESC LIMIT $2`,
     [key, limit],
   );
