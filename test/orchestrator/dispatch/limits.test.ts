@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { waitFor } from '../../support/wait-for.ts';
 import {
   chain,
   ended,
@@ -155,6 +156,14 @@ describe('limits', () => {
       ),
     );
     const waiting = agents.map((agent) => agent.claim(100, 10_000));
+    // A claim that still looks into the database takes no part.
+    await waitFor(async () => {
+      const [busy] = await stand.sql<{ count: number }>(
+        `SELECT count(*)::int FROM pg_stat_activity
+         WHERE datname = current_database() AND application_name = 'signalbox' AND state <> 'idle'`,
+      );
+      return busy?.count === 0;
+    });
     await orchestrator.runs.triggerBatch(
       'fair',
       Array.from({ length: 40 }, () => ({})),
