@@ -8,12 +8,8 @@ import { SignalboxError } from '../../domain/errors.ts';
 import type { Clock } from '../../domain/time.ts';
 import { readServedValue, type ServedValue } from '../store/asset.ts';
 import type { Db } from '../store/connection.ts';
-import {
-  type PartitionValue,
-  readDynamicKeys,
-  readPartitionValues,
-  readSides,
-} from '../store/partition.ts';
+import { readDynamicKeys } from '../store/dynamic-partition.ts';
+import { type PartitionValue, readPartitionValues, readSides } from '../store/partition.ts';
 import { effectiveMapping, givesMany, upstreamKeys } from './partitions/mapping.ts';
 import { dynamicNamesOf } from './partitions/partition-set.ts';
 import { OMITTED_BYTES } from './task-ends.ts';

@@ -14,7 +14,7 @@ import {
   setAssetPolicy,
 } from '../store/asset.ts';
 import { readAssetTaskRows } from '../store/asset-task.ts';
-import { readDynamicKeys } from '../store/partition.ts';
+import { readDynamicKeys } from '../store/dynamic-partition.ts';
 import { createImpact } from './impact.ts';
 import { createLineage } from './lineage.ts';
 import { type MaterializeDeps, materialize } from './materialize.ts';

@@ -7,7 +7,7 @@ import {
   lockAssetsOfList,
   readDynamicKeys,
   removeDynamicKeys,
-} from '../../store/partition.ts';
+} from '../../store/dynamic-partition.ts';
 import { recount } from './recount.ts';
 
 /** Keys of one list. */

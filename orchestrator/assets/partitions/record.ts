@@ -5,10 +5,10 @@
 import type { PartitionsDefinition } from '../../../domain/partition.ts';
 import type { EpochMs } from '../../../domain/time.ts';
 import type { Tx } from '../../store/connection.ts';
+import { readDynamicKeys } from '../../store/dynamic-partition.ts';
 import {
   failPartitions,
   type PartitionSum,
-  readDynamicKeys,
   readPartitionMarks,
   sumPartitions,
   upsertPartitions,

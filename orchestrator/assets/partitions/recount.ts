@@ -7,12 +7,8 @@ import type { PartitionsDefinition } from '../../../domain/partition.ts';
 import { canonicalJson } from '../../../domain/run.ts';
 import type { EpochMs } from '../../../domain/time.ts';
 import type { Tx } from '../../store/connection.ts';
-import {
-  readDynamicKeys,
-  readKeysOf,
-  recountPartitions,
-  sumPartitions,
-} from '../../store/partition.ts';
+import { readDynamicKeys } from '../../store/dynamic-partition.ts';
+import { readKeysOf, recountPartitions, sumPartitions } from '../../store/partition.ts';
 import { dynamicNamesOf, partitionSet } from './partition-set.ts';
 import { wholeness } from './record.ts';
 

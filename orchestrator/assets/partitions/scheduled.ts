@@ -5,11 +5,8 @@
  */
 import type { PartitionsDefinition } from '../../../domain/partition.ts';
 import type { CreateRuns, RunRequest } from '../../runs/trigger.ts';
-import {
-  type PartitionedRow,
-  readDynamicKeys,
-  readPartitionedAmong,
-} from '../../store/partition.ts';
+import { readDynamicKeys } from '../../store/dynamic-partition.ts';
+import { type PartitionedRow, readPartitionedAmong } from '../../store/partition.ts';
 import { type DynamicKeys, dynamicNamesOf, partitionSet, timePartOf } from './partition-set.ts';
 
 /** Makes runs as they are asked for, those of partitioned assets with the partitions that they are for. */

@@ -12,9 +12,9 @@ import type { Clock } from '../../../domain/time.ts';
 import { readPageQuery, toPage } from '../../catalog/page.ts';
 import type { Page, PartitionQuery } from '../../service.ts';
 import type { Db } from '../../store/connection.ts';
+import { readDynamicKeys } from '../../store/dynamic-partition.ts';
 import {
   type PartitionRow,
-  readDynamicKeys,
   readPartitioned,
   readPartitionStates,
   readPartitions,
