@@ -4,6 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import type { PartitionMapping, PartitionsDefinition } from '../../domain/partition.ts';
+import { timePartOf } from '../assets/partitions/partition-set.ts';
 import { readKey } from './asset-key.ts';
 import { isDefinition } from './definition.ts';
 import { DefinitionError } from './options.ts';
@@ -16,6 +17,7 @@ export interface Dep {
   readonly [DEP]: true;
   readonly key: string;
   readonly mapping: PartitionMapping;
+  readonly partitions: PartitionsDefinition | null | undefined;
 }
 
 /**
@@ -25,7 +27,12 @@ export interface Dep {
  */
 export function dep(asset: { readonly key: string } | string, mapping: PartitionMapping): Dep {
   const key = readKey(typeof asset === 'string' ? asset : asset?.key);
-  return { [DEP]: true, key, mapping: readMapping(mapping) };
+  return { [DEP]: true, key, mapping: readMapping(mapping), partitions: partitionsOf(asset) };
+}
+
+/** Undefined where only its key is known. */
+function partitionsOf(value: unknown): PartitionsDefinition | null | undefined {
+  return isDefinition(value) ? (value.described.asset?.partitions ?? null) : undefined;
 }
 
 function isDep(value: unknown): value is Dep {
@@ -37,6 +44,7 @@ interface Input {
   readonly key: string;
   readonly name: string | null;
   readonly mapping?: PartitionMapping;
+  readonly partitions?: PartitionsDefinition | null | undefined;
 }
 
 /** Reads the option `dependsOn`. */
@@ -49,7 +57,10 @@ export function readUpstreams(value: unknown): readonly Input[] {
     ? value.map((one): [null, unknown] => [null, one])
     : Object.entries(value);
   const inputs = named.map(([name, one]): Input => {
-    if (isDep(one)) return { key: one.key, name, mapping: one.mapping };
+    if (isDep(one)) {
+      const { key, mapping, partitions } = one;
+      return { key, name, mapping, partitions };
+    }
     if (isDefinition(one) && one.described.asset !== null) return { key: one.name, name };
     if (typeof one === 'string') return { key: readKey(one), name };
     throw new DefinitionError('must hold assets, or their keys');
@@ -80,9 +91,32 @@ export function readInputMappings(
       );
     }
   }
+  for (const input of inputs) if (input.mapping) checkMapping(input, input.mapping, partitions);
   return Object.fromEntries(
     inputs.flatMap((input) => (input.mapping ? [[input.key, input.mapping]] : [])),
   );
+}
+
+/** @throws DefinitionError for a mapping that can lead nowhere, as far as both sides are known */
+function checkMapping(
+  { key, partitions: upstream }: Input,
+  mapping: PartitionMapping,
+  own: PartitionsDefinition | null,
+): void {
+  if (upstream === undefined) return;
+  const both = [upstream, own].flatMap((side) => side ?? []);
+  if (mapping.kind === 'dimension') {
+    const names = both.flatMap((side) =>
+      side.kind === 'multi' ? side.dimensions.map(({ name }) => name) : [],
+    );
+    if (names.includes(mapping.dimension)) return;
+    throw new DefinitionError(
+      `${key}: neither side has a dimension ${JSON.stringify(mapping.dimension)}; there are ${names.join(', ') || 'none'}`,
+    );
+  }
+  if (mapping.kind === 'time' && both.some((side) => timePartOf(side) === null)) {
+    throw new DefinitionError(`${key}: timeWindow(…) is between partitions of time`);
+  }
 }
 
 /** A short hash of a function's text. */

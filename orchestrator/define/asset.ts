@@ -137,8 +137,7 @@ export function asset<const D extends Upstreams = readonly [], T = unknown>(
         schedule: scheduleOf(read),
         parameters: null,
         queue: read.queue,
-        maxActiveRuns:
-          read.maxActiveRuns ?? (read.partitions === null ? null : PARTITIONS_AT_A_TIME),
+        maxActiveRuns: read.maxActiveRuns ?? runsAtATime(key, read),
         tasks: [taskDefinition(key, [], read)],
         asset: definition,
       },
@@ -155,6 +154,18 @@ export function asset<const D extends Upstreams = readonly [], T = unknown>(
 
 /** Runs of one partitioned asset at a time, unless told. */
 const PARTITIONS_AT_A_TIME = 10;
+
+/** One that goes on from its own partition before makes them one after the other. */
+function runsAtATime(
+  key: string,
+  {
+    partitions,
+    dependsOn,
+  }: { readonly partitions: unknown; readonly dependsOn: readonly { key: string }[] },
+): number | null {
+  if (partitions === null) return null;
+  return dependsOn.some((input) => input.key === key) ? 1 : PARTITIONS_AT_A_TIME;
+}
 
 const assetReaders = {
   ...jobReaders,

@@ -4,6 +4,7 @@ import { isTerminalRun, type Run } from '../../../domain/run.ts';
 import {
   type AssetContext,
   asset,
+  byDimension,
   daily,
   dep,
   dynamicPartitions,
@@ -247,7 +248,8 @@ describe('partitions that an agent makes', () => {
     const [alone] = await make('p/running', [ago(2)]);
     expect(alone?.state).toBe('failed');
     expect(alone?.error?.message).toContain(`the partition ${ago(3)} of p/running`);
-    for (const days of [3, 2, 1]) await make('p/running', [ago(days)]);
+    // One after the other, in their order.
+    await make('p/running', { from: ago(3) });
     const { items } = await assets().materializations('p/running', {});
     expect((await agents.results(items[0]?.runId ?? ''))['p/running']).toBe(3);
   });
@@ -360,4 +362,12 @@ test('what cannot be is refused in words', async () => {
   await expect(make('p/none', 'all')).rejects.toMatchObject({ code: 'not-found' });
   expect(() => asset('p/self', { dependsOn: ['p/self'] }, () => 1)).toThrow(/depends on itself/);
   expect(() => monthly({ start: 'yesterday' })).toThrow(/date such as/);
+  const uses = (mapping: Parameters<typeof dep>[1]) => () =>
+    asset(
+      'p/uses',
+      { dependsOn: { one: dep(shops, mapping) }, partitions: daily({ start }) },
+      () => 1,
+    );
+  expect(uses(timeWindow())).toThrow(/between partitions of time/);
+  expect(uses(byDimension('region'))).toThrow(/neither side has a dimension "region"/);
 });
