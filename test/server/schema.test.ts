@@ -9,6 +9,7 @@ import type { IncidentRow } from '../../incidents/store/incidents.ts';
 import type { AssetRow, MaterializationRow } from '../../orchestrator/store/asset.ts';
 import type { CheckResultRow } from '../../orchestrator/store/asset-check.ts';
 import type { ObservationRow } from '../../orchestrator/store/asset-observation.ts';
+import type { BackfillItemRow, BackfillRow } from '../../orchestrator/store/backfill.ts';
 import type { ExpectedRow } from '../../orchestrator/store/expected-run.ts';
 import type { ExternalRunRow } from '../../orchestrator/store/external.ts';
 import type { EdgeRow } from '../../orchestrator/store/lineage.ts';
@@ -16,6 +17,8 @@ import type { PoolRow } from '../../orchestrator/store/pool.ts';
 import type { QueueRow } from '../../orchestrator/store/queue.ts';
 import type { RunRow } from '../../orchestrator/store/run.ts';
 import type { DueRow } from '../../orchestrator/store/schedule.ts';
+import type { SensorRow } from '../../orchestrator/store/sensor.ts';
+import type { WaitRow } from '../../orchestrator/store/signal.ts';
 import type { StepRow } from '../../orchestrator/store/step-log.ts';
 import type { WorkflowRow } from '../../orchestrator/store/workflow.ts';
 import { migrate } from '../../server/migrate.ts';
@@ -238,6 +241,70 @@ const audit: Described<Omit<AuditRow, 'at'>> = {
   request: 'text',
 };
 
+const backfill: Described<BackfillRow> = {
+  id: 'uuid',
+  workflow: 'text',
+  state: 'text',
+  from_at: 'timestamptz',
+  to_at: 'timestamptz',
+  run_order: 'text',
+  concurrency: 'int4',
+  priority: 'int2',
+  rerun: 'text',
+  parameters: 'jsonb',
+  idempotency_key: 'text?',
+  created_by: 'text',
+  created_at: 'timestamptz',
+  finished_at: 'timestamptz?',
+  error: 'text?',
+};
+const backfillItem: Described<BackfillItemRow> = {
+  seq: 'int4',
+  key: 'text',
+  logical_date: 'timestamptz?',
+  interval_start: 'timestamptz?',
+  interval_end: 'timestamptz?',
+  partition: 'text?',
+  state: 'text',
+  tries: 'int4',
+  run_id: 'uuid?',
+};
+const sensor: Described<SensorRow> = {
+  name: 'text',
+  file: 'text',
+  description: 'text?',
+  queue: 'text',
+  triggers: 'text?',
+  every_ms: 'int4',
+  timeout_ms: 'int4',
+  has_code: 'bool',
+  paused: 'bool',
+  cursor: 'text?',
+  state: 'jsonb?',
+  next_look_at: 'timestamptz',
+  held_until: 'timestamptz?',
+  last_look_at: 'timestamptz?',
+  last_error: 'jsonb?',
+  failures: 'int4',
+  skip_reason: 'text?',
+  last_runs: 'jsonb',
+};
+const flowWait: Described<WaitRow> = {
+  run_id: 'uuid',
+  key: 'text',
+  kind: 'text',
+  name: 'text',
+  correlation: 'text',
+  message: 'text?',
+  schema: 'jsonb?',
+  created_at: 'timestamptz',
+  deadline: 'timestamptz?',
+  state: 'text',
+  result: 'jsonb?',
+  answered_at: 'timestamptz?',
+  answered_by: 'text?',
+};
+
 const DESCRIBED: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   run: { ...run, ...externalRun, external_id: 'text?' },
   workflow: { ...workflow, ...due, ...scheduled },
@@ -252,6 +319,10 @@ const DESCRIBED: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   asset_observation: observation,
   incident,
   execution,
+  backfill,
+  backfill_item: backfillItem,
+  sensor,
+  flow_wait: flowWait,
   api_token: token,
   audit,
 };
@@ -268,6 +339,9 @@ const UNREAD: Readonly<Record<string, readonly string[]>> = {
   ],
   materialization: ['value', 'idempotency_key'],
   asset_observation: ['idempotency_key'],
+  backfill_item: ['backfill_id'],
+  sensor: ['version', 'session_id', 'token', 'registered_at', 'updated_at'],
+  flow_wait: ['event_id'],
   api_token: ['hash', 'revoked_at'],
   audit: ['at'],
 };
