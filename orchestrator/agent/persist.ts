@@ -1,5 +1,6 @@
 /** Calls that are made again until they get through: servers restart, lines are cut. */
 import { setTimeout as delay } from 'node:timers/promises';
+import type { SignalboxError } from '../../domain/errors.ts';
 import { ConnectionLost } from './transport.ts';
 
 const FIRST_DELAY_MS = 50;
@@ -54,4 +55,16 @@ export async function pause(ms: number, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
     throw error;
   });
+}
+
+/** Whether the server knows the session no more, or never will. */
+export function isSessionGone(error: SignalboxError): boolean {
+  return ['lease-lost', 'not-found', 'unauthenticated', 'forbidden'].includes(error.code);
+}
+
+/** Waits for work, and no longer than this. */
+export async function withinMs(work: Promise<unknown>, limitMs: number): Promise<void> {
+  const over = new AbortController();
+  await Promise.race([work, pause(limitMs, over.signal).catch(() => undefined)]);
+  over.abort();
 }

@@ -21,13 +21,15 @@ import { Aborted } from './failure.ts';
 import { type InvokeCalls, invoke } from './invoke.ts';
 import type { WorkerPool } from './isolate/pool.ts';
 import type { LogBuffer } from './log-buffer.ts';
-import { pause, persist, unlessAborted } from './persist.ts';
+import { isSessionGone, pause, persist, unlessAborted, withinMs } from './persist.ts';
 import { RunningTask, type TaskHost } from './running-task.ts';
 import { lookForEver } from './sensor-looks.ts';
 import { sessionCalls } from './session-calls.ts';
 import { TaskScope, withinTask } from './task-scope.ts';
 import { activeTracer } from './tracing.ts';
+
 import { ConnectionLost, type EndedAttempt, type Transport } from './transport.ts';
+import { TurnQueue } from './turn-queue.ts';
 
 export interface SessionDeps {
   readonly transport: Transport;
@@ -75,6 +77,8 @@ export class Session {
   readonly #done = new Set<string>();
   #executing = 0;
   #draining = false;
+  readonly #begins = new TurnQueue<() => void>((begin) => begin());
+  readonly #hurried = Promise.withResolvers<void>();
   #slotFreed: (() => void) | undefined;
   /** Looked up with each answer: the process's SDK may be set up later. */
   #tracer: Tracer | null = null;
@@ -134,7 +138,7 @@ export class Session {
     this.#looking.abort(new Aborted('stopping', 'the agent stops'));
     this.#claiming.abort(new Aborted('stopping', 'the agent stops'));
     this.#wakeClaim();
-    await withinMs(this.#allEnded(), drainMs);
+    await withinMs(Promise.race([this.#allEnded(), this.#hurried.promise]), drainMs);
     const left = [...this.#held.values()].filter((task) => !task.over);
     if (left.length > 0) this.#deps.log(`stops in the middle of ${left.length} tasks`);
     for (const task of left) task.abort(new Aborted('stopping', 'the agent stops'));
@@ -148,6 +152,11 @@ export class Session {
       stopMs,
     );
     this.#end('the agent stops');
+  }
+
+  /** Waits no longer for what runs, where `drain` does. */
+  hurry(): void {
+    this.#hurried.resolve();
   }
 
   async #allEnded(): Promise<void> {
@@ -235,11 +244,13 @@ export class Session {
     this.#held.set(assignment.token, task);
     this.#taken += 1;
     this.#executing += 1;
-    if (workers && place?.process) {
-      workers.run(task, place.process, this.#calls);
-      return;
-    }
-    const found = this.#deps.definitions().find(codeNameOf(assignment));
+    const own = place?.process;
+    if (workers && own) workers.run(task, own, this.#calls);
+    else this.#begins.add(() => this.#begin(task));
+  }
+
+  #begin(task: RunningTask): void {
+    const found = this.#deps.definitions().find(codeNameOf(task.assignment));
     if (found instanceof Promise) found.then((definition) => task.run(definition), task.fail);
     else task.run(found);
   }
@@ -386,14 +397,4 @@ export class Session {
     this.#taken -= slots;
     if (slots > 0) this.#wakeClaim();
   }
-}
-
-function isSessionGone(error: SignalboxError): boolean {
-  return ['lease-lost', 'not-found', 'unauthenticated', 'forbidden'].includes(error.code);
-}
-
-async function withinMs(work: Promise<unknown>, limitMs: number): Promise<void> {
-  const over = new AbortController();
-  await Promise.race([work, pause(limitMs, over.signal).catch(() => undefined)]);
-  over.abort();
 }

@@ -40,8 +40,11 @@ export interface AgentOptions {
 }
 
 export interface RunningAgent {
-  /** Takes no more work, drains, aborts what is left, hands it back. Safe to call twice. */
-  stop(): Promise<void>;
+  /**
+   * Takes no more work, drains, aborts what is left, hands it back. A second call waits no longer for what runs.
+   * @param drainMs in place of the agent's own
+   */
+  stop(drainMs?: number): Promise<void>;
   /** Resolves when it has stopped; rejects where the server will never take it (a wrong token). */
   readonly ended: Promise<void>;
   /** Tasks under way. */
@@ -90,8 +93,9 @@ class Agent implements RunningAgent {
     this.ended.catch((error: unknown) => options.log(`gives up: ${messageOf(error)}`));
   }
 
-  stop(): Promise<void> {
-    this.#stopped ??= this.#stop();
+  stop(drainMs = this.#options.drainMs ?? DRAIN_MS): Promise<void> {
+    if (this.#stopped) this.#session?.hurry();
+    this.#stopped ??= this.#stop(drainMs);
     return this.#stopped;
   }
 
@@ -168,9 +172,9 @@ class Agent implements RunningAgent {
     if (!this.#stopping.signal.aborted) this.#session = undefined;
   }
 
-  async #stop(): Promise<void> {
+  async #stop(drainMs: number): Promise<void> {
     this.#stopping.abort(new Aborted('stopping', 'the agent stops'));
-    await this.#session?.drain(this.#options.drainMs ?? DRAIN_MS, ABORT_MS, STOP_MS);
+    await this.#session?.drain(drainMs, ABORT_MS, STOP_MS);
     await this.#workers?.stop();
     await this.ended.catch(() => undefined);
     this.#session = undefined;

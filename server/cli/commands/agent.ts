@@ -29,6 +29,12 @@ interface Options {
 
 const MAX_CONCURRENCY = 10_000;
 const MAX_WORKERS = 1_000;
+/** How long the tasks beside one that was interrupted may go on in their process. */
+const REPLACE_DRAIN_MS = 60_000;
+/** After its drain an agent ends within this time, whatever hangs in it. */
+const LATEST_END_MS = 6_000;
+/** Of an agent that is to be started again at once (EX_TEMPFAIL). */
+const START_AGAIN_CODE = 75;
 const WORKER_TELEMETRY = pathToFileURL(
   modulePath('../../telemetry/of-worker.ts', import.meta.url),
 ).href;
@@ -99,6 +105,9 @@ async function runAgentRole(options: Options): Promise<void> {
   }
   const workflows = workflowFolders(config.workflows);
   const signal = endSignal();
+  signal.addEventListener('abort', () => {
+    setTimeout(() => process.exit(1), options.drain + LATEST_END_MS).unref();
+  });
   const { runAgent } = await import('../../../orchestrator/agent/main.ts');
   const { startAgentTelemetry } = await import('../../telemetry/of-agent.ts');
   const telemetry = startAgentTelemetry({ config, url, token });
@@ -123,7 +132,7 @@ async function runAgentRole(options: Options): Promise<void> {
   });
   await telemetry.stop();
   if (process.connected) process.disconnect();
-  setImmediate(() => process.exit(0));
+  setImmediate(() => process.exit(process.exitCode ?? 0));
 }
 
 /** Shows whoever watches this process that it lives, and takes word of what was stopped in it. */
@@ -140,6 +149,10 @@ function underWatch(
         agent.crash(word.token, new BlockedError(word.message));
         tellSupervisor({ type: 'beat' } satisfies AgentWord);
         closeInspector();
+        // What waited in the interrupted code's turn may be lost: those who can end do, then a new process goes on.
+        process.exitCode = START_AGAIN_CODE;
+        setTimeout(() => process.exit(), REPLACE_DRAIN_MS + LATEST_END_MS);
+        void agent.stop(REPLACE_DRAIN_MS);
       }),
   };
 }

@@ -1,0 +1,31 @@
+/**
+ * Does things in a turn of the event loop of their own, many in one turn. They are in nobody's stack but this one's:
+ * code that blocks may be interrupted, with all that it would have returned to, and the rest of the queue goes on.
+ */
+export class TurnQueue<T> {
+  readonly #take: (item: T) => void;
+  #items: T[] = [];
+  #taken = 0;
+
+  constructor(take: (item: T) => void) {
+    this.#take = take;
+  }
+
+  add(item: T): void {
+    if (this.#items.length === 0) setImmediate(this.#run);
+    this.#items.push(item);
+  }
+
+  readonly #run = (): void => {
+    const rest = setImmediate(this.#run);
+    const items = this.#items;
+    while (this.#taken < items.length) {
+      const item = items[this.#taken] as T;
+      this.#taken += 1;
+      this.#take(item);
+    }
+    clearImmediate(rest);
+    this.#items = [];
+    this.#taken = 0;
+  };
+}
