@@ -246,6 +246,8 @@ export interface CompleteRequest {
   readonly completions: readonly Completion[];
   /** Slots that the agent lets this answer fill with what became ready. */
   readonly take: number;
+  /** The answer's outcomes name only completions that were not recorded by it. */
+  readonly brief?: boolean;
 }
 
 export interface CompleteReply {

@@ -83,5 +83,5 @@ function path(...parts: readonly string[]): string {
 function completeBody(ended: readonly EndedAttempt[], take: number): string {
   let list = '';
   for (const { json } of ended) list += list === '' ? json : `,${json}`;
-  return `{"completions":[${list}],"take":${take}}`;
+  return `{"completions":[${list}],"take":${take},"brief":true}`;
 }

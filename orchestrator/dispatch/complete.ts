@@ -54,12 +54,13 @@ export async function complete(
     const known = new Set([...request.completions, ...assignments].map(({ token }) => token));
     assignments.push(...(await retell(deps, session.id, runIds, known)));
   }
+  const outcomes = request.completions.map(({ runId, taskKey }, index) => ({
+    runId,
+    taskKey,
+    outcome: reports[index]?.outcome ?? 'lease-lost',
+  }));
   return {
-    outcomes: request.completions.map(({ runId, taskKey }, index) => ({
-      runId,
-      taskKey,
-      outcome: reports[index]?.outcome ?? 'lease-lost',
-    })),
+    outcomes: request.brief ? outcomes.filter(({ outcome }) => outcome !== 'recorded') : outcomes,
     assignments,
   };
 }

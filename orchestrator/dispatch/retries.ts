@@ -18,13 +18,12 @@ const EVERY_MS = 1_000;
 /** Timers beyond it would overflow; the reconciler comes much earlier. */
 const MAX_TIMER_MS = 60_000;
 
-/** Never waits for a lock: a row that a cancellation holds is no longer to be made ready. */
+/** Locked rows stay in their place, so that they are found there again. Never waits for a lock: a row that a cancellation holds is no longer to be made ready. */
 const PROMOTE = `
   WITH due AS MATERIALIZED (
-    SELECT run_id, task FROM signalbox.task_live
+    SELECT ctid AS place FROM signalbox.task_live
     WHERE state = 3 AND ready_at <= clock_timestamp() ORDER BY ready_at LIMIT $1 FOR UPDATE SKIP LOCKED)
-  UPDATE signalbox.task_live t SET state = 1 FROM due
-  WHERE t.run_id = due.run_id AND t.task = due.task
+  UPDATE signalbox.task_live t SET state = 1 WHERE t.ctid = ANY(ARRAY(SELECT place FROM due))
   RETURNING t.queue`;
 
 const NEXT = `

@@ -165,6 +165,8 @@ function createOutbox(connection: Connection, self: string, log: (message: strin
   return {
     add(kind: string, id: string) {
       const ids = pending.get(kind) ?? new Set();
+      // It says `*` already.
+      if (ids.size > MAX_IDS) return;
       pending.set(kind, ids.add(id.length > MAX_ID_LENGTH ? '*' : id));
       sending ??= Promise.resolve().then(send);
     },

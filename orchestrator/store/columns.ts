@@ -22,13 +22,66 @@ export function plainArray(values: readonly (string | number | null)[]): string 
   return any ? `${text}}` : NOTHING;
 }
 
+/** As `plainArray`, of a column of many rows. */
+export function plainColumn<Row>(
+  rows: readonly Row[],
+  of: (row: Row) => string | number | null,
+): string {
+  let text = '{';
+  let any = false;
+  for (let index = 0; index < rows.length; index += 1) {
+    const value = of(rows[index] as Row);
+    if (value !== null) any = true;
+    text += index === 0 ? (value ?? 'NULL') : `,${value ?? 'NULL'}`;
+  }
+  return any ? `${text}}` : NOTHING;
+}
+
+/** As `textArray`, of a column of many rows. */
+export function textColumn<Row>(rows: readonly Row[], of: (row: Row) => string | null): string {
+  let text = '{';
+  let any = false;
+  for (let index = 0; index < rows.length; index += 1) {
+    const value = of(rows[index] as Row);
+    if (value !== null) any = true;
+    text += index === 0 ? quoted(value) : `,${quoted(value)}`;
+  }
+  return any ? `${text}}`.replace(NUL, '') : NOTHING;
+}
+
+function quoted(value: string | null): string {
+  if (value === null) return 'NULL';
+  return SPECIAL.test(value) ? `"${value.replace(ALL_SPECIAL, '\\$&')}"` : `"${value}"`;
+}
+
+/** `bytea` values, null for NULL. */
+export function bytesColumn<Row>(
+  rows: readonly Row[],
+  of: (row: Row) => Uint8Array | null,
+): string {
+  let text = '{';
+  let any = false;
+  for (let index = 0; index < rows.length; index += 1) {
+    const value = of(rows[index] as Row);
+    if (value !== null) any = true;
+    const one = value === null ? 'NULL' : `"\\\\x${hexOf(value)}"`;
+    text += index === 0 ? one : `,${one}`;
+  }
+  return any ? `${text}}` : NOTHING;
+}
+
+function hexOf({ buffer, byteOffset, byteLength }: Uint8Array): string {
+  return Buffer.from(buffer, byteOffset, byteLength).toString('hex');
+}
+
 /** A column in which all rows have the same value: nothing, and the statement's `coalesce` puts the value in. */
-export function unlessAll<T>(
-  values: readonly T[],
+export function unlessAll<Row, T>(
+  rows: readonly Row[],
+  of: (row: Row) => T,
   usual: T,
-  encode: (values: readonly T[]) => string,
-) {
-  return values.every((value) => value === usual) ? NOTHING : encode(values);
+  encode: (rows: readonly Row[], of: (row: Row) => T) => string,
+): string {
+  return rows.every((row) => of(row) === usual) ? NOTHING : encode(rows, of);
 }
 
 const SPECIAL = /["\\]/;

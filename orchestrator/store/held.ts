@@ -4,7 +4,7 @@
  * which tasks somebody holds looks in both places; whoever wants to change single tasks of a run spills first
  * (`spillHeld`), and then finds all of them as rows.
  */
-import { byteaText, plainArray, textArray } from './columns.ts';
+import { plainArray, textArray } from './columns.ts';
 import type { Tx } from './connection.ts';
 
 /** A running task of a run, in the hands of the run's holder. */
@@ -23,7 +23,7 @@ const ENTRY_BYTES = 34;
 const WORD = 2 ** 32;
 
 /** The bytes of these entries; null for none. */
-function packHeld(entries: ReadonlyMap<number, HeldEntry>): Buffer | null {
+export function packHeld(entries: ReadonlyMap<number, HeldEntry>): Buffer | null {
   if (entries.size === 0) return null;
   const bytes = Buffer.allocUnsafe(entries.size * ENTRY_BYTES);
   let offset = 0;
@@ -40,12 +40,6 @@ function packHeld(entries: ReadonlyMap<number, HeldEntry>): Buffer | null {
     offset += ENTRY_BYTES;
   }
   return bytes;
-}
-
-/** As `bytea` is written; null for none. */
-export function heldText(entries: ReadonlyMap<number, HeldEntry>): string | null {
-  const bytes = packHeld(entries);
-  return bytes === null ? null : byteaText(bytes);
 }
 
 /** Entries by task. */

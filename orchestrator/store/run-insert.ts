@@ -2,9 +2,9 @@
 
 import type { EpochMs } from '../../domain/time.ts';
 import type { RunRequest } from '../runs/trigger.ts';
-import { jsonText, plainArray, textArray } from './columns.ts';
+import { bytesColumn, jsonText, plainArray, textArray } from './columns.ts';
 import type { Tx } from './connection.ts';
-import { type HeldEntry, heldText } from './held.ts';
+import { type HeldEntry, packHeld } from './held.ts';
 
 export interface NewRun {
   readonly id: string;
@@ -89,7 +89,7 @@ export async function insertLiveRuns(tx: Tx, runs: readonly NewLiveRun[]): Promi
     plainArray(runs.map((run) => run.priority)),
     textArray(runs.map((run) => run.tasks)),
     plainArray(runs.map((run) => run.holder ?? null)),
-    textArray(runs.map((run) => (run.held ? heldText(run.held) : null))),
+    bytesColumn(runs, (run) => (run.held ? packHeld(run.held) : null)),
     plainArray(runs.map((run) => run.startedAt ?? null)),
   ]);
 }

@@ -12,10 +12,17 @@ import type { RunError, RunState } from '../../domain/run.ts';
 import type { EpochMs } from '../../domain/time.ts';
 import type { Expansion } from '../runs/expansion.ts';
 import { unbundle } from './bundle.ts';
-import { byteaText, jsonText, plainArray, textArray, unlessAll } from './columns.ts';
+import {
+  bytesColumn,
+  jsonText,
+  plainArray,
+  plainColumn,
+  textColumn,
+  unlessAll,
+} from './columns.ts';
 import { sqlState, type Tx } from './connection.ts';
 import { readAttempts } from './expansion.ts';
-import { type HeldEntry, heldText, spillHeld, unpackHeld } from './held.ts';
+import { type HeldEntry, packHeld, spillHeld, unpackHeld } from './held.ts';
 
 export interface LiveRun {
   readonly runId: string;
@@ -147,17 +154,13 @@ const UPDATE_UNREAD = `
 
 function valuesOf(changes: readonly LiveRunChange[]): string[] {
   return [
-    plainArray(changes.map(({ runId }) => runId)),
-    unlessAll(
-      changes.map(({ state }) => state),
-      'running',
-      plainArray,
-    ),
-    textArray(changes.map(({ tasks }) => byteaText(tasks))),
-    textArray(changes.map(({ error }) => jsonText(error))),
-    plainArray(changes.map(({ startedAt }) => startedAt)),
-    plainArray(changes.map(({ holder }) => holder)),
-    textArray(changes.map(({ held }) => heldText(held))),
+    plainColumn(changes, ({ runId }) => runId),
+    unlessAll(changes, ({ state }) => state, 'running', plainColumn),
+    bytesColumn(changes, ({ tasks }) => tasks),
+    textColumn(changes, ({ error }) => jsonText(error)),
+    plainColumn(changes, ({ startedAt }) => startedAt),
+    plainColumn(changes, ({ holder }) => holder),
+    bytesColumn(changes, ({ held }) => packHeld(held)),
   ];
 }
 
@@ -257,15 +260,11 @@ export async function endRuns(
     tx.execute(END, [
       now,
       ids,
-      unlessAll(
-        ends.map(({ state }) => state),
-        'succeeded',
-        plainArray,
-      ),
-      plainArray(ends.map(({ startedAt }) => startedAt)),
-      textArray(ends.map(({ error }) => jsonText(error))),
-      textArray(ends.map(({ result }) => jsonText(result))),
-      textArray(ends.map(({ tasks }) => (tasks === null ? null : byteaText(tasks)))),
+      unlessAll(ends, ({ state }) => state, 'succeeded', plainColumn),
+      plainColumn(ends, ({ startedAt }) => startedAt),
+      textColumn(ends, ({ error }) => jsonText(error)),
+      textColumn(ends, ({ result }) => jsonText(result)),
+      bytesColumn(ends, ({ tasks }) => tasks),
     ]),
   ]);
 }

@@ -2,7 +2,7 @@
 import type { RunError } from '../../domain/run.ts';
 import type { EpochMs } from '../../domain/time.ts';
 import { SUCCEEDED } from '../dispatch/task-codes.ts';
-import { jsonText, plainArray, textArray, unlessAll } from './columns.ts';
+import { jsonText, plainArray, plainColumn, textColumn, unlessAll } from './columns.ts';
 import type { Tx } from './connection.ts';
 
 export interface LoggedAttempt {
@@ -33,29 +33,17 @@ export async function insertAttempts(tx: Tx, attempts: readonly LoggedAttempt[])
   if (attempts.length === 0) return;
   const agent = attempts[0]?.agent ?? '';
   await tx.execute(INSERT, [
-    plainArray(attempts.map(({ runId }) => runId)),
-    plainArray(attempts.map(({ task }) => task)),
-    unlessAll(
-      attempts.map(({ attempt }) => attempt),
-      1,
-      plainArray,
-    ),
-    unlessAll(
-      attempts.map(({ code }) => code),
-      SUCCEEDED,
-      plainArray,
-    ),
-    unlessAll(
-      attempts.map((attempt) => attempt.agent),
-      agent,
-      textArray,
-    ),
-    plainArray(attempts.map(({ token }) => token)),
-    plainArray(attempts.map(({ readyAt }) => readyAt)),
-    plainArray(attempts.map(({ startedAt }) => startedAt)),
-    plainArray(attempts.map(({ finishedAt }) => finishedAt)),
-    textArray(attempts.map(({ result }) => jsonText(result))),
-    textArray(attempts.map(({ error }) => jsonText(error))),
+    plainColumn(attempts, ({ runId }) => runId),
+    plainColumn(attempts, ({ task }) => task),
+    unlessAll(attempts, ({ attempt }) => attempt, 1, plainColumn),
+    unlessAll(attempts, ({ code }) => code, SUCCEEDED, plainColumn),
+    unlessAll(attempts, (attempt) => attempt.agent, agent, textColumn),
+    plainColumn(attempts, ({ token }) => token),
+    plainColumn(attempts, ({ readyAt }) => readyAt),
+    plainColumn(attempts, ({ startedAt }) => startedAt),
+    plainColumn(attempts, ({ finishedAt }) => finishedAt),
+    textColumn(attempts, ({ result }) => jsonText(result)),
+    textColumn(attempts, ({ error }) => jsonText(error)),
     agent,
   ]);
 }

@@ -78,7 +78,7 @@ function sessionRoutes(app: App, parts: Parts, telemetry: AgentTelemetry): void 
   app.post(
     '/agent/:sessionId/heartbeat',
     {
-      config,
+      ...{ config, bodyLimit },
       schema: {
         tags,
         params: BySession,

@@ -173,6 +173,7 @@ export const CompleteBody = Type.Unsafe<CompleteRequest>(
       { maxItems: MAX_BATCH },
     ),
     take: Count,
+    brief: Type.Optional(Type.Boolean()),
   }),
 );
 
