@@ -35,7 +35,10 @@ export interface RunInfos {
   get(runId: string): RunInfo | undefined;
   /** Reads those that are not cached. A run that does not exist, or has no graph, stays unknown. */
   load(tx: Tx, runIds: Iterable<string>): Promise<void>;
-  /** As `load`, and reads runs anew whose graph is not known to have these tasks (by index or key): it has grown since. */
+  /**
+   * As `load`, and looks up which instances of mapped tasks there are now, where these tasks (by index or key) are
+   * instances: another server may have read a list, or read it anew, since this one looked.
+   */
   loadTasks(
     tx: Tx,
     tasks: readonly { readonly runId: string; readonly task: number | string }[],
@@ -75,6 +78,8 @@ interface Row {
   readonly expanded: readonly Expansion[] | null;
 }
 
+const SELECT_EXPANDED = 'SELECT id, expanded FROM signalbox.run WHERE id = ANY($1::uuid[])';
+
 /** Makes a cache for one database. */
 export function createRunInfos(versions: Versions): RunInfos {
   const cache = createRecent<string, RunInfo>(MAX_RUNS, weightOf);
@@ -86,13 +91,17 @@ export function createRunInfos(versions: Versions): RunInfos {
         tx,
         tasks.map(({ runId }) => runId),
       );
-      const grown = tasks.filter(({ runId, task }) => isUnknownTask(cache.get(runId), task));
-      if (grown.length === 0) return;
-      for (const { runId } of grown) cache.delete(runId);
-      await infos.load(
-        tx,
-        grown.map(({ runId }) => runId),
-      );
+      const grown = new Set<string>();
+      for (const { runId, task } of tasks) {
+        if (!grown.has(runId) && isNoOwnTask(cache.get(runId), task)) grown.add(runId);
+      }
+      if (grown.size === 0) return;
+      const rows = await tx.query<Pick<Row, 'id' | 'expanded'>>(SELECT_EXPANDED, [[...grown]]);
+      for (const { id, expanded } of rows) {
+        const info = cache.get(id);
+        const version = info && expandVersion(info.version, expanded);
+        if (version && version !== info.version) cache.set(id, { ...info, version });
+      }
     },
     async load(tx, runIds) {
       const missing = new Set<string>();
@@ -124,10 +133,10 @@ export function createRunInfos(versions: Versions): RunInfos {
   return infos;
 }
 
-/** Only graphs with mapped tasks grow: what is asked of others is a mistake, and costs no second look. */
-function isUnknownTask(info: RunInfo | undefined, task: number | string): boolean {
+/** Whether the workflow's own graph does not have it: only graphs with mapped tasks have others. */
+function isNoOwnTask(info: RunInfo | undefined, task: number | string): boolean {
   if (!info || info.version.mapsOver.size === 0) return false;
-  const { tasks, indexOf } = info.version;
+  const { tasks, indexOf } = info.version.base;
   return typeof task === 'number' ? task >= tasks.length : !indexOf.has(task);
 }
 

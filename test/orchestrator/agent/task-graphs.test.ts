@@ -1,7 +1,4 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { systemClock } from '../../../domain/time.ts';
-import { inProcessTransport } from '../../../orchestrator/agent/in-process-transport.ts';
-import { createOrchestrator } from '../../../orchestrator/create.ts';
 import type { Definition } from '../../../orchestrator/define/definition.ts';
 import {
   flow,
@@ -316,39 +313,5 @@ describe('an allowed failure', () => {
     expect(run).toMatchObject({ state: 'succeeded', error: null });
     expect(await agents.results(run.id)).toMatchObject({ next: 'failed' });
     expect(await statesOf(run.id)).toEqual({ extra: 'failed', next: 'succeeded' });
-  });
-});
-
-describe('two servers', () => {
-  it('go on with a mapped task when the one that read its list is gone', async () => {
-    const definition = workflow('map-two-servers', {}, (w) => {
-      const list = w.task('list', {}, () => [1, 2, 3, 4]);
-      const each = w.map('each', { over: list, concurrency: 2 }, async (ctx, item) => {
-        ctx.log.info(`item ${item}`);
-        await gate.promise;
-        return item * 10;
-      });
-      w.task('sum', { after: [each] }, async (ctx) =>
-        (await ctx.result(each)).reduce((sum, one) => sum + one, 0),
-      );
-    });
-    const gate = Promise.withResolvers<void>();
-    const first = await createOrchestrator({
-      ...{ databaseUrl: agents.stand.postgres.url, clock: systemClock, poolSize: 4 },
-      log: () => undefined,
-    });
-    const transport = inProcessTransport(first.agents);
-    const agent = await agents.start([definition], { transport, name: 'first', drainMs: 50 });
-    const runId = await trigger(first, 'map-two-servers');
-    await waitFor(async () => (await statesOf(runId))['each[1]'] === 'running');
-    // It goes in the middle of the first two items, which are handed back.
-    await agent.stop();
-    await first.close();
-    gate.resolve();
-    const second = await agents.start([definition], { name: 'second' });
-    const run = await agents.ended(runId);
-    expect(run.state).toBe('succeeded');
-    expect((await agents.results(runId))['sum']).toBe(100);
-    await second.stop();
   });
 });
