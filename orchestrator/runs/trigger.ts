@@ -80,15 +80,7 @@ export function createRunMaker(deps: {
     );
     const now = deps.clock.now();
     const { drafts, firstOf } = draftRuns(requests, nextId, deps.versions);
-    // In the order of the keys, so that two servers with the same keys wait for each other in one order.
-    const ordered = drafts.some((draft) => draft.request.idempotencyKey)
-      ? [...drafts].sort(byKey)
-      : drafts;
-    const inserted = await insertRuns(tx, ordered, now);
-    const fresh = drafts.filter((draft) => inserted.has(draft.id));
-    await insertOrigins(tx, originsOf(fresh));
-    await insertRunPartitions(tx, partitionsOf(fresh));
-    const states = await makeLive(tx, fresh, now, handing);
+    const { fresh, states } = await store(tx, drafts, now, handing);
     const byDraft = new Map<Draft, CreatedRun>();
     for (const draft of fresh) {
       deps.infos.add(infoOf(draft));
@@ -107,6 +99,25 @@ export function createRunMaker(deps: {
       return draft.place === index ? made : { ...made, created: false };
     });
   };
+}
+
+/** Without keys all of them are new, and nothing has to wait for the answer that says so. */
+async function store(tx: Tx, drafts: readonly Draft[], now: EpochMs, handing: Handing | undefined) {
+  const rest = async (fresh: readonly Draft[]) => {
+    const [states] = await Promise.all([
+      makeLive(tx, fresh, now, handing),
+      insertOrigins(tx, originsOf(fresh)),
+      insertRunPartitions(tx, partitionsOf(fresh)),
+    ]);
+    return { fresh, states };
+  };
+  if (!drafts.some((draft) => draft.request.idempotencyKey)) {
+    const [, stored] = await Promise.all([insertRuns(tx, drafts, now), rest(drafts)]);
+    return stored;
+  }
+  // In the order of the keys, so that two servers with the same keys wait for each other in one order.
+  const inserted = await insertRuns(tx, [...drafts].sort(byKey), now);
+  return rest(drafts.filter((draft) => inserted.has(draft.id)));
 }
 
 function originsOf(drafts: readonly Draft[]): { runId: string; origin: RunOrigin }[] {
