@@ -26,6 +26,8 @@
  * outcome `lease-lost` where the token is no longer the one that holds the task.
  */
 import type { AssetDefinition, AssetOutcome, CheckDefinition } from './asset-protocol.ts';
+import type { CallbackDefinition } from './callback.ts';
+import type { DeadlineDefinition } from './deadline.ts';
 import type { OnDefinition, RunOrigin } from './origin.ts';
 import type { AssignedPartition } from './partition.ts';
 import type { Run, RunError } from './run.ts';
@@ -166,6 +168,12 @@ export interface WorkflowDefinition {
   readonly sensor?: SensorDefinition;
   /** A check that stands by itself, of an asset of any file. */
   readonly check?: CheckDefinition | null;
+  /** When its runs, or tasks of them, must have ended. */
+  readonly deadlines?: readonly DeadlineDefinition[];
+  /** What is told of how its runs and their tasks end. */
+  readonly callbacks?: readonly CallbackDefinition[];
+  /** The workflow whose callbacks its runs run: it is no workflow of its own for people. */
+  readonly callbacksOf?: string;
 }
 
 export interface TaskDefinition {
@@ -313,6 +321,8 @@ export interface HeartbeatRequest {
 export interface DiedRequest {
   /** What happened, as the lost attempts tell it. */
   readonly reason: string;
+  /** The attempt that is known to have caused it, by its token: it has failed, and is not lost. */
+  readonly culprit?: { readonly token: string; readonly message: string };
 }
 
 /** Body of `POST steps`. */

@@ -12,6 +12,7 @@ import type {
   ClaimRequest,
   CompleteReply,
   CompleteRequest,
+  DiedRequest,
   DynamicPartitionsRequest,
   HeartbeatReply,
   HeartbeatRequest,
@@ -336,9 +337,16 @@ export interface AgentService {
   assetInput(sessionId: string, of: AssetInputRequest): Promise<AssetInputReply>;
   changePartitions(sessionId: string, request: DynamicPartitionsRequest): Promise<void>;
   assetHistory(sessionId: string, assetKey: string): Promise<readonly RecordedVersion[]>;
+  /** Keeps content that is too large to be recorded. @returns name of the store that has it */
+  putBlob(
+    sessionId: string,
+    blob: BlobRequest,
+    content: AsyncIterable<Uint8Array>,
+  ): Promise<string>;
+  getBlob(sessionId: string, of: Pick<ResultReference, 'store' | 'key'>): Promise<Readable>;
   stop(sessionId: string): Promise<void>;
   /** The agent's process is gone: what it held is lost, and ready again at once. */
-  died(sessionId: string, reason: string): Promise<void>;
+  died(sessionId: string, request: DiedRequest): Promise<void>;
 }
 
 /** A background step: idempotent, without input, claimed by one server at a time, run periodically and on a nudge. */

@@ -1,7 +1,10 @@
 /**
- * Does things in a turn of the event loop of their own, many in one turn. They are in nobody's stack but this one's:
- * code that blocks may be interrupted, with all that it would have returned to, and the rest of the queue goes on.
+ * Does things in nobody's stack but this queue's: code that blocks may be interrupted, with all that it would have
+ * returned to, and the rest of the queue goes on. They are done as a promise's continuation, which can be interrupted
+ * without harm; an interrupted timer or immediate ends Node itself.
  */
+const READY = Promise.resolve();
+
 export class TurnQueue<T> {
   readonly #take: (item: T) => void;
   #items: T[] = [];
@@ -12,7 +15,7 @@ export class TurnQueue<T> {
   }
 
   add(item: T): void {
-    if (this.#items.length === 0) setImmediate(this.#run);
+    if (this.#items.length === 0) void READY.then(this.#run);
     this.#items.push(item);
   }
 

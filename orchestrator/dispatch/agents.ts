@@ -110,14 +110,18 @@ export function createAgents(deps: AgentServiceDeps): AgentService {
       hub.changed('agent', session.name);
       await takeBack(takeBackDeps, await findHeld(hot, session.id, 0), 'handed-back');
     },
-    async died(sessionId, reason) {
+    async died(sessionId, { reason, culprit }) {
       const session = await sessions.get(sessionId);
       sessions.forget(sessionId);
       if (!(await loseSession(hot, session.id))) return;
       deps.log(`agent ${session.name} died: ${reason}`);
       hub.changed('agent', session.name);
       const lost = `agent ${session.name} died: ${reason}`;
-      await takeBack(takeBackDeps, await findHeld(hot, session.id, 0), 'lost', lost);
+      const held = await findHeld(hot, session.id, 0);
+      const guilty = held.filter(({ token }) => token === culprit?.token);
+      await takeBack(takeBackDeps, guilty, 'failed', culprit?.message);
+      const others = held.filter(({ token }) => token !== culprit?.token);
+      await takeBack(takeBackDeps, others, 'lost', lost);
     },
   };
 }

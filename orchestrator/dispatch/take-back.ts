@@ -44,7 +44,6 @@ export async function takeBack(
 
 function toReport(task: HeldTask, kind: TakenBack, reason: string | undefined): EndReport {
   const agent = task.agent ?? '';
-  const lost = reason ?? `the lease of agent ${agent} ran out`;
   return {
     runId: task.runId,
     task: task.task,
@@ -52,10 +51,7 @@ function toReport(task: HeldTask, kind: TakenBack, reason: string | undefined): 
     kind,
     final: false,
     result: null,
-    error:
-      kind === 'lost'
-        ? { name: 'AgentLost', message: lost }
-        : { name: 'HandedBack', message: `agent ${agent} stopped` },
+    error: errorOf(kind, agent, reason),
     startedAt: null,
     finishedAt: null,
     asset: null,
@@ -77,6 +73,13 @@ export async function takeBackUntold(
     return [{ runId, task, token, sessionId, agent: '', reason: null }];
   });
   await takeBack(deps, tasks, 'undelivered');
+}
+
+function errorOf(kind: 'lost' | 'handed-back' | 'failed', agent: string, reason?: string) {
+  if (kind === 'failed')
+    return { name: 'EventLoopBlocked', message: reason ?? 'it blocked its agent' };
+  if (kind === 'handed-back') return { name: 'HandedBack', message: `agent ${agent} stopped` };
+  return { name: 'AgentLost', message: reason ?? `the lease of agent ${agent} ran out` };
 }
 
 /** Takes back everything that sessions hold which have ended. */

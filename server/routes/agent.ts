@@ -120,7 +120,7 @@ function diedRoute(app: App, parts: Parts): void {
       schema: { tags, params: BySession, body: bodies.DiedBody, response: { 204: Type.Null() } },
     },
     async (request, response) => {
-      await agents.died(request.params.sessionId, request.body.reason);
+      await agents.died(request.params.sessionId, request.body);
       return response.code(204).send(null);
     },
   );

@@ -234,7 +234,12 @@ export const LogsBody = Type.Unsafe<LogsRequest>(
 );
 
 export const DiedBody = Type.Unsafe<DiedRequest>(
-  Type.Object({ reason: Type.String({ maxLength: 2_000 }) }),
+  Type.Object({
+    reason: Type.String({ maxLength: 2_000 }),
+    culprit: Type.Optional(
+      Type.Object({ token: Token, message: Type.String({ maxLength: 2_000 }) }),
+    ),
+  }),
 );
 
 export const OnceBody = Type.Unsafe<OnceRequest>({

@@ -5,6 +5,7 @@
  */
 import type { ChildProcess } from 'node:child_process';
 import { setTimeout as delay } from 'node:timers/promises';
+import type { DiedRequest } from '../../domain/agent-protocol.ts';
 import { explainDeath } from '../../orchestrator/agent/isolate/death.ts';
 import { interruptBlocked } from './interrupt-blocked.ts';
 
@@ -60,6 +61,8 @@ export class AgentWatch {
   #isStopping = false;
   #isHopeless = false;
   #endedFor: string | undefined;
+  /** The attempt that was interrupted last, until the agent was seen to go on. */
+  #culprit: { readonly token: string; readonly message: string } | undefined;
 
   /** @param said the end of what it wrote on standard error */
   constructor(child: ChildProcess, said: () => Promise<string>, log: (message: string) => void) {
@@ -120,16 +123,18 @@ export class AgentWatch {
     });
     if (blocked === null) return false;
     const { token, where } = blocked;
+    const message = `its code blocked the agent's event loop for ${seconds} s, at ${where}: it was stopped there`;
+    this.#culprit = { token, message };
     const times = (this.#interrupted.get(token) ?? 0) + 1;
     this.#interrupted.set(token, times);
     // It comes back by a timer or the like, which no interruption ends.
     if (times > MAX_INTERRUPTIONS) return false;
-    const message = `its code blocked the agent's event loop for ${seconds} s, at ${where}: it was stopped there`;
     const word: BlockedWord = { type: 'blocked', token, message };
     if (this.#child.connected) this.#child.send(word, () => undefined);
     for (const seenAt = performance.now(); performance.now() - seenAt < RECOVER_MS; ) {
       await delay(RECOVER_LOOK_MS);
       if (this.#beatAt <= seenAt) continue;
+      this.#culprit = undefined;
       this.#log(`a task blocked the agent, and was stopped at ${where}`);
       return true;
     }
@@ -152,18 +157,22 @@ export class AgentWatch {
   ): Promise<void> {
     const death = explainDeath({ code, signal, said: await this.#said(), memoryMiB: null });
     const reason = this.#endedFor ?? death.message;
-    await tellDied(`${url}/api/v1/agent/${session}/died`, token, reason);
+    const request: DiedRequest = {
+      ...{ reason: this.#culprit?.message ?? reason },
+      ...(this.#culprit === undefined ? {} : { culprit: this.#culprit }),
+    };
+    await tellDied(`${url}/api/v1/agent/${session}/died`, token, request);
   }
 }
 
 /** Tells until the server has heard it, or the lease is over anyway. */
-async function tellDied(url: string, token: string, reason: string): Promise<void> {
+async function tellDied(url: string, token: string, request: DiedRequest): Promise<void> {
   const until = performance.now() + TELL_FOR_MS;
   while (performance.now() < until) {
     const response = await fetch(url, {
       method: 'POST',
       headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
-      body: JSON.stringify({ reason }),
+      body: JSON.stringify(request),
       signal: AbortSignal.timeout(TELL_LIMIT_MS),
     }).catch(() => undefined);
     if (response !== undefined && response.status < 500) return;

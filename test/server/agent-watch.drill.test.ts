@@ -108,6 +108,17 @@ describe('signalbox agent', () => {
     expect((await agents.run('auto', { how: 'fine' })).state).toBe('succeeded');
   });
 
+  it('fails a task that blocks it by name also where its process does not survive that', async () => {
+    await using watched = await startWatched();
+    const beside = await startMany('beside', 2);
+    const run = await agents.run('auto', { how: 'later' });
+    const [task] = await agents.stand.orchestrator.runs.tasks(run.id);
+    expect(task).toMatchObject({ state: 'failed', attempt: 1 });
+    expect(task?.error?.message).toMatch(/at .*harm\.ts:\d+/);
+    for (const id of beside) expect((await agents.ended(id)).state).toBe('succeeded');
+    await registered(watched, 2);
+  });
+
   it('that is killed in the middle of many tasks hands them back at once', async () => {
     await using watched = await startWatched();
     const beside = await startMany('gated', 12);

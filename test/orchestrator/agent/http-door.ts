@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { json } from 'node:stream/consumers';
-import type { LogLine } from '../../../domain/agent-protocol.ts';
+import type { DiedRequest, LogLine } from '../../../domain/agent-protocol.ts';
 import { SignalboxError, toProblem } from '../../../domain/errors.ts';
 import type { AgentService } from '../../../orchestrator/service.ts';
 
@@ -109,7 +109,7 @@ async function route(
   if (what === 'runs' && a === '') return service.startSubflow(id, body);
   if (what === 'runs') return service.waitRun(id, a, Number(query.get('waitMs')), signal);
   if (what === 'stop') return service.stop(id);
-  if (what === 'died') return service.died(id, (body as unknown as { reason: string }).reason);
+  if (what === 'died') return service.died(id, body as unknown as DiedRequest);
   if (what === 'logs') {
     logged.push(...body.lines);
     return undefined;
