@@ -43,12 +43,19 @@ export async function startChild<First>(
 }
 
 async function heard(child: ChildProcess): Promise<unknown> {
-  const ended = once(child, 'exit').then(() => {
+  const over = new AbortController();
+  const { signal } = over;
+  const ended = once(child, 'exit', { signal }).then(() => {
     throw new Error('a process of the benchmark ended');
   });
-  ended.catch(() => undefined);
-  const [word] = (await Promise.race([once(child, 'message'), ended])) as [unknown];
-  return word;
+  const message = once(child, 'message', { signal });
+  try {
+    const [word] = (await Promise.race([message, ended])) as [unknown];
+    return word;
+  } finally {
+    over.abort();
+    await Promise.allSettled([message, ended]);
+  }
 }
 
 const TICKS_A_SECOND = 100;
