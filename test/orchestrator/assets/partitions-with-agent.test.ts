@@ -68,6 +68,7 @@ const ranged = asset(
   { partitions: daily({ start: ago(6) }), partitionRuns: 'range' },
   (ctx: AssetContext) => Object.fromEntries(ctx.partitionKeys.map((key) => [key, key.slice(-2)])),
 );
+const filled = asset('p/filled', { partitions: daily({ start }) }, (ctx) => ctx.partitionKey);
 const shops = asset('p/shops', { partitions: dynamicPartitions('shops') }, async (ctx) => {
   if (ctx.partitionKey === 'first') await ctx.addPartitions('shops', ['second']);
   return ctx.partitionKey;
@@ -103,6 +104,7 @@ const all = [
   loaded,
   after,
   loading,
+  filled,
 ];
 
 beforeAll(async () => {
@@ -352,6 +354,20 @@ describe('partitions that an agent makes', () => {
     });
     expect(await states('p/scheduled')).toMatchObject({ [ago(1)]: 'fresh', [ago(2)]: 'missing' });
     await agents.stand.orchestrator.workflows.setPaused('p/scheduled', true, ACTOR);
+  });
+});
+
+test('a backfill of a partitioned asset makes the partition of each interval', async () => {
+  const { orchestrator } = agents.stand;
+  const request = { from: ago(5), to: ago(4), rerun: 'all' as const };
+  const { backfill } = await orchestrator.backfills.start('p/filled', request, ACTOR);
+  const step = orchestrator.reconcilers.find(({ name }) => name === 'backfills');
+  await waitFor(async () => {
+    await step?.run();
+    return (await orchestrator.backfills.get(backfill.id)).state === 'succeeded';
+  });
+  expect(await states('p/filled')).toMatchObject({
+    ...{ [ago(6)]: 'missing', [ago(5)]: 'fresh', [ago(4)]: 'fresh', [ago(3)]: 'missing' },
   });
 });
 
