@@ -38,6 +38,13 @@ export interface QueueSummary {
 export interface LineageGraph {
   readonly nodes: readonly { key: string; depth: number; freshness: Asset['freshness'] }[];
   readonly edges: readonly { from: string; to: string }[];
+  /** Tasks of workflows that make or read one of the nodes. */
+  readonly tasks?: readonly {
+    workflow: string;
+    task: string;
+    asset: string;
+    role: 'produces' | 'consumes';
+  }[];
 }
 
 export interface DetectorSummary {
