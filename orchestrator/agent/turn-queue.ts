@@ -15,9 +15,12 @@ export class TurnQueue<T> {
   }
 
   add(item: T): void {
-    if (this.#items.length === 0) void READY.then(this.#run);
+    if (this.#items.length === 0) setImmediate(this.#runAlone);
     this.#items.push(item);
   }
+
+  /** By then nothing else waits for its turn in the same breath. */
+  readonly #runAlone = (): void => void READY.then(this.#run);
 
   readonly #run = (): void => {
     const rest = setImmediate(this.#run);

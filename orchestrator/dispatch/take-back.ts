@@ -19,7 +19,7 @@ export interface TakeBackDeps {
   changed(topic: 'agent', id: string): void;
 }
 
-type TakenBack = 'lost' | 'handed-back' | 'undelivered';
+type TakenBack = 'lost' | 'handed-back' | 'undelivered' | 'failed';
 
 const MAX_AT_ONCE = 5_000;
 
@@ -75,10 +75,10 @@ export async function takeBackUntold(
   await takeBack(deps, tasks, 'undelivered');
 }
 
-function errorOf(kind: 'lost' | 'handed-back' | 'failed', agent: string, reason?: string) {
+function errorOf(kind: TakenBack, agent: string, reason?: string) {
   if (kind === 'failed')
     return { name: 'EventLoopBlocked', message: reason ?? 'it blocked its agent' };
-  if (kind === 'handed-back') return { name: 'HandedBack', message: `agent ${agent} stopped` };
+  if (kind !== 'lost') return { name: 'HandedBack', message: `agent ${agent} stopped` };
   return { name: 'AgentLost', message: reason ?? `the lease of agent ${agent} ran out` };
 }
 

@@ -5,6 +5,7 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import { ISOLATIONS, type Isolation } from '../../../domain/agent-protocol.ts';
 import { parseDuration } from '../../../domain/time.ts';
 import type { RunAgentOptions } from '../../../orchestrator/agent/main.ts';
+import type { RunningAgent } from '../../../orchestrator/agent/start.ts';
 import { readConfig } from '../../config.ts';
 import { type AgentWord, BEAT_EVERY_MS, type BlockedWord } from '../../supervise/agent-watch.ts';
 import { modulePath } from '../../supervise/module-path.ts';
@@ -33,6 +34,9 @@ const MAX_WORKERS = 1_000;
 const REPLACE_DRAIN_MS = 60_000;
 /** After its drain an agent ends within this time, whatever hangs in it. */
 const LATEST_END_MS = 6_000;
+const IDLE_LOOK_MS = 100;
+/** For completions that are on their way. */
+const LAST_WORDS_MS = 2_000;
 /** Of an agent that is to be started again at once (EX_TEMPFAIL). */
 const START_AGAIN_CODE = 75;
 const WORKER_TELEMETRY = pathToFileURL(
@@ -108,6 +112,9 @@ async function runAgentRole(options: Options): Promise<void> {
   signal.addEventListener('abort', () => {
     setTimeout(() => process.exit(1), options.drain + LATEST_END_MS).unref();
   });
+  const { openStore } = await import('../../../orchestrator/results/open-store.ts');
+  const { url: storeUrl, ...credentials } = config.resultStore;
+  const resultStore = storeUrl === null ? null : openStore(storeUrl, credentials);
   const { runAgent } = await import('../../../orchestrator/agent/main.ts');
   const { startAgentTelemetry } = await import('../../telemetry/of-agent.ts');
   const telemetry = startAgentTelemetry({ config, url, token });
@@ -118,7 +125,7 @@ async function runAgentRole(options: Options): Promise<void> {
     console.error(options.json ? JSON.stringify({ at: new Date(), message }) : message);
   };
   await runAgent({
-    ...{ url, token, workflows, signal, log, ...watched },
+    ...{ url, token, workflows, signal, log, resultStore, ...watched },
     ...{ name: options.name, queues: options.queue, concurrency: options.concurrency },
     ...{ watch: options.watch === true, drainMs: options.drain },
     isolation: {
@@ -151,10 +158,20 @@ function underWatch(
         closeInspector();
         // What waited in the interrupted code's turn may be lost: those who can end do, then a new process goes on.
         process.exitCode = START_AGAIN_CODE;
-        setTimeout(() => process.exit(), REPLACE_DRAIN_MS + LATEST_END_MS);
         void agent.stop(REPLACE_DRAIN_MS);
+        endWhenIdle(agent);
       }),
   };
+}
+
+/** Ends this process when no task runs in it any more, also where the agent's own end was lost on its way. */
+function endWhenIdle(agent: RunningAgent): void {
+  const until = performance.now() + REPLACE_DRAIN_MS;
+  const timer = setInterval(() => {
+    if (agent.running() > 0 && performance.now() < until) return;
+    clearInterval(timer);
+    setTimeout(() => process.exit(), LAST_WORDS_MS);
+  }, IDLE_LOOK_MS);
 }
 
 /** The code of a task did not give the event loop back. */
