@@ -344,7 +344,7 @@ describe('partitions that an agent makes', () => {
       { partitions: daily({ start }), schedule: '* * * * * *' },
       (ctx) => ctx.partitionKey,
     );
-    await agents.start([scheduled], { name: 'second' });
+    const second = await agents.start([scheduled], { name: 'second' });
     const scheduler = agents.stand.orchestrator.reconcilers.find(
       ({ name }) => name === 'scheduler',
     );
@@ -354,6 +354,7 @@ describe('partitions that an agent makes', () => {
     });
     expect(await states('p/scheduled')).toMatchObject({ [ago(1)]: 'fresh', [ago(2)]: 'missing' });
     await agents.stand.orchestrator.workflows.setPaused('p/scheduled', true, ACTOR);
+    await second.stop();
   });
 });
 
