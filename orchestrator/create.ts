@@ -2,14 +2,23 @@
  * The orchestrator put together over one PostgreSQL: what is defined and when it is due (the catalog), runs,
  * dispatch, and the events that others follow. Any number of servers may hold one each.
  */
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { Clock } from '../domain/time.ts';
 import { createAsked } from './asked.ts';
 import { createPartitionedRuns } from './assets/partitions/scheduled.ts';
 import { createCatalog } from './catalog/create.ts';
+import { createHooks } from './deadlines/create.ts';
 import { createAgentLevers } from './dispatch/agent-levers.ts';
 import { createAgents } from './dispatch/agents.ts';
 import { createDispatch } from './dispatch/create.ts';
 import { createEventRetention, createEventSource } from './events/source.ts';
+import { createResultCalls } from './results/agent-calls.ts';
+import type { BlobStore } from './results/blob-store.ts';
+import { fileStore } from './results/file-store.ts';
+import { createResultService } from './results/service.ts';
+import { createSweeps } from './results/sweep.ts';
+import { createRetention } from './retention/service.ts';
 import { createRunControl } from './runs/control.ts';
 import { createRunLevers } from './runs/levers.ts';
 import { createParameters } from './runs/parameters.ts';
@@ -31,6 +40,10 @@ export interface OrchestratorOptions {
   readonly leaseMs?: number;
   /** Connections to PostgreSQL; 16 unless told. */
   readonly poolSize?: number;
+  /** Addresses that webhooks may be sent to, with what lies below them; none unless told. */
+  readonly webhooksTo?: readonly string[];
+  /** Where large results lie; in this machine's temporary folder unless told. */
+  readonly resultStore?: BlobStore;
 }
 
 const LEASE_MS = 15_000;
@@ -40,6 +53,7 @@ export async function createOrchestrator(options: OrchestratorOptions): Promise<
   const { clock, log, leaseMs = LEASE_MS } = options;
   const connection = connect(options);
   const { db, hot } = connection;
+  const store = options.resultStore ?? fileStore(join(tmpdir(), 'signalbox-results'));
   const versions = createVersions();
   const infos = createRunInfos(versions);
   const parameters = createParameters();
@@ -72,6 +86,10 @@ export async function createOrchestrator(options: OrchestratorOptions): Promise<
     createRuns: createPartitionedRuns(createRuns),
     claims: connection.claims,
   });
+  const hooks = createHooks({
+    ...{ db, clock, versions, infos, hub, log, createRuns, announceRuns, control: runControl },
+    webhooksTo: options.webhooksTo ?? [],
+  });
   const agents = createAgents({
     ...{ hot, db, infos, hub, leaseMs, triggerRuns, log },
     ...{ lanes: dispatch.lanes, claims: dispatch.claims },
@@ -84,9 +102,16 @@ export async function createOrchestrator(options: OrchestratorOptions): Promise<
     changePartitions: catalog.changePartitions,
   });
   const events = createEventSource(db, versions);
+  const retention = createRetention({ db, clock });
   return {
-    ...{ runs, runControl, agents, events },
+    ...{ runs, runControl, events },
+    agents: {
+      ...agents,
+      ...createResultCalls({ db, infos, store, sessions: dispatch.sessions }),
+    },
+    results: createResultService(db, store),
     ...asked.services,
+    ...hooks.services,
     workflows: catalog.workflows,
     schedules: catalog.schedules,
     assets: catalog.assets,
@@ -101,6 +126,7 @@ export async function createOrchestrator(options: OrchestratorOptions): Promise<
       },
     },
     external: catalog.external,
+    retention: retention.service,
     levers: {
       assets: catalog.levers.assets,
       runs: createRunLevers({ db, runs, triggerRuns }),
@@ -112,11 +138,15 @@ export async function createOrchestrator(options: OrchestratorOptions): Promise<
       createPauseReconciler(hot),
       createPastTasks(db, (queues) => dispatch.hub.ready(queues)),
       ...asked.reconcilers,
+      ...hooks.reconcilers,
       createEventRetention(db, events),
+      ...retention.reconcilers,
+      ...createSweeps(db, store, clock),
     ],
     onChange: hub.onChange,
     async close() {
       await asked.close();
+      await hooks.close();
       await catalog.close();
       await dispatch.close();
       await connection.close();

@@ -3,6 +3,7 @@
  * any number of servers may hold one each.
  */
 
+import type { Readable } from 'node:stream';
 import type { Agent } from '../domain/agent.ts';
 import type {
   AssetInputReply,
@@ -25,6 +26,7 @@ import type {
   WorkflowDefinition,
   WorkflowFileError,
 } from '../domain/agent-protocol.ts';
+import type { Artifact, ArtifactKind, ArtifactRequest } from '../domain/artifact.ts';
 import type { Asset, Materialization } from '../domain/asset.ts';
 import type { EventSource, ExternalRunSink } from '../domain/events.ts';
 import type { DetectorAsset } from '../domain/finding.ts';
@@ -39,6 +41,7 @@ import type {
   StaleCause,
 } from '../domain/partition.ts';
 import type { Pool } from '../domain/pool.ts';
+import type { BlobRequest, CacheReply, CacheRequest, ResultReference } from '../domain/result.ts';
 import type { Run, Task } from '../domain/run.ts';
 import type {
   Attempt,
@@ -63,6 +66,9 @@ import type {
 } from '../domain/wait.ts';
 import type { BackfillService, SensorService, SignalService } from './asked-service.ts';
 import type { AssetQualityService } from './assets/quality-service.ts';
+import type { CallbackService } from './callbacks/service.ts';
+import type { DeadlineService } from './deadlines/service.ts';
+import type { RetentionService } from './retention/service.ts';
 
 export type { BackfillService, SensorService, SignalService } from './asked-service.ts';
 
@@ -344,9 +350,28 @@ export interface AgentService {
     content: AsyncIterable<Uint8Array>,
   ): Promise<string>;
   getBlob(sessionId: string, of: Pick<ResultReference, 'store' | 'key'>): Promise<Readable>;
+  /** Asks for the result of an earlier execution, or stores one. */
+  cache(sessionId: string, request: CacheRequest): Promise<CacheReply>;
+  /** Stores what a task shows people. */
+  artifact(sessionId: string, artifact: ArtifactRequest): Promise<void>;
   stop(sessionId: string): Promise<void>;
   /** The agent's process is gone: what it held is lost, and ready again at once. */
   died(sessionId: string, request: DiedRequest): Promise<void>;
+}
+
+/** What tasks show people, and results that are kept for later runs. */
+export interface ResultService {
+  /** @throws SignalboxError `not-found` */
+  artifact(id: string): Promise<Artifact>;
+  artifactsOfRun(runId: string): Promise<readonly Artifact[]>;
+  /** Newest first; of one key its versions. */
+  artifacts(
+    query: PageQuery & { readonly key?: string; readonly kind?: ArtifactKind },
+  ): Promise<Page<Artifact>>;
+  /** @throws SignalboxError `not-found` */
+  artifactContent(id: string): Promise<{ artifact: Artifact; content: Readable }>;
+  /** Forgets cached results of a workflow, or of one of its tasks. @returns how many there were */
+  forgetCached(workflow: string, task?: string): Promise<number>;
 }
 
 /** A background step: idempotent, without input, claimed by one server at a time, run periodically and on a nudge. */
@@ -364,12 +389,17 @@ export interface Orchestrator {
   readonly backfills: BackfillService;
   readonly signals: SignalService;
   readonly sensors: SensorService;
+  readonly deadlines: DeadlineService;
+  readonly callbacks: CallbackService;
   readonly assets: AssetService;
   readonly quality: AssetQualityService;
   readonly pools: PoolService;
+  readonly results: ResultService;
   readonly queues: QueueService;
   readonly agents: AgentService;
   readonly events: EventSource;
+  /** What is kept for how long. */
+  readonly retention: RetentionService;
   readonly external: ExternalRunSink;
   /** The orchestrator's part of the runbooks' levers (runs, assets, agents). */
   readonly levers: Pick<Levers, 'runs' | 'assets' | 'agents'>;

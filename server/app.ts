@@ -16,6 +16,8 @@ import { addRequestMetrics } from './metrics.ts';
 import type { Parts } from './parts.ts';
 import { accessRoutes } from './routes/access.ts';
 import { agentRoutes } from './routes/agent.ts';
+import { agentResultRoutes } from './routes/agent-results.ts';
+import { artifactRoutes } from './routes/artifacts.ts';
 import { assetQualityRoutes } from './routes/asset-quality.ts';
 import { assetRoutes } from './routes/assets.ts';
 import { backfillRoutes } from './routes/backfills.ts';
@@ -92,6 +94,8 @@ function apiRoutes(api: App, parts: Parts): void {
   detectorRoutes(api, parts);
   telemetryRoutes(api, parts);
   agentRoutes(api, parts);
+  agentResultRoutes(api, parts);
+  artifactRoutes(api, parts);
 }
 
 function openApi() {

@@ -8,6 +8,9 @@ import type { Clock } from '../domain/time.ts';
 import { createLevers } from '../engines/signalbox/levers.ts';
 import { createIncidents } from '../incidents/create.ts';
 import { createOrchestrator } from '../orchestrator/create.ts';
+import type { BlobStore } from '../orchestrator/results/blob-store.ts';
+import { fileStore } from '../orchestrator/results/file-store.ts';
+import { openStore } from '../orchestrator/results/open-store.ts';
 import type { Orchestrator } from '../orchestrator/service.ts';
 import { runbooks } from '../runbooks/index.ts';
 import { createAuditWriter } from './audit.ts';
@@ -52,7 +55,8 @@ export async function compose(options: ComposeOptions): Promise<Composed> {
   const { clock, stop } = await followDatabaseClock(db, (message) => log.warn(message));
   stops.push('clock', stop);
   const orchestrator = await createOrchestrator({
-    ...{ databaseUrl, clock, log: tell, leaseMs: config.leaseMs },
+    ...{ databaseUrl, clock, log: tell, leaseMs: config.leaseMs, webhooksTo: config.webhooksTo },
+    resultStore: resultStore(config),
   });
   stops.push('orchestrator', () => orchestrator.close());
   const leases = createLeases({ db, holder: options.name, log: (message) => log.warn(message) });
@@ -70,6 +74,11 @@ export async function compose(options: ComposeOptions): Promise<Composed> {
   };
   addStateMetrics(parts);
   return { parts, executor: incidents, leases };
+}
+
+/** Agents that have no store of their own go through this one. */
+function resultStore({ resultStore: { url, ...credentials }, dataDir }: Config): BlobStore {
+  return url === null ? fileStore(join(dataDir, 'results')) : openStore(url, credentials);
 }
 
 interface Sources {

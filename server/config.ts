@@ -27,10 +27,18 @@ export interface Config {
   /** Absolute. */
   readonly workflows: readonly string[];
   readonly leaseMs: number;
+  readonly webhooksTo: readonly string[];
   readonly watchedPostgres: readonly { readonly name: string; readonly url: string }[];
   readonly logLevel: string;
   readonly databaseUrl: string | null;
   readonly clickhouse: ClickHouseConfig | null;
+  readonly resultStore: {
+    /** Null for a folder in the data directory. */
+    readonly url: string | null;
+    readonly accessKeyId: string | null;
+    readonly secretAccessKey: string | null;
+    readonly sessionToken: string | null;
+  };
   readonly telemetry: {
     readonly disabled: boolean;
     readonly endpoint: string | null;
@@ -118,6 +126,7 @@ function parse(texts: Texts): Config {
     token: texts.SIGNALBOX_TOKEN || null,
     workflows: list(texts.SIGNALBOX_WORKFLOWS).map((path) => resolve(path)),
     leaseMs: parseDuration(texts.SIGNALBOX_LEASE),
+    webhooksTo: list(texts.SIGNALBOX_WEBHOOKS_TO),
     watchedPostgres: list(texts.SIGNALBOX_WATCHED_POSTGRES).map((entry) => {
       const [name, url] = halves(entry, '=');
       return { name, url };
@@ -125,6 +134,12 @@ function parse(texts: Texts): Config {
     logLevel: texts.SIGNALBOX_LOG_LEVEL,
     databaseUrl: texts.DATABASE_URL || null,
     clickhouse: parseClickHouse(texts.CLICKHOUSE_URL, texts.SIGNALBOX_CLICKHOUSE_READER),
+    resultStore: {
+      url: texts.SIGNALBOX_RESULT_STORE || null,
+      accessKeyId: texts.AWS_ACCESS_KEY_ID || null,
+      secretAccessKey: texts.AWS_SECRET_ACCESS_KEY || null,
+      sessionToken: texts.AWS_SESSION_TOKEN || null,
+    },
     telemetry: {
       disabled: texts.OTEL_SDK_DISABLED === 'true',
       endpoint: texts.OTEL_EXPORTER_OTLP_ENDPOINT.replace(/\/+$/, '') || null,

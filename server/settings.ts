@@ -87,6 +87,15 @@ export const SETTINGS = [
     ...DURATION,
   },
   {
+    name: 'SIGNALBOX_WEBHOOKS_TO',
+    fallback: '',
+    meaning:
+      'Addresses that webhooks of workflows may be sent to, separated by commas: each with what lies below it; none where this is empty.',
+    form: { pattern: '^$|^https?://[^\\s,]+(,https?://[^\\s,]+)*$' },
+    advice: 'give URLs such as https://hooks.example.com/, several separated by commas',
+    secret: true,
+  },
+  {
     name: 'SIGNALBOX_WATCHED_POSTGRES',
     fallback: '',
     meaning: 'PostgreSQL servers whose connections are watched: name=url,name=url.',
@@ -124,6 +133,35 @@ export const SETTINGS = [
       'user:password of who can only read in ClickHouse; where this is empty the writer, kept to reading.',
     form: { pattern: '^$|^[^:\\s]+:[^\\s]*$' },
     advice: 'give user:password',
+    secret: true,
+  },
+  {
+    name: 'SIGNALBOX_RESULT_STORE',
+    fallback: '',
+    meaning:
+      'Where results of more than 256 KiB lie: file:///folder, or s3://bucket/prefix?endpoint=https://host&region=name; a folder in the data directory where this is empty. An agent that has it too goes there by itself, the others go through the server.',
+    form: { pattern: '^$|^(file:///|s3://[a-z0-9.-]+)[^\\s]*$' },
+    advice: 'give file:///folder, or s3://bucket/prefix?endpoint=https://host&region=name',
+  },
+  {
+    name: 'AWS_ACCESS_KEY_ID',
+    fallback: '',
+    meaning: 'Credentials of an S3-compatible result store.',
+    ...TEXT,
+    secret: true,
+  },
+  {
+    name: 'AWS_SECRET_ACCESS_KEY',
+    fallback: '',
+    meaning: 'Secret of these credentials.',
+    ...TEXT,
+    secret: true,
+  },
+  {
+    name: 'AWS_SESSION_TOKEN',
+    fallback: '',
+    meaning: 'Session of these credentials, where they have one.',
+    ...TEXT,
     secret: true,
   },
   {

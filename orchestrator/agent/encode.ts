@@ -15,12 +15,27 @@ class ResultError extends Error {
 
 /**
  * The JSON text of a completion.
+ * @param spills whether a large result is put elsewhere afterwards
  * @throws ResultError where its result is no JSON, or too much of it
  */
-export function encodeCompletion(completion: Completion): string {
+export function encodeCompletion(completion: Completion, spills = false): string {
   const json = encode(completion, completion.result);
-  if (json.length * MAX_BYTES_A_CHARACTER > MAX_RESULT_BYTES) checkSize(completion.result);
+  if (!spills && json.length * MAX_BYTES_A_CHARACTER > MAX_RESULT_BYTES) {
+    checkSize(completion.result);
+  }
   return json;
+}
+
+/**
+ * A value of any size as it is after it was recorded and read again, and its JSON text; null for what needs none.
+ * @throws ResultError where it is no JSON
+ */
+export function plainJson<T>(value: T): { readonly value: T; readonly json: string | null } {
+  if (value === null || value === undefined || typeof value === 'boolean') {
+    return { value, json: null };
+  }
+  const json = encode(value, value);
+  return { value: JSON.parse(json) as T, json };
 }
 
 /**

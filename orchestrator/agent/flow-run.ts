@@ -16,9 +16,10 @@ import {
   TimeLimitError,
 } from '../define/context.ts';
 import { FLOW_TASK } from '../define/flow.ts';
-import { throughJson } from './encode.ts';
 import { fromRecord, toRunError } from './failure.ts';
 import { pause } from './persist.ts';
+import { keepStep } from './results/keep.ts';
+import { resolveResult } from './results/resolve.ts';
 import type { RunningTask } from './running-task.ts';
 import type { StepStore } from './steps.ts';
 import { type LongWait, Suspension, type SuspensionCalls } from './suspension.ts';
@@ -97,14 +98,15 @@ export class FlowRun {
   ): Promise<Awaited<T>> {
     const history = await this.#readHistory();
     const known = history.succeeded.get(key);
-    if (known) return known.result as Awaited<T>;
+    if (known) return (await resolveResult(this.#calls, known.result)) as Awaited<T>;
     const failure = history.failed.get(key);
     if (failure) throw fromRecord(failure.error);
     const startedAt = this.#calls.clock.now();
     try {
-      const result = throughJson<Awaited<T>>(await this.#try(work, options));
-      await this.#record(key, startedAt, { result });
-      return result;
+      const result = await this.#try(work, options);
+      const { value, recorded } = await keepStep(this.#calls, this.#task.assignment, key, result);
+      await this.#record(key, startedAt, { result: recorded });
+      return value;
     } catch (error) {
       // What was aborted from outside did not fail: the next attempt is to do it.
       if (this.#task.signal.aborted) throw error;
@@ -196,7 +198,8 @@ export class FlowRun {
       );
       const isOld = isTerminalRun(started.state);
       const { run, result } = await this.#endOf(started.id);
-      if (run.state === 'succeeded' || run.state === 'skipped') return result as R;
+      if (run.state === 'succeeded' || run.state === 'skipped')
+        return (await resolveResult(this.#calls, result)) as R;
       // A child that failed with an earlier attempt of this flow is run anew by this attempt.
       if (!isOld || failures >= failedAttempts) throw new SubflowError(run);
     }

@@ -84,15 +84,21 @@ export class HttpCalls {
   }
 }
 
-function read<T>(one: Call, answer: Answer): T {
-  const { status, text } = answer;
-  const place = `${one.method} ${one.path}`;
+function read<T>(one: Call, { status, text, retryAfterMs }: Answer): T {
+  return answerOf<T>(`${one.method} ${one.path}`, status, text, retryAfterMs);
+}
+
+/**
+ * What an answer says.
+ * @throws ConnectionLost where another attempt may work; SignalboxError where the server refuses
+ */
+export function answerOf<T>(place: string, status: number, text: string, retryAfterMs = 0): T {
   if (status >= 200 && status < 300) {
     // Nobody reads the answer of a call that has none.
     return (text === '' ? undefined : parse(text, place)) as T;
   }
   if (status >= 500 || status === 429 || status === 408) {
-    throw new ConnectionLost(`${place}: status ${status}`, undefined, answer.retryAfterMs);
+    throw new ConnectionLost(`${place}: status ${status}`, undefined, retryAfterMs);
   }
   throw refusal(status, text, place);
 }

@@ -6,6 +6,7 @@ import type {
   StepsReply,
 } from '../../domain/agent-protocol.ts';
 import { HttpCalls } from './http-calls.ts';
+import { httpBlobs } from './results/http-blobs.ts';
 import type { EndedAttempt, Transport } from './transport.ts';
 
 export interface HttpTransportOptions {
@@ -22,7 +23,9 @@ const REGISTER_LIMIT_MS = 120_000;
 
 /** The transport of an agent that reaches its server by URL. */
 export function httpTransport(options: HttpTransportOptions): Transport {
-  const calls = new HttpCalls(`${options.url.replace(/\/+$/, '')}/api/v1/agent`, options.token);
+  const base = `${options.url.replace(/\/+$/, '')}/api/v1/agent`;
+  const calls = new HttpCalls(base, options.token);
+  const { close: closeBlobs, ...blobs } = httpBlobs(base, options.token);
   const limitMs = options.answerLimitMs ?? ANSWER_LIMIT_MS;
   const post = <T>(path: string, body: unknown, limit = limitMs, signal?: AbortSignal) =>
     calls.call<T>({
@@ -70,8 +73,13 @@ export function httpTransport(options: HttpTransportOptions): Transport {
       return get(path(id, 'assets', assetKey, 'for', runId, taskKey) + of);
     },
     changePartitions: (id, request) => post(path(id, 'partitions'), request),
+    ...blobs,
+    cache: (id, request) => post(path(id, 'cache'), request),
+    artifact: (id, artifact) => post(path(id, 'artifacts'), artifact),
     stop: (id) => post(path(id, 'stop'), {}),
-    close: () => calls.close(),
+    async close() {
+      await Promise.all([calls.close(), closeBlobs()]);
+    },
   };
 }
 

@@ -1,4 +1,6 @@
 /** The transport of an agent that lives in the server's own process: the same calls, without HTTP. */
+import { createReadStream, createWriteStream } from 'node:fs';
+import { pipeline } from 'node:stream/promises';
 import type { LogsRequest } from '../../domain/agent-protocol.ts';
 import { type ErrorCode, SignalboxError } from '../../domain/errors.ts';
 import type { AgentService } from '../service.ts';
@@ -37,6 +39,11 @@ export function inProcessTransport(
     assetValue: (id, assetKey) => ask(() => service.assetValue(id, assetKey)),
     assetInput: (id, of) => ask(() => service.assetInput(id, of)),
     changePartitions: (id, request) => ask(() => service.changePartitions(id, request)),
+    putBlob: (id, blob, path) => ask(() => service.putBlob(id, blob, createReadStream(path))),
+    getBlob: (id, of, path) =>
+      ask(async () => pipeline(await service.getBlob(id, of), createWriteStream(path))),
+    cache: (id, request) => ask(() => service.cache(id, request)),
+    artifact: (id, artifact) => ask(() => service.artifact(id, artifact)),
     stop: (id) => ask(() => service.stop(id)),
     close: async () => undefined,
   };

@@ -6,6 +6,7 @@ import { type AssetCalls, makeAsset } from './asset-run.ts';
 import { isSkip } from './failure.ts';
 import { type FlowCalls, FlowRun } from './flow-run.ts';
 import { readItem } from './items.ts';
+import { keeperOf } from './results/keep.ts';
 import type { RunningTask } from './running-task.ts';
 import { runSubflow } from './subflow-run.ts';
 import { taskContext } from './task-context.ts';
@@ -22,6 +23,7 @@ export function invoke(
   const { kind, parameters } = task.assignment;
   if (kind === 'asset') return makeAsset(task, calls, definition, handler);
   if (kind === 'check') return checkAsset(task, calls, definition);
+  task.keeper = () => keeperOf(calls, task.assignment, definition);
   if (kind === 'flow') return runFlow(task, calls, definition, handler);
   if (definition.parse === null) return runTask(task, calls, handler, parameters);
   return parsed(definition, parameters).then((values) => runTask(task, calls, handler, values));

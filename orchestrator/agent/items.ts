@@ -4,9 +4,10 @@
  */
 import type { ResultReply } from '../../domain/agent-protocol.ts';
 import type { AssignedItem } from '../../domain/task-graph.ts';
+import { type ResolveCalls, resolveResult } from './results/resolve.ts';
 
 /** What reads a result of the run; lists are kept for each of them. */
-interface ResultCalls {
+interface ResultCalls extends ResolveCalls {
   result(runId: string, taskKey: string): Promise<ResultReply>;
 }
 
@@ -44,7 +45,8 @@ async function readList(
   runId: string,
   over: string,
 ): Promise<readonly unknown[]> {
-  const { state, result } = await calls.result(runId, over);
+  const { state, result: recorded } = await calls.result(runId, over);
+  const result = await resolveResult(calls, recorded);
   if (Array.isArray(result)) return result;
   if (typeof result === 'object' && result !== null) return Object.entries(result);
   throw new Error(`the list of ${JSON.stringify(over)} is not there, it is ${state}`);

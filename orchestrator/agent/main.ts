@@ -3,7 +3,9 @@ import type { WorkflowFileError } from '../../domain/agent-protocol.ts';
 import { type LoadedWorkflows, loadWorkflows } from '../define/load.ts';
 import { registryOf } from '../define/registry.ts';
 import { watchWorkflows } from '../define/watch.ts';
+import type { BlobStore } from '../results/blob-store.ts';
 import { httpTransport } from './http-transport.ts';
+import { directTo } from './results/direct.ts';
 import { type AgentOptions, type RunningAgent, startAgent } from './start.ts';
 
 export interface RunAgentOptions {
@@ -23,6 +25,8 @@ export interface RunAgentOptions {
   readonly drainMs?: number;
   /** Where the code of tasks runs; in this process unless told, until an attempt was lost with it. */
   readonly isolation?: Partial<NonNullable<AgentOptions['isolation']>>;
+  /** A result store that the agent reaches by itself; through the server unless told. */
+  readonly resultStore?: BlobStore | null;
   /** Told of each session that is registered. */
   onSession?(sessionId: string): void;
   /** Told of the agent when it runs. */
@@ -44,7 +48,9 @@ export async function runAgent(options: RunAgentOptions): Promise<void> {
   log(`${loaded.definitions.length} workflows read from ${options.workflows.join(', ')}`);
   const agent = startAgent({
     ...options,
-    transport: httpTransport(options),
+    transport: options.resultStore
+      ? directTo(options.resultStore, httpTransport(options))
+      : httpTransport(options),
     definitions: registryOf(loaded),
     isolation: { mode: 'auto', maxWorkers: MAX_WORKERS, ...options.isolation },
   });

@@ -5,6 +5,7 @@
 import { setMaxListeners } from 'node:events';
 import type { Span, Tracer } from '@opentelemetry/api';
 import type { AssetOutcome, Assignment, Completion } from '../../domain/agent-protocol.ts';
+import { SPILL_BYTES } from '../../domain/result.ts';
 import type { Clock } from '../../domain/time.ts';
 import type { TaskLog } from '../define/context.ts';
 import { choiceOf } from '../define/decision.ts';
@@ -13,6 +14,7 @@ import { FLOW_TASK } from '../define/flow.ts';
 import type { RetryRule } from '../define/retry-rule.ts';
 import { encodeCompletion } from './encode.ts';
 import { Aborted, endOfThrown, toRunError } from './failure.ts';
+import { isReserved, type Keeper, reserved } from './results/keep.ts';
 import { endSpan, startSpan, traceparentOf, within } from './tracing.ts';
 import type { EndedAttempt } from './transport.ts';
 
@@ -56,6 +58,8 @@ export class RunningTask {
   #mayRetry: RetryRule | undefined;
   /** Set by an asset's code path before it ends. */
   asset: AssetOutcome | undefined;
+  /** Puts large results elsewhere; set by what runs the code. */
+  keeper: (() => Keeper | null) | undefined;
   /** Things that it waits for without work of its own; while there are any, its slot is lent. */
   waits = 0;
 
@@ -227,6 +231,10 @@ export class RunningTask {
       this.fail(this.#aborted);
       return;
     }
+    if (isReserved(result)) {
+      this.#failFinally(reserved());
+      return;
+    }
     const branch = choiceOf(result);
     const frame = this.#frame('succeeded');
     if (branch) this.#tell({ ...frame, branch, result: branch.follow });
@@ -258,17 +266,49 @@ export class RunningTask {
   }
 
   #tell(completion: Completion): void {
-    let told = completion;
+    const { result } = completion;
     let json: string;
     try {
-      json = encodeCompletion(completion);
+      if (result instanceof Uint8Array && this.#keep(completion, null)) return;
+      json = encodeCompletion(completion, this.keeper !== undefined);
+      if (json.length > SPILL_BYTES && this.#keep(completion, JSON.stringify(result))) return;
+      if (json.length > SPILL_BYTES) encodeCompletion(completion);
     } catch (error) {
-      const { asset: _, ...frame } = this.#frame('failed');
-      told = { ...frame, final: true, error: toRunError(error) };
-      json = encodeCompletion(told);
+      this.#failFinally(error);
+      return;
     }
-    if (this.#span) endSpan(this.#span, told);
-    this.#end({ assignment: this.assignment, completion: told, json });
+    this.#endWith(completion, json);
+  }
+
+  /** Puts the result elsewhere; the end is told with a reference to it. @returns false where it stays as it is */
+  #keep(completion: Completion, json: string | null): boolean {
+    const { result, state } = completion;
+    const keep = state === 'succeeded' && result !== undefined ? this.keeper?.() : null;
+    if (!keep) return false;
+    this.keeper = undefined;
+    keep(result, json).then(
+      (kept) => {
+        if (this.#over) return;
+        this.#tell({ ...completion, result: kept, finishedAt: this.#host.clock.now() });
+      },
+      (error: unknown) => {
+        if (this.#over) return;
+        if (error instanceof Error && error.name === 'ResultError') this.#failFinally(error);
+        else this.fail(error);
+      },
+    );
+    return true;
+  }
+
+  #failFinally(error: unknown): void {
+    const { asset: _, ...frame } = this.#frame('failed');
+    const told: Completion = { ...frame, final: true, error: toRunError(error) };
+    this.#endWith(told, encodeCompletion(told));
+  }
+
+  #endWith(completion: Completion, json: string): void {
+    if (this.#span) endSpan(this.#span, completion);
+    this.#end({ assignment: this.assignment, completion, json });
   }
 
   #end(end: EndedAttempt | null): void {

@@ -5,6 +5,7 @@ import type { AgentDefinitions } from '../define/registry.ts';
 import type { InvokeCalls } from './invoke.ts';
 import type { LogBuffer } from './log-buffer.ts';
 import { persist } from './persist.ts';
+import { contentPath } from './results/blob-files.ts';
 import type { RunningTask } from './running-task.ts';
 import { stepStore } from './steps.ts';
 import type { Transport } from './transport.ts';
@@ -44,6 +45,14 @@ export function sessionCalls(deps: SessionCallDeps): InvokeCalls {
     assetInput: (runId, taskKey, assetKey, partition) =>
       ask(() => transport.assetInput(id, { runId, taskKey, assetKey, partition })),
     changePartitions: (request) => ask(() => transport.changePartitions(id, request)),
+    putBlob: (blob, path) => ask(() => transport.putBlob(id, blob, path)),
+    getBlob: async (of) => {
+      const path = await contentPath();
+      await ask(() => transport.getBlob(id, of, path));
+      return path;
+    },
+    cache: (request) => ask(() => transport.cache(id, request)),
+    artifact: (artifact) => ask(() => transport.artifact(id, artifact)),
     exportNames: deps.exportNames,
     assetHistory: (assetKey) => ask(() => transport.assetHistory(id, assetKey)),
     definition: async (name) => deps.definitions().find(name),

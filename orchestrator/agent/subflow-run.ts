@@ -6,6 +6,7 @@ import { isTerminalRun } from '../../domain/run.ts';
 import { SubflowError, type TaskContext } from '../define/context.ts';
 import type { SubflowCode } from '../define/subflow-task.ts';
 import type { FlowCalls } from './flow-run.ts';
+import { type ResolveCalls, resolveResult } from './results/resolve.ts';
 import type { RunningTask } from './running-task.ts';
 
 const WAIT_RUN_MS = 10_000;
@@ -16,7 +17,7 @@ const WAIT_RUN_MS = 10_000;
  */
 export async function runSubflow(
   task: RunningTask,
-  calls: Pick<FlowCalls, 'startSubflow' | 'waitRun' | 'parked'>,
+  calls: Pick<FlowCalls, 'startSubflow' | 'waitRun' | 'parked'> & ResolveCalls,
   { workflow, parameters, wait }: SubflowCode,
   context: TaskContext,
 ): Promise<unknown> {
@@ -34,7 +35,7 @@ export async function runSubflow(
     if (failedBefore && tries + 1 < attempt) continue;
     if (!wait) return { runId: started.id };
     const { run, result } = await waitFor(task, calls, started.id);
-    if (isGood(run.state)) return result;
+    if (isGood(run.state)) return resolveResult(calls, result);
     throw new SubflowError(run);
   }
 }

@@ -6,7 +6,9 @@ import type {
   ResultReply,
   RunWaitReply,
 } from '../../domain/agent-protocol.ts';
+import type { ArtifactRequest } from '../../domain/artifact.ts';
 import type { RunOrigin } from '../../domain/origin.ts';
+import type { CacheReply, CacheRequest } from '../../domain/result.ts';
 import type { TaskState } from '../../domain/run.ts';
 import { type Clock, toRfc3339 } from '../../domain/time.ts';
 import type { EmitRequest, EventReceipt } from '../../domain/wait.ts';
@@ -20,10 +22,14 @@ import {
   type TaskRef,
 } from '../define/context.ts';
 import { doOnce } from './once.ts';
+import { type ResolveCalls, resolveResult } from './results/resolve.ts';
+import type { SpillCalls } from './results/spill.ts';
 import type { RunningTask } from './running-task.ts';
 
 /** What contexts need of the server; each call is made again until it gets through. */
-export interface TaskCalls {
+export interface TaskCalls extends SpillCalls, ResolveCalls {
+  cache(request: CacheRequest): Promise<CacheReply>;
+  artifact(artifact: ArtifactRequest): Promise<void>;
   readonly clock: Clock;
   log(task: RunningTask): TaskLog;
   once(request: OnceRequest): Promise<OnceReply>;
@@ -77,7 +83,7 @@ class Context implements RunContext<Record<string, unknown>> {
       throw new Error(`no run${workflow === undefined ? '' : ` of ${workflow}`} started this one`);
     }
     const { result } = await this.#calls.waitRun(cause.runId, 0, this.#task.signal);
-    return result as T;
+    return (await resolveResult(this.#calls, result)) as T;
   }
 
   readonly emit: RunContext<Record<string, unknown>>['emit'] = async (name, body, options = {}) => {
@@ -139,7 +145,7 @@ class ContextOfTask extends Context implements TaskContext {
     super(task, calls, parameters);
     this.result = async <T>(of: { readonly key: string }) => {
       const { state, result } = await calls.result(task.assignment.runId, of.key);
-      if (state === 'succeeded') return result as T;
+      if (state === 'succeeded') return (await resolveResult(calls, result)) as T;
       throw new Error(
         `task ${JSON.stringify(of.key)} has no result, it is ${state}: ${advice(state)}`,
       );
@@ -150,7 +156,8 @@ class ContextOfTask extends Context implements TaskContext {
     };
     this.outcome = async <T>(of: TaskRef<T>) => {
       const { state, result } = await calls.result(task.assignment.runId, of.key);
-      return { state: state as TaskState, result: state === 'succeeded' ? (result as T) : null };
+      const value = state === 'succeeded' ? await resolveResult(calls, result) : null;
+      return { state: state as TaskState, result: value as T | null };
     };
   }
 }

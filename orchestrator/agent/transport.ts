@@ -27,6 +27,13 @@ import type {
   StepsReply,
   SubflowRequest,
 } from '../../domain/agent-protocol.ts';
+import type { ArtifactRequest } from '../../domain/artifact.ts';
+import type {
+  BlobRequest,
+  CacheReply,
+  CacheRequest,
+  ResultReference,
+} from '../../domain/result.ts';
 import type { Run } from '../../domain/run.ts';
 import type { LookEnd, LookEndReply, LooksReply, LooksRequest } from '../../domain/sensor.ts';
 import type {
@@ -86,6 +93,16 @@ export interface Transport {
   assetHistory(sessionId: string, assetKey: string): Promise<readonly RecordedVersion[]>;
   assetInput(sessionId: string, of: AssetInputRequest): Promise<AssetInputReply>;
   changePartitions(sessionId: string, request: DynamicPartitionsRequest): Promise<void>;
+  /** Sends a file to the result store. @returns the store's name */
+  putBlob(sessionId: string, blob: BlobRequest, path: string): Promise<string>;
+  /** Writes content of a result store to a file. */
+  getBlob(
+    sessionId: string,
+    of: Pick<ResultReference, 'store' | 'key' | 'bytes'>,
+    path: string,
+  ): Promise<void>;
+  cache(sessionId: string, request: CacheRequest): Promise<CacheReply>;
+  artifact(sessionId: string, artifact: ArtifactRequest): Promise<void>;
   stop(sessionId: string): Promise<void>;
   /** Closes connections; nothing can be sent afterwards. */
   close(): Promise<void>;

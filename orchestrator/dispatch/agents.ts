@@ -57,7 +57,10 @@ export interface AgentServiceDeps {
 /** Heartbeats in the time of a lease: two may be lost. */
 const BEATS_PER_LEASE = 3;
 
-export function createAgents(deps: AgentServiceDeps): AgentService {
+/** All but what concerns large results, which the agents' service gets from elsewhere. */
+export function createAgents(
+  deps: AgentServiceDeps,
+): Omit<AgentService, 'putBlob' | 'getBlob' | 'cache' | 'artifact'> {
   const { hot, infos, sessions, hub } = deps;
   const dispatch = { db: hot, infos, lanes: deps.lanes };
   const takeBackDeps = {

@@ -3,6 +3,7 @@ import { Type } from 'typebox';
 import { ERRORS, type ErrorCode } from '../../domain/errors.ts';
 import type { App } from '../http/app-type.ts';
 import { ACCESS_SCHEMAS } from './access.ts';
+import { ARTIFACT_SCHEMAS } from './artifacts.ts';
 import { ASSET_QUALITY_SCHEMAS } from './asset-quality.ts';
 import { ASSET_SCHEMAS } from './assets.ts';
 import { BACKFILL_SCHEMAS } from './backfills.ts';
@@ -36,6 +37,7 @@ export function addSchemas(app: App): void {
     ...SIGNAL_SCHEMAS,
     ...SENSOR_SCHEMAS,
     ...ASSET_SCHEMAS,
+    ...ARTIFACT_SCHEMAS,
     ...ASSET_QUALITY_SCHEMAS,
     ...PARTITION_SCHEMAS,
     ...INCIDENT_SCHEMAS,

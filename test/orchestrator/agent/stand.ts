@@ -6,6 +6,7 @@ import { type RunningAgent, startAgent } from '../../../orchestrator/agent/start
 import type { Transport } from '../../../orchestrator/agent/transport.ts';
 import type { Definition } from '../../../orchestrator/define/definition.ts';
 import { definitionsOf } from '../../../orchestrator/define/registry.ts';
+import type { BlobStore } from '../../../orchestrator/results/blob-store.ts';
 import { waitFor } from '../../support/wait-for.ts';
 import { type Stand, startStand, trigger } from '../dispatch/stand.ts';
 
@@ -33,7 +34,9 @@ export interface StartOptions {
   readonly exportNames?: Readonly<Record<string, string>>;
 }
 
-export async function startAgentStand(options: { leaseMs?: number } = {}): Promise<AgentStand> {
+export async function startAgentStand(
+  options: { leaseMs?: number; resultStore?: BlobStore } = {},
+): Promise<AgentStand> {
   const stand = await startStand(options);
   const { orchestrator } = stand;
   const agents: RunningAgent[] = [];

@@ -10,6 +10,7 @@ import type {
 } from '../../../domain/agent-protocol.ts';
 import { type Clock, systemClock } from '../../../domain/time.ts';
 import { createOrchestrator } from '../../../orchestrator/create.ts';
+import type { BlobStore } from '../../../orchestrator/results/blob-store.ts';
 import type { Orchestrator } from '../../../orchestrator/service.ts';
 import { startTestPostgres, type TestPostgres } from '../../support/postgres.ts';
 import { taskOf, workflowOf } from '../definitions.ts';
@@ -43,7 +44,7 @@ export interface Stand extends AsyncDisposable {
 
 /** Starts an orchestrator. */
 export async function startStand(
-  options: { leaseMs?: number; clock?: Clock } = {},
+  options: { leaseMs?: number; clock?: Clock; resultStore?: BlobStore } = {},
 ): Promise<Stand> {
   const postgres = await startTestPostgres({
     template: { name: 'orchestrator_dispatch', prepare },
@@ -56,6 +57,7 @@ export async function startStand(
       clock: options.clock ?? systemClock,
       log: (message: string) => logged.push(message),
       poolSize: 8,
+      ...(options.resultStore === undefined ? {} : { resultStore: options.resultStore }),
       ...(options.leaseMs === undefined ? {} : { leaseMs: options.leaseMs }),
     });
     open.push(orchestrator);
