@@ -3,7 +3,7 @@
  * of a mapped task are further indexes behind the graph's own, so that all that speaks of tasks by index (live rows,
  * the log, events) needs to know nothing of them. A version with its instances stands for the graph of one run.
  */
-import { isInlineBytes, isResultReference, isResultReference } from '../../domain/result.ts';
+import { isInlineBytes, isResultReference } from '../../domain/result.ts';
 import type { GraphTask } from '../catalog/graph.ts';
 import type { Version } from './versions.ts';
 
@@ -103,7 +103,6 @@ export function shownTasks(
 
 /** How many items a result is to a mapped task over it; −1 where it is no list. */
 export function countItems(result: unknown): number {
-  if (isResultReference(result)) return result.items ?? -1;
   if (Array.isArray(result)) return result.length;
   // A large list lies elsewhere; whoever put it there has counted.
   if (isResultReference(result)) return result.items ?? -1;

@@ -203,16 +203,16 @@ describe('a mapped task', () => {
   it('of items that give much is listed without the results that are too much together', async () => {
     const run = await runOf(
       workflow('map-large', {}, (w) => {
-        const list = w.task('list', {}, () => Array.from({ length: 60 }, (_, index) => index));
+        const list = w.task('list', {}, () => Array.from({ length: 160 }, (_, index) => index));
         // Text that PostgreSQL cannot make smaller than three quarters of it.
-        w.map('each', { over: list }, () => randomBytes(750_000).toString('base64'));
+        w.map('each', { over: list }, () => randomBytes(180_000).toString('base64'));
       }),
     );
     const tasks = await agents.stand.orchestrator.runs.tasks(run.id);
     const results = tasks.filter(({ mappedFrom }) => mappedFrom).map(({ result }) => result);
-    expect(results).toHaveLength(60);
+    expect(results).toHaveLength(160);
     expect(results[0]).not.toBe(null);
-    expect(results[59]).toBe(null);
+    expect(results[159]).toBe(null);
   });
 
   it('is told of in run events with the keys of its items', async () => {
