@@ -160,6 +160,10 @@ export interface WorkflowDefinition {
   readonly parameters: Readonly<Record<string, unknown>> | null;
   readonly queue: string;
   readonly maxActiveRuns: number | null;
+  /** Tasks at a time, over all its runs. */
+  readonly maxActiveTasks?: number;
+  /** Runs at a time for each key. */
+  readonly concurrency?: RunConcurrency;
   readonly tasks: readonly TaskDefinition[];
   readonly asset: AssetDefinition | null;
   /** What starts a run beside the schedule. */
@@ -214,6 +218,31 @@ export interface TaskDefinition {
   readonly cancelGraceMs?: number;
   /** What it is beside a plain task, for who looks at it. */
   readonly type?: 'branch' | 'short-circuit' | 'subflow';
+  /** Its own queue; its workflow's unless told. */
+  readonly queue?: string;
+  /** How many of it may run at a time: over all runs, and in one run. */
+  readonly maxActive?: number;
+  readonly maxActivePerRun?: number;
+  readonly concurrency?: TaskConcurrency;
+  /** Labels that an agent must have to be given it. */
+  readonly requires?: Readonly<Record<string, string>>;
+}
+
+/** At most `limit` at a time for each key; the key is a template over the run's parameters. */
+export interface TaskConcurrency {
+  readonly key: string;
+  readonly limit: number;
+  /** `task` unless told. */
+  readonly scope?: 'task' | 'workflow' | 'global';
+}
+
+/** As `TaskConcurrency`, for runs. */
+export interface RunConcurrency {
+  readonly key: string;
+  readonly limit: number;
+  readonly strategy: 'queue' | 'cancel-running' | 'cancel-new' | 'skip';
+  /** `workflow` unless told. */
+  readonly scope?: 'workflow' | 'global';
 }
 
 /** A file that could not be read as a workflow; the others go on. */
@@ -226,6 +255,8 @@ export interface RegisterRequest {
   readonly name: string;
   readonly queues: readonly string[];
   readonly concurrency: number;
+  /** What it has that tasks may require. */
+  readonly labels?: Readonly<Record<string, string>>;
   readonly version: string;
   readonly definitions: readonly WorkflowDefinition[];
   readonly fileErrors: readonly WorkflowFileError[];

@@ -1,6 +1,14 @@
 /** The package `signalbox` as users write workflows with it. */
+export type { CallbackEvent, CallbackOutcome } from '../domain/callback.ts';
 export { type Asset, type AssetOptions, asset, type FreshnessOptions } from './define/asset.ts';
+export type { ArtifactOptions, Artifacts } from './define/artifact.ts';
 export { type Dep, dep } from './define/asset-inputs.ts';
+export {
+  type Callback,
+  type CallbackOptions,
+  type Webhook,
+  webhook,
+} from './define/callback.ts';
 export type { Check, CheckContext, CheckOptions, CheckOutcome } from './define/check.ts';
 export { check, type OwnCheckOptions } from './define/check-definition.ts';
 export {
@@ -26,6 +34,12 @@ export {
   TimeLimitError,
   type WaitOptions,
 } from './define/context.ts';
+export type {
+  DeadlineAfter,
+  DeadlineAt,
+  DeadlineOptions,
+  RunDeadlineOptions,
+} from './define/deadline.ts';
 export { type ExternalAssetOptions, externalAsset } from './define/external-asset.ts';
 export { type Flow, type FlowOptions, flow } from './define/flow.ts';
 export type {
@@ -62,6 +76,7 @@ export {
   weekly,
 } from './define/partitions.ts';
 export { qualityScore, schemaUnchanged } from './define/quality.ts';
+export { type CachedOptions, type CacheKey, type CacheOptions, inputsHash } from './define/results.ts';
 export {
   type SensorContext,
   type SensorOptions,

@@ -23,6 +23,7 @@ import { createLive } from './live.ts';
 import { addStateMetrics, createMetrics } from './metrics.ts';
 import type { Parts } from './parts.ts';
 import type { Stops } from './stops.ts';
+import { ownDeletions } from './store/retention.ts';
 
 /** One server at a time copies run events to ClickHouse. */
 const FOLLOW_LEASE = 'follow-events';
@@ -64,6 +65,10 @@ export async function compose(options: ComposeOptions): Promise<Composed> {
   stops.push('leases', () => leases.stop());
   await leases.want(FOLLOW_LEASE);
   const collector = await startCollector(options, { db, orchestrator, clock, leases });
+  orchestrator.retention.add(...ownDeletions(db));
+  orchestrator.retention.follow(async (keeps) => {
+    await collector.applyRetention(keeps);
+  });
   const { incidents, live } = watchIncidents(options, { db, orchestrator, collector, clock });
   const credentials = new Credentials(db, clock);
   stops.push('credentials', () => credentials.close());

@@ -4,9 +4,11 @@
  */
 import type {
   AssetDefinition,
+  RunConcurrency,
   TaskDefinition,
   WorkflowDefinition,
 } from '../../domain/agent-protocol.ts';
+import type { DeadlineDefinition } from '../../domain/deadline.ts';
 import { SignalboxError } from '../../domain/errors.ts';
 import type { PartitionsDefinition } from '../../domain/partition.ts';
 import type { Instance } from '../runs/expansion.ts';
@@ -36,12 +38,18 @@ export interface GraphTask extends Omit<TaskDefinition, 'after' | 'teardown' | '
   };
   /** Of an instance of a mapped task; never stored, a run's own graph has it. */
   readonly instance?: Instance;
+  /** Tasks of the workflow at a time, over all its runs. */
+  readonly maxActiveTasks?: number;
   /** Of an asset that has partitions or a version of its code. */
   readonly asset?: GraphAsset;
 }
 
 export interface Graph {
   readonly tasks: readonly GraphTask[];
+  /** Absent for none, as nearly all have it. */
+  readonly deadlines?: readonly DeadlineDefinition[];
+  /** Runs at a time for each key. */
+  readonly concurrency?: RunConcurrency;
 }
 
 /** Options of a flow or an asset that declares no task of its own. */
@@ -67,8 +75,17 @@ export function compileGraph(definition: WorkflowDefinition): Graph {
   const graph = linkTasks(definition.name, tasksOf(definition), {
     kind: definition.kind === 'workflow' ? 'task' : definition.check ? 'check' : definition.kind,
     queue: definition.queue,
+    ...(definition.maxActiveTasks === undefined
+      ? {}
+      : { maxActiveTasks: definition.maxActiveTasks }),
   });
-  return withAsset(graph, definition.asset);
+  const whole = withAsset(graph, definition.asset);
+  const { deadlines = [], concurrency } = definition;
+  return {
+    ...whole,
+    ...(deadlines.length === 0 ? {} : { deadlines }),
+    ...(concurrency === undefined ? {} : { concurrency }),
+  };
 }
 
 function tasksOf(definition: WorkflowDefinition): readonly TaskDefinition[] {
@@ -87,7 +104,7 @@ function withAsset(graph: Graph, of: AssetDefinition | null): Graph {
 function linkTasks(
   name: string,
   tasks: readonly TaskDefinition[],
-  { kind, queue }: Pick<GraphTask, 'kind' | 'queue'>,
+  { kind, queue, ...limits }: Pick<GraphTask, 'kind' | 'queue' | 'maxActiveTasks'>,
 ): Graph {
   if (tasks.length > MAX_TASKS) {
     throw new SignalboxError('invalid-request', `${name} has more than ${MAX_TASKS} tasks`);
@@ -110,7 +127,7 @@ function linkTasks(
     const [over] = map ? placesOf(task.key, [map.over], 'maps over') : [];
     const setups = placesOf(task.key, teardown?.setups ?? [], 'tidies up after');
     return {
-      ...{ ...task, kind, queue },
+      ...{ ...task, ...limits, kind, queue: task.queue ?? queue },
       after: [...new Set([...places, ...setups, ...(over === undefined ? [] : [over])])],
       ...(teardown ? { teardown: { ...teardown, setups } } : {}),
       ...(map && over !== undefined ? { map: { ...map, over } } : {}),

@@ -10,6 +10,7 @@ import type { WorkflowDefinition, WorkflowFileError } from '../../domain/agent-p
 import { canonicalJson } from '../../domain/run.ts';
 import { type EpochMs, toRfc3339 } from '../../domain/time.ts';
 import { changedDefinitions, recount } from '../assets/partitions/recount.ts';
+import { registerHooks } from '../deadlines/register.ts';
 import {
   type CronSchedule,
   dueAt,
@@ -121,7 +122,7 @@ async function changedOnes(
     if (before?.version === version && before.file === definition.file) continue;
     try {
       if (before?.kind === 'system' || definition.name === ASSETS_WORKFLOW) {
-        if (!isSystem(definition))
+        if (!isHidden(definition))
           throw new Error(`the name ${definition.name} is Signalbox's own`);
       }
       changed.push({ definition, record: recordOf(definition, version, next) });
@@ -139,6 +140,11 @@ function isName(name: string): boolean {
 /** What the servers' own agents bring: it comes out of no file, and for their queue. */
 function isSystem(definition: WorkflowDefinition): boolean {
   return definition.queue === SYSTEM_QUEUE && definition.file === '';
+}
+
+/** Whether people do not see it among their workflows. */
+function isHidden(definition: WorkflowDefinition): boolean {
+  return isSystem(definition) || definition.callbacksOf !== undefined;
 }
 
 /** Version of a definition: a hash of all it says, but of the file it stands in. */
@@ -166,7 +172,7 @@ function recordOf(
   if (deadline) parseCron({ cron: deadline, timezone: 'UTC' });
   return {
     name: definition.name,
-    kind: isSystem(definition) ? 'system' : definition.kind,
+    kind: isHidden(definition) ? 'system' : definition.kind,
     file: definition.file,
     description: definition.description ?? definition.asset?.description ?? null,
     tags: definition.tags,
@@ -219,6 +225,11 @@ async function store(db: Db, batch: readonly Registration[], now: EpochMs): Prom
     );
     const conditions = batch.map(({ definition: { name, on = null } }) => ({ workflow: name, on }));
     await replaceConditions(tx, conditions);
+    await registerHooks(
+      tx,
+      batch.map(({ definition }) => definition),
+      now,
+    );
     if (assets.length > 0) await storeAssets(tx, assets, at);
     if (checks.length > 0) await upsertCheckDefinitions(tx, checks, at);
     const workflows = batch.filter(({ definition }) => definition.kind === 'workflow');

@@ -38,6 +38,8 @@ export interface Definition {
   readonly io?: IoManager | null;
   /** Upstreams of an asset, with the name that the code gives each, if it does. */
   readonly inputs: readonly { readonly key: string; readonly name: string | null }[];
+  /** What comes with it, unseen: the workflow that runs its callbacks. */
+  readonly companions?: readonly Definition[];
   /** Where it was made: stack of the call. */
   readonly madeAt: string;
 }
@@ -45,6 +47,11 @@ export interface Definition {
 /** Whether a value is something that a workflow file defines. */
 export function isDefinition(value: unknown): value is Definition {
   return typeof value === 'object' && value !== null && DEFINITION in value;
+}
+
+/** A definition, and what comes with it. */
+export function withCompanions(definition: Definition): readonly Definition[] {
+  return definition.companions ? [definition, ...definition.companions] : [definition];
 }
 
 /** The stack of the present call, a few frames of it. */

@@ -1,5 +1,19 @@
+import {
+  type CallbackOptions,
+  callbackFlow,
+  callbackReaders,
+  callbacksOf,
+  describedCallbacks,
+} from './callback.ts';
 import type { FlowContext, FlowRef } from './context.ts';
+import {
+  deadlinesOf,
+  describedDeadlines,
+  type RunDeadlineOptions,
+  runDeadlineReaders,
+} from './deadline.ts';
 import { DEFINITION, type Definition, stackHere } from './definition.ts';
+import { type RunLimitOptions, runLimitReaders } from './limit-options.ts';
 import { type On, readOn } from './on.ts';
 import { DefinitionError, inDefinition, name as readName, readOptions } from './options.ts';
 import { type ParameterSchema, type Parameters, readSchema } from './parameters.ts';
@@ -16,7 +30,12 @@ import {
 /** Key of the one task that a flow is. */
 export const FLOW_TASK = 'flow';
 
-export interface FlowOptions<S extends ParameterSchema> extends JobOptions, AttemptOptions {
+export interface FlowOptions<S extends ParameterSchema>
+  extends JobOptions,
+    AttemptOptions,
+    RunDeadlineOptions,
+    RunLimitOptions,
+    CallbackOptions {
   /** Ends of other workflows' runs and new versions of assets that start a run. */
   readonly on?: On;
   /** JSON Schema of the parameters, or a TypeBox or Zod schema. */
@@ -47,7 +66,13 @@ export function flow<const S extends ParameterSchema = { type: 'object' }, R = u
       ...attemptReaders,
       parameters: readSchema,
       on: readOn,
+      ...runLimitReaders,
+      ...runDeadlineReaders,
+      ...callbackReaders,
     });
+    const schedule = scheduleOf(read);
+    const callbacks = callbacksOf(read);
+    const madeAt = stackHere();
     return {
       [DEFINITION]: true,
       name,
@@ -57,20 +82,24 @@ export function flow<const S extends ParameterSchema = { type: 'object' }, R = u
         ...(read.description === null ? {} : { description: read.description }),
         tags: read.tags,
         owners: read.owners,
-        schedule: scheduleOf(read),
+        schedule,
         parameters: parameters.jsonSchema,
         queue: read.queue,
         maxActiveRuns: read.maxActiveRuns,
+        ...(read.concurrency === null ? {} : { concurrency: read.concurrency }),
         tasks: [taskDefinition(FLOW_TASK, [], read)],
         asset: null,
         ...(read.on === null ? {} : { on: read.on }),
+        ...describedDeadlines(deadlinesOf(read), schedule),
+        ...describedCallbacks(callbacks),
       },
       handlers: new Map([[FLOW_TASK, handler]]),
       parse: parameters.parse,
       retryRules: retryRules([[FLOW_TASK, read]]),
       checks: [],
       inputs: [],
-      madeAt: stackHere(),
+      companions: callbackFlow({ name, queue: read.queue, madeAt }, callbacks),
+      madeAt,
     };
   });
 }

@@ -1,6 +1,6 @@
 /** Imports one workflow file into this process and tells what it defines. */
 import { pathToFileURL } from 'node:url';
-import { type Definition, isDefinition } from './definition.ts';
+import { type Definition, isDefinition, withCompanions } from './definition.ts';
 import { generationUrl, resolveSignalbox } from './resolve-hook.ts';
 
 export interface ImportedFile {
@@ -24,7 +24,7 @@ export async function importFile(path: string, generation: number): Promise<Impo
       if (name !== 'default' && value === definition) known.push(name);
     }
   }
-  return { definitions: [...names.keys()], exportNames: names };
+  return { definitions: [...names.keys()].flatMap(withCompanions), exportNames: names };
 }
 
 /** A definition, or lists of them however deep. */

@@ -3,7 +3,7 @@
  * of workflows starts at once and holds in memory what it uses.
  */
 import type { WorkflowDefinition, WorkflowFileError } from '../../domain/agent-protocol.ts';
-import type { Definition } from './definition.ts';
+import { type Definition, withCompanions } from './definition.ts';
 import { type ImportedFile, importFile } from './import-file.ts';
 import type { LoadedWorkflows } from './load.ts';
 
@@ -23,9 +23,10 @@ export interface AgentDefinitions {
 
 /** Definitions that are at hand as objects: those of the product itself, or of a test. */
 export function definitionsOf(
-  definitions: readonly Definition[],
+  given: readonly Definition[],
   exportNames: Readonly<Record<string, string>> = {},
 ): AgentDefinitions {
+  const definitions = given.flatMap(withCompanions);
   const byName = new Map(definitions.map((definition) => [definition.name, definition]));
   return {
     definitions: definitions.map((definition) => ({ ...definition.described, file: '' })),

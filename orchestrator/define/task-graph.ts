@@ -3,8 +3,10 @@
  * all are there, so that a task may come after one that stands further below.
  */
 import type { TaskDefinition } from '../../domain/agent-protocol.ts';
+import type { DeadlineDefinition } from '../../domain/deadline.ts';
 import type { TriggerRule } from '../../domain/trigger-rule.ts';
 import { TRIGGER_RULES } from '../../domain/trigger-rule.ts';
+import type { DeclaredCallback } from './callback.ts';
 import type { GroupRef, TaskRef } from './context.ts';
 import type { Handler } from './definition.ts';
 import { findTaskCycle } from './graph.ts';
@@ -93,6 +95,8 @@ export interface WrittenTask {
   readonly over?: KeyOrGroup;
   readonly handler: Handler;
   readonly retryRule: RetryRule | undefined;
+  readonly deadlines: readonly DeadlineDefinition[];
+  readonly callbacks: readonly DeclaredCallback[];
 }
 
 interface Group {
@@ -130,6 +134,14 @@ export class TaskGraph {
     return new Map(
       [...this.#tasks].flatMap(([key, { retryRule }]) => (retryRule ? [[key, retryRule]] : [])),
     );
+  }
+
+  get deadlines(): readonly DeadlineDefinition[] {
+    return [...this.#tasks.values()].flatMap(({ deadlines }) => deadlines);
+  }
+
+  get callbacks(): readonly DeclaredCallback[] {
+    return [...this.#tasks.values()].flatMap(({ callbacks }) => callbacks);
   }
 
   /** Keys of the tasks that a branch in this group means; what is unknown stays as it is. */

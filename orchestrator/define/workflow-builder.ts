@@ -2,9 +2,16 @@
 import type { TaskDefinition } from '../../domain/agent-protocol.ts';
 import type { Asset } from './asset.ts';
 import { readAssetKeys } from './asset-inputs.ts';
+import { type CallbackOptions, callbackReaders, callbacksOf } from './callback.ts';
 import type { FlowRef, GroupRef, TaskContext, TaskRef } from './context.ts';
+import { type DeadlineOptions, deadlineReaders, deadlinesOf } from './deadline.ts';
 import { decision } from './decision.ts';
 import type { Handler } from './definition.ts';
+import {
+  type TaskConcurrencyOptions,
+  type TaskLimitOptions,
+  taskLimitReaders,
+} from './limit-options.ts';
 import {
   DefinitionError,
   flag,
@@ -15,6 +22,7 @@ import {
   name as readName,
   readOptions,
 } from './options.ts';
+import { type CacheOptions, readCache, withCache } from './results.ts';
 import { retryRules } from './retry-rule.ts';
 import {
   readSubflowParameters,
@@ -31,11 +39,18 @@ import {
 } from './task-graph.ts';
 import { type AttemptOptions, attemptReaders, taskDefinition } from './task-options.ts';
 
-export interface TaskOptions extends AttemptOptions, PlaceOptions {
+export interface TaskOptions
+  extends AttemptOptions,
+    PlaceOptions,
+    TaskLimitOptions,
+    DeadlineOptions,
+    CallbackOptions {
   /** Assets that a success of it makes, or their keys; what it returns is the value (of several, an object by key). */
   readonly produces?: readonly (Asset | string)[];
   /** Assets that it reads, or their keys; lineage shows it. */
   readonly consumes?: readonly (Asset | string)[];
+  /** Takes the result of an earlier execution with the same key in place of running. */
+  readonly cache?: CacheOptions<TaskContext>;
 }
 
 export interface ShortCircuitOptions extends TaskOptions {
@@ -43,13 +58,13 @@ export interface ShortCircuitOptions extends TaskOptions {
   readonly respectRules?: boolean;
 }
 
-export interface MapOptions<P, L> extends TaskOptions {
+export interface MapOptions<P, L> extends Omit<TaskOptions, 'concurrency'> {
   /** Task that gives the list, or a function that does; an object is a list of its entries. */
   readonly over: TaskRef<L> | string | ((parameters: P, ctx: TaskContext<P>) => L | Promise<L>);
   /** More items are a failure; 10,000 unless told, at most 100,000. */
   readonly maxItems?: number;
-  /** Items at a time; as many as agents have slots unless told. */
-  readonly concurrency?: number;
+  /** Items of one run at a time, or a limit for each key; as many as agents have slots unless told. */
+  readonly concurrency?: number | TaskConcurrencyOptions;
 }
 
 export interface SubflowTaskOptions<P, R> extends TaskOptions {
@@ -116,9 +131,22 @@ const MOST_ITEMS = 100_000;
 const taskReaders = {
   ...attemptReaders,
   ...placeReaders,
+  ...deadlineReaders,
+  ...callbackReaders,
+  ...taskLimitReaders,
+  queue: optional(readName),
   produces: readAssetKeys,
   consumes: readAssetKeys,
+  cache: readCache,
 };
+
+/** Of the list that a mapped task runs over nobody is told. */
+const NOTHING_TOLD = readOptions({}, { ...deadlineReaders, ...callbackReaders });
+
+const NO_LIMITS = { maxActive: null, maxActivePerRun: null, concurrency: null };
+const mostItems = integer(1, MOST_ITEMS, 1);
+const readMapConcurrency = (value: unknown) =>
+  typeof value === 'number' ? mostItems(value) : taskLimitReaders.concurrency(value);
 
 type Code = (ctx: never, ...more: never[]) => unknown;
 
@@ -203,7 +231,12 @@ function addTask<T>(
     failRun,
     ...rest
   } = read;
-  const { produces, consumes, ...attempt } = rest;
+  const { produces, consumes, queue, concurrency, maxActivePerRun, ...attempt } = rest;
+  const limits = {
+    ...(queue === null ? {} : { queue }),
+    ...(concurrency === null ? {} : { concurrency }),
+    ...(maxActivePerRun === null ? {} : { maxActivePerRun }),
+  };
   const assets = {
     ...(produces.length === 0 ? {} : { produces }),
     ...(consumes.length === 0 ? {} : { consumes }),
@@ -222,9 +255,11 @@ function addTask<T>(
       teardown,
       failRun,
     },
-    definition: { ...taskDefinition(key, [], attempt), ...assets, ...graphPart },
-    handler: handler as Handler,
+    definition: { ...taskDefinition(key, [], attempt), ...limits, ...assets, ...graphPart },
+    handler: withCache(handler as Handler, cache),
     retryRule: retryRules([[key, attempt]]).get(key),
+    deadlines: deadlinesOf(read, key),
+    callbacks: callbacksOf(read, key),
     ...(over === undefined ? {} : { over }),
   });
   return { key };
@@ -246,18 +281,33 @@ function addMap<T>(
   options: unknown,
   handler: unknown,
 ): TaskRef<T[]> {
-  const { over, maxItems, concurrency, ...read } = readOptions(options as object, {
+  const {
+    over,
+    maxItems,
+    concurrency: wanted,
+    ...others
+  } = readOptions(options as object, {
     ...taskReaders,
     over: readOver,
     maxItems: integer(1, MOST_ITEMS, MAX_ITEMS),
-    concurrency: optional(integer(1, MOST_ITEMS, 1)),
+    concurrency: readMapConcurrency,
   });
+  const concurrency = typeof wanted === 'number' ? wanted : null;
+  const read = { ...others, concurrency: typeof wanted === 'number' ? null : wanted };
   let list = over;
   if (typeof list === 'function') {
     // A list that code gives is a task as well: it is made once, and its result is recorded.
     const give = list as (parameters: unknown, ctx: unknown) => unknown;
     const items = (ctx: { readonly parameters: unknown }) => give(ctx.parameters, ctx);
-    const plain = { ...read, teardown: null, setup: false, failRun: false };
+    const nothing = {
+      teardown: null,
+      setup: false,
+      failRun: false,
+      produces: [],
+      consumes: [],
+      cache: null,
+    };
+    const plain = { ...read, ...NOTHING_TOLD, ...nothing, ...NO_LIMITS };
     list = addTask(graph, scope, `${key}.items`, plain, items as Code);
   }
   const map = { over: '', maxItems, concurrency };

@@ -1,6 +1,20 @@
+import {
+  type CallbackOptions,
+  callbackFlow,
+  callbackReaders,
+  callbacksOf,
+  describedCallbacks,
+} from './callback.ts';
 import type { FlowRef } from './context.ts';
+import {
+  deadlinesOf,
+  describedDeadlines,
+  type RunDeadlineOptions,
+  runDeadlineReaders,
+} from './deadline.ts';
 import { DEFINITION, type Definition, stackHere } from './definition.ts';
 import { type IsolationOptions, isolationOf, isolationReaders } from './isolation.ts';
+import { limitReaders, type RunLimitOptions, runLimitReaders } from './limit-options.ts';
 import { type On, readOn } from './on.ts';
 import { inDefinition, name as readName, readOptions } from './options.ts';
 import { type ParameterSchema, type Parameters, readSchema } from './parameters.ts';
@@ -9,7 +23,16 @@ import { TaskGraph } from './task-graph.ts';
 import { type JobOptions, jobReaders } from './task-options.ts';
 import { builderOf, type WorkflowBuilder } from './workflow-builder.ts';
 
-export interface WorkflowOptions<S extends ParameterSchema> extends JobOptions, IsolationOptions {
+export interface WorkflowOptions<S extends ParameterSchema>
+  extends JobOptions,
+    IsolationOptions,
+    RunDeadlineOptions,
+    RunLimitOptions,
+    CallbackOptions {
+  /** Tasks at a time, over all runs of the workflow. */
+  readonly maxActiveTasks?: number;
+  /** Labels that an agent must have to be given its tasks; what a task requires itself is asked for besides. */
+  readonly requires?: Readonly<Record<string, string>>;
   /** Ends of other workflows' runs and new versions of assets that start a run. */
   readonly on?: On;
   /** JSON Schema of the parameters, or a TypeBox or Zod schema. */
@@ -37,10 +60,18 @@ export function workflow<const S extends ParameterSchema = { type: 'object' }>(
       ...isolationReaders,
       parameters: readSchema,
       on: readOn,
+      maxActiveTasks: limitReaders.maxActive,
+      requires: limitReaders.requires,
+      ...runLimitReaders,
+      ...runDeadlineReaders,
+      ...callbackReaders,
     });
     const graph = new TaskGraph();
     build(builderOf<Parameters<S>>(graph, ''));
     const tasks = graph.definitions();
+    const schedule = scheduleOf(read);
+    const callbacks = [...callbacksOf(read), ...graph.callbacks];
+    const madeAt = stackHere();
     return {
       [DEFINITION]: true,
       name,
@@ -50,20 +81,29 @@ export function workflow<const S extends ParameterSchema = { type: 'object' }>(
         ...(read.description === null ? {} : { description: read.description }),
         tags: read.tags,
         owners: read.owners,
-        schedule: scheduleOf(read),
+        schedule,
         parameters: parameters.jsonSchema,
         queue: read.queue,
         maxActiveRuns: read.maxActiveRuns,
-        tasks: tasks.map((task) => ({ ...isolationOf(read), ...task })),
+        ...(read.maxActiveTasks === null ? {} : { maxActiveTasks: read.maxActiveTasks }),
+        ...(read.concurrency === null ? {} : { concurrency: read.concurrency }),
+        tasks: tasks.map((task) => ({
+          ...isolationOf(read),
+          ...task,
+          ...(read.requires ? { requires: { ...read.requires, ...task.requires } } : {}),
+        })),
         asset: null,
         ...(read.on === null ? {} : { on: read.on }),
+        ...describedDeadlines([...deadlinesOf(read), ...graph.deadlines], schedule),
+        ...describedCallbacks(callbacks),
       },
       handlers: graph.handlers,
       retryRules: graph.retryRules,
       parse: parameters.parse,
       checks: [],
       inputs: [],
-      madeAt: stackHere(),
+      companions: callbackFlow({ name, queue: read.queue, madeAt }, callbacks),
+      madeAt,
     };
   });
 }

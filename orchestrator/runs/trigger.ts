@@ -7,9 +7,12 @@ import type { RunPartitions } from '../../domain/partition.ts';
 import { businessKey, type DataInterval, type Run, type RunTrigger } from '../../domain/run.ts';
 import { type Clock, type EpochMs, toRfc3339 } from '../../domain/time.ts';
 import { namePartitions } from '../assets/partitions/of-task.ts';
+import { newDeadlines } from '../deadlines/new.ts';
 import type { Handing } from '../dispatch/handing.ts';
 import { READY, WAITS_FOR_PAST } from '../dispatch/task-codes.ts';
+import { limitsOf } from '../limits/gates.ts';
 import type { Tx } from '../store/connection.ts';
+import { insertDeadlines } from '../store/deadline.ts';
 import { readRuns, toRun } from '../store/run.ts';
 import { findByIdempotencyKey, insertRuns } from '../store/run-insert.ts';
 import { insertOrigins } from '../store/run-origin.ts';
@@ -108,6 +111,7 @@ async function store(tx: Tx, drafts: readonly Draft[], now: EpochMs, handing: Ha
       makeLive(tx, fresh, now, handing),
       insertOrigins(tx, originsOf(fresh)),
       insertRunPartitions(tx, partitionsOf(fresh)),
+      insertDeadlines(tx, newDeadlines(fresh, now)),
     ]);
     return { fresh, states };
   };
@@ -219,9 +223,11 @@ export function readyTask(
   version: Version,
   index: number,
   runPriority: number,
+  parameters: Readonly<Record<string, unknown>>,
 ): NewLiveTask {
   const task = version.tasks[index];
   if (!task) throw new Error(`task ${index} of ${version.workflow} does not exist`);
+  const limits = limitsOf(task, { runId, workflow: version.workflow, parameters });
   return {
     runId,
     task: index,
@@ -236,6 +242,7 @@ export function readyTask(
     sessionId: null,
     token: null,
     delayMs: 0,
+    ...(limits === undefined ? {} : { limits }),
   };
 }
 

@@ -2,6 +2,8 @@
  * Compiled graphs by version, cached in each server: a version never changes, so nothing ever makes an entry
  * wrong. What completing needs beside the graph (who depends on whom) is computed once.
  */
+import type { RunConcurrency } from '../../domain/agent-protocol.ts';
+import type { DeadlineDefinition } from '../../domain/deadline.ts';
 import type { Graph, GraphTask } from '../catalog/graph.ts';
 import type { Tx } from '../store/connection.ts';
 import type { Expansion } from './expansion.ts';
@@ -26,6 +28,9 @@ export interface Version {
   /** For each task whose result is a list: the mapped tasks over it. */
   readonly mapsOver: ReadonlyMap<number, readonly number[]>;
   readonly teardowns: readonly number[];
+  readonly deadlines: readonly DeadlineDefinition[];
+  /** Runs at a time for each key; null for no such limit. */
+  readonly concurrency: RunConcurrency | null;
   /** Where among a task's gates one was last found that had not ended; a hint, whatever it says. */
   readonly places: Int32Array;
   /** What became of mapped tasks in a run; none in the workflow's own version. */
@@ -86,6 +91,8 @@ function compile(row: {
     indexOf: new Map(tasks.map((task, index) => [task.key, index])),
     last: leaves.length === 1 ? (leaves[0] ?? -1) : -1,
     roots: tasks.flatMap((task, index) => (startsAtOnce(task) ? [index] : [])),
+    deadlines: row.graph.deadlines ?? [],
+    concurrency: row.graph.concurrency ?? null,
     teardowns: tasks.flatMap(({ teardown }, index) => (teardown ? [index] : [])),
     places: new Int32Array(tasks.length),
     expanded: [],

@@ -6,6 +6,7 @@ import { backfillCommand } from './commands/backfill.ts';
 import { agentsCommand, poolsCommand, queuesCommand } from './commands/capacity.ts';
 import { completionCommand } from './commands/completion.ts';
 import { dbCommand } from './commands/db.ts';
+import { deadlinesCommand } from './commands/deadlines.ts';
 import { drillCommand } from './commands/drill.ts';
 import { backtestCommand, incidentsCommand } from './commands/incidents.ts';
 import { initCommand } from './commands/init.ts';
@@ -30,6 +31,7 @@ export const COMMANDS: readonly (() => Command)[] = [
   backfillCommand,
   eventsCommand,
   sensorsCommand,
+  deadlinesCommand,
   assetsCommand,
   poolsCommand,
   queuesCommand,

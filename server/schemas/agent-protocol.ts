@@ -17,6 +17,8 @@ import {
   type StepsRequest,
   type SubflowRequest,
 } from '../../domain/agent-protocol.ts';
+import { CALLBACK_OUTCOMES } from '../../domain/callback.ts';
+import { DEADLINE_STARTS, MISS_ACTIONS } from '../../domain/deadline.ts';
 import type { LookEnd, LooksRequest } from '../../domain/sensor.ts';
 import { TRIGGER_RULES } from '../../domain/trigger-rule.ts';
 import type { EmitRequest, SuspendRequest, WaitRequest } from '../../domain/wait.ts';
@@ -39,6 +41,13 @@ const RunError = Type.Object({
   message: Type.String(),
   stack: Type.Optional(Type.String()),
 });
+
+const Limit = Type.Integer({ minimum: 1, maximum: 1_000_000 });
+const Labels = Type.Record(
+  Type.String({ pattern: '^[A-Za-z0-9_./-]{1,63}$' }),
+  Type.String({ pattern: '^[A-Za-z0-9_./-]{1,63}$' }),
+  { maxProperties: 50 },
+);
 
 const TaskDefinition = Type.Object({
   key: Key,
@@ -73,6 +82,17 @@ const TaskDefinition = Type.Object({
   memoryMiB: Type.Optional(Type.Integer({ minimum: 1 })),
   cancelGraceMs: Type.Optional(Type.Number({ minimum: 0 })),
   type: Type.Optional(OneOf(['branch', 'short-circuit', 'subflow'])),
+  queue: Type.Optional(Name),
+  maxActive: Type.Optional(Limit),
+  maxActivePerRun: Type.Optional(Limit),
+  concurrency: Type.Optional(
+    Type.Object({
+      key: Type.String({ minLength: 1, maxLength: 200 }),
+      limit: Limit,
+      scope: Type.Optional(OneOf(['task', 'workflow', 'global'])),
+    }),
+  ),
+  requires: Type.Optional(Labels),
 });
 
 const On = Type.Object({
@@ -90,6 +110,25 @@ const On = Type.Object({
   ),
 });
 
+const MAX_HOOKS = 10_000;
+
+const Deadline = Type.Object({
+  name: Name,
+  task: Type.Optional(Key),
+  afterMs: Type.Optional(Type.Number({ exclusiveMinimum: 0, maximum: 3.2e12 })),
+  from: Type.Optional(OneOf(DEADLINE_STARTS)),
+  at: Type.Optional(Type.String({ pattern: '^([01]\\d|2[0-3]):[0-5]\\d$' })),
+  timezone: Type.Optional(Name),
+  onMiss: OneOf(MISS_ACTIONS),
+});
+
+const Callback = Type.Object({
+  name: Key,
+  task: Type.Optional(Key),
+  on: OneOf(CALLBACK_OUTCOMES),
+  url: Type.Optional(Type.String({ pattern: '^https?://', maxLength: 2_000 })),
+});
+
 const Definition = Type.Object({
   name: Name,
   kind: OneOf(['workflow', 'flow', 'asset']),
@@ -100,9 +139,21 @@ const Definition = Type.Object({
   parameters: Nullable(AnyObject),
   queue: Name,
   maxActiveRuns: Nullable(Type.Integer({ minimum: 1 })),
+  maxActiveTasks: Type.Optional(Limit),
+  concurrency: Type.Optional(
+    Type.Object({
+      key: Type.String({ minLength: 1, maxLength: 200 }),
+      limit: Limit,
+      strategy: OneOf(['queue', 'cancel-running', 'cancel-new', 'skip']),
+      scope: Type.Optional(OneOf(['workflow', 'global'])),
+    }),
+  ),
   tasks: Type.Array(TaskDefinition),
   asset: Nullable(AnyObject),
   on: Type.Optional(On),
+  deadlines: Type.Optional(Type.Array(Deadline, { maxItems: MAX_HOOKS })),
+  callbacks: Type.Optional(Type.Array(Callback, { maxItems: MAX_HOOKS })),
+  callbacksOf: Type.Optional(Name),
   sensor: Type.Optional(
     Type.Object({
       triggers: Nullable(Name),
@@ -118,6 +169,7 @@ export const RegisterBody = Type.Unsafe<RegisterRequest>(
     name: Name,
     queues: Type.Array(Name, { minItems: 1, maxItems: 100 }),
     concurrency: Type.Integer({ minimum: 1, maximum: MAX_CAPACITY }),
+    labels: Type.Optional(Labels),
     version: Type.String({ maxLength: 200 }),
     definitions: Type.Array(Definition, { maxItems: 100_000 }),
     fileErrors: Type.Array(Type.Object({ file: Type.String(), message: Type.String() })),

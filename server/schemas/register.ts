@@ -7,9 +7,11 @@ import { ARTIFACT_SCHEMAS } from './artifacts.ts';
 import { ASSET_QUALITY_SCHEMAS } from './asset-quality.ts';
 import { ASSET_SCHEMAS } from './assets.ts';
 import { BACKFILL_SCHEMAS } from './backfills.ts';
+import { DEADLINE_SCHEMAS } from './deadlines.ts';
 import { INCIDENT_SCHEMAS } from './incidents.ts';
 import { PARTITION_SCHEMAS } from './partitions.ts';
 import { OneOf } from './parts.ts';
+import { RETENTION_SCHEMAS } from './retention.ts';
 import { RUN_CONTROL_SCHEMAS } from './run-control.ts';
 import { RUN_SCHEMAS } from './runs.ts';
 import { SCHEDULE_SCHEMAS } from './schedules.ts';
@@ -36,11 +38,13 @@ export function addSchemas(app: App): void {
     ...BACKFILL_SCHEMAS,
     ...SIGNAL_SCHEMAS,
     ...SENSOR_SCHEMAS,
+    ...DEADLINE_SCHEMAS,
     ...ASSET_SCHEMAS,
     ...ARTIFACT_SCHEMAS,
     ...ASSET_QUALITY_SCHEMAS,
     ...PARTITION_SCHEMAS,
     ...INCIDENT_SCHEMAS,
+    ...RETENTION_SCHEMAS,
   };
   for (const [name, schema] of Object.entries(all)) app.addSchema({ ...schema, $id: name });
   const problem = {

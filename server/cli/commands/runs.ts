@@ -4,6 +4,7 @@ import type { Run, Task } from '../../../domain/run.ts';
 import type { List } from '../api-client.ts';
 import { renderTable, span, state, time } from '../output.ts';
 import { remoteCommand, segment, wholeNumber } from '../remote.ts';
+import { callbacksCommand } from './deadlines.ts';
 import {
   cancelCommand,
   markCommand,
@@ -41,6 +42,7 @@ export function runsCommand(): Command {
     .addCommand(pauseCommand('resume', 'Let a paused run go on'))
     .addCommand(inputsCommand())
     .addCommand(inputCommand())
+    .addCommand(callbacksCommand())
     .addCommand(logsCommand());
 }
 

@@ -1,0 +1,64 @@
+/**
+ * Callbacks: code, or an address, that is told of what became of a run or a task, after it was recorded. They change
+ * nothing of the run; each has a key, under which it may come more than once.
+ */
+
+export const CALLBACK_OUTCOMES = [
+  'succeeded',
+  'failed',
+  'retry',
+  'skipped',
+  'cancelled',
+  'deadline',
+] as const;
+export type CallbackOutcome = (typeof CALLBACK_OUTCOMES)[number];
+
+/** A callback as it is registered. */
+export interface CallbackDefinition {
+  /** Names it among those of its workflow: `onFailure`, `load.onFailure`, `onFailure-2`. */
+  readonly name: string;
+  /** Of this task; absent for the run. */
+  readonly task?: string;
+  readonly on: CallbackOutcome;
+  /** Where it is sent to; absent for code. */
+  readonly url?: string;
+}
+
+/** What a callback is told. */
+export interface CallbackEvent {
+  /** The same each time that this is told: what acts on it twice can know. */
+  readonly key: string;
+  readonly callback: string;
+  readonly outcome: CallbackOutcome;
+  readonly workflow: string;
+  /** Of a run that never came: a name for it. */
+  readonly runId: string;
+  /** Null for the run itself. */
+  readonly task: string | null;
+  /** 0 for the run itself. */
+  readonly attempt: number;
+  /** RFC 3339. */
+  readonly at: string;
+  readonly logicalDate: string | null;
+  readonly parameters: Readonly<Record<string, unknown>>;
+  /** `name: message`; of a deadline, why it was missed. */
+  readonly error: string | null;
+}
+
+/** A callback that was called for, and what became of it. */
+export interface CallbackRecord {
+  readonly key: string;
+  readonly callback: string;
+  readonly outcome: CallbackOutcome;
+  readonly task: string | null;
+  readonly kind: 'code' | 'webhook';
+  readonly state: 'pending' | 'running' | 'succeeded' | 'failed';
+  readonly attempts: number;
+  readonly error: string | null;
+  /** The run that runs the code: its log is the callback's. */
+  readonly callbackRunId: string | null;
+  /** Where it is sent to, without what may be secret of it. */
+  readonly url: string | null;
+  readonly createdAt: string;
+  readonly endedAt: string | null;
+}

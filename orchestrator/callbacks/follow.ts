@@ -1,0 +1,204 @@
+/**
+ * Calls callbacks for what has become of runs and tasks. It follows the events that those transactions left anyway, so
+ * that a workflow without callbacks pays nothing, and one with them nothing at the end of its runs. The place in the
+ * events, the runs that run the code and the rows of what is to be sent are one transaction: nothing is missed, and
+ * nothing is called for twice, whichever server does it.
+ */
+import type { CallbackDefinition, CallbackEvent } from '../../domain/callback.ts';
+import type { Clock } from '../../domain/time.ts';
+import type { Hub } from '../events/hub.ts';
+import type { RunInfos } from '../runs/run-info.ts';
+import type { AnnounceRuns, CreatedRun, CreateRuns, RunRequest } from '../runs/trigger.ts';
+import type { Reconciler } from '../service.ts';
+import {
+  type CallbackOwner,
+  dropCallbackPlace,
+  insertCallbacks,
+  lockCallbackPlace,
+  type NewCallback,
+  readCallbackOwners,
+  readEventRows,
+  runsOf,
+  saveCallbackPlace,
+} from '../store/callback.ts';
+import type { Db, Tx } from '../store/connection.ts';
+import { readRunnable } from '../store/run-workflow.ts';
+import { type Happened, happenedIn, toEvent } from './happened.ts';
+
+export interface FollowDeps {
+  readonly db: Db;
+  readonly clock: Clock;
+  readonly hub: Hub;
+  readonly infos: RunInfos;
+  readonly createRuns: CreateRuns;
+  readonly announceRuns: AnnounceRuns;
+  log(message: string): void;
+}
+
+const EVERY_MS = 500;
+/** Changes that come close together are one look. */
+const GATHER_MS = 50;
+const ROWS = 200;
+const MAX_ROUNDS = 200;
+const PLACE = /^(\d{1,20}):(\d{1,19})$/;
+const SUFFIX = ':callbacks';
+
+export function createCallbackFollower(deps: FollowDeps): {
+  reconciler: Reconciler;
+  close(): Promise<void>;
+} {
+  let declared = false;
+  let timer: NodeJS.Timeout | undefined;
+  let running: Promise<void> = Promise.resolve();
+  let closed = false;
+
+  async function follow(): Promise<void> {
+    for (let round = 0; round < MAX_ROUNDS && !closed; round += 1) {
+      const { created, more, anybody } = await step(deps);
+      declared = anybody;
+      if (created.length > 0) deps.announceRuns(created);
+      if (!more) return;
+    }
+  }
+
+  function run(): Promise<void> {
+    const next = running.then(follow);
+    running = next.catch(() => undefined);
+    return next;
+  }
+
+  const unfollow = deps.hub.onChange(({ topic }) => {
+    if (!declared || closed || timer || topic !== 'run') return;
+    timer = setTimeout(() => {
+      timer = undefined;
+      run().catch((error: Error) => deps.log(`callbacks wait: ${error.message}`));
+    }, GATHER_MS);
+    timer.unref();
+  });
+
+  return {
+    reconciler: { name: 'callbacks', everyMs: EVERY_MS, run },
+    async close() {
+      closed = true;
+      clearTimeout(timer);
+      unfollow();
+      await running;
+    },
+  };
+}
+
+interface Followed {
+  readonly created: readonly CreatedRun[];
+  readonly more: boolean;
+  /** Whether any workflow has callbacks. */
+  readonly anybody: boolean;
+}
+
+function step(deps: FollowDeps): Promise<Followed> {
+  return deps.db.transaction(async (tx) => {
+    const [, xid, id] = PLACE.exec((await lockCallbackPlace(tx)) ?? '') ?? [];
+    if (xid === undefined || id === undefined) return { created: [], more: false, anybody: false };
+    const owners = await readCallbackOwners(tx);
+    const anybody = owners.length > 0;
+    if (!anybody) await dropCallbackPlace(tx);
+    const ofTasks = owners.some(({ callbacks }) => callbacks.some(({ task }) => task));
+    const rows = await readEventRows(tx, { xid, id }, ofTasks, ROWS);
+    const last = rows.at(-1);
+    if (!last) return { created: [], more: false, anybody };
+    await saveCallbackPlace(tx, `${last.xid}:${last.id}`);
+    const created = anybody ? await callAll(deps, tx, owners, rows.flatMap(happenedIn)) : [];
+    return { created, more: rows.length === ROWS, anybody };
+  });
+}
+
+interface Call {
+  readonly callback: CallbackDefinition;
+  readonly event: CallbackEvent;
+}
+
+async function callAll(
+  deps: FollowDeps,
+  tx: Tx,
+  owners: readonly CallbackOwner[],
+  happened: readonly Happened[],
+): Promise<readonly CreatedRun[]> {
+  const byWorkflow = new Map(owners.map(({ workflow, callbacks }) => [workflow, callbacks]));
+  const ids = happened.flatMap(({ runId, told }) => (told ? [] : [runId]));
+  const own = await runsOf(tx, [...new Set(ids)], [...byWorkflow.keys()]);
+  await deps.infos.load(tx, own);
+  await deps.infos.loadTasks(tx, tasksOf(happened, new Set(own)));
+  const calls = happened.flatMap((one): Call[] => {
+    const event = toEvent(one, deps.infos.get(one.runId));
+    if (!event) return [];
+    const base = event.task?.replace(/\[\d+\]$/, '') ?? null;
+    return (byWorkflow.get(event.workflow) ?? []).flatMap((callback) =>
+      callback.on === event.outcome &&
+      (callback.task === undefined ? event.task === null : callback.task === base)
+        ? [{ callback, event: named(event, callback.name) }]
+        : [],
+    );
+  });
+  if (calls.length === 0) return [];
+  const { created, rows } = await startCode(deps, tx, calls);
+  await insertCallbacks(tx, rows, new Date(deps.clock.now()));
+  return created;
+}
+
+/** Instances of mapped tasks may be newer than what is known of the run. */
+function tasksOf(
+  happened: readonly Happened[],
+  own: ReadonlySet<string>,
+): { runId: string; task: number }[] {
+  return happened.flatMap(({ runId, task }) =>
+    typeof task === 'number' && task >= 0 && own.has(runId) ? [{ runId, task }] : [],
+  );
+}
+
+function named(event: CallbackEvent, callback: string): CallbackEvent {
+  return { ...event, key: `${event.key}:${callback}`, callback };
+}
+
+/** Starts the runs that run code. What cannot be started is recorded as failed. */
+async function startCode(
+  deps: FollowDeps,
+  tx: Tx,
+  calls: readonly Call[],
+): Promise<{ created: readonly CreatedRun[]; rows: readonly NewCallback[] }> {
+  const ofCode = calls.filter(({ callback }) => callback.url === undefined);
+  const names = ofCode.map(({ event }) => `${event.workflow}${SUFFIX}`);
+  const runnable = names.length === 0 ? new Map() : await readRunnable(tx, names);
+  const wanted = ofCode.flatMap(({ callback, event }): [string, RunRequest][] => {
+    const workflow = runnable.get(`${event.workflow}${SUFFIX}`);
+    if (!workflow) return [];
+    const request: RunRequest = {
+      ...{ workflow: workflow.name, versionId: workflow.versionId, maxActiveRuns: null },
+      parameters: { callback: callback.name, event },
+      trigger: 'workflow',
+      idempotencyKey: event.key,
+      origin: {
+        kind: 'on',
+        causes: [
+          { kind: 'run', runId: event.runId, workflow: event.workflow, state: event.outcome },
+        ],
+        depth: 1,
+      },
+    };
+    return [[event.key, request]];
+  });
+  const created = await deps.createRuns(
+    tx,
+    wanted.map(([, request]) => request),
+  );
+  const runOf = new Map(wanted.map(([key], index) => [key, created[index]?.run.id ?? null]));
+  const rows = calls.map(({ callback, event }): NewCallback => {
+    const runId = runOf.get(event.key) ?? null;
+    const lost = callback.url === undefined && runId === null;
+    return {
+      ...{ key: event.key, workflow: event.workflow, run_id: event.runId },
+      ...{ callback: callback.name, event, callback_run_id: runId, url: callback.url ?? null },
+      state: lost ? 'failed' : 'pending',
+      error: lost ? `no agent has registered the code of ${event.workflow}'s callbacks` : null,
+    };
+  });
+  return { created, rows };
+}

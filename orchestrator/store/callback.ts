@@ -1,0 +1,213 @@
+/** Tables `workflow_callback` and `callback`, and the place up to which events were followed for them. */
+import type { CallbackDefinition, CallbackEvent } from '../../domain/callback.ts';
+import { jsonText, textArray } from './columns.ts';
+import type { Tx } from './connection.ts';
+
+const FOLLOWER = 'callbacks';
+
+/** Sets the callbacks that these workflows declare. */
+export async function replaceCallbacks(
+  tx: Tx,
+  workflows: readonly string[],
+  given: readonly { workflow: string; callbacks: readonly CallbackDefinition[] }[],
+): Promise<void> {
+  const some = given.map(({ workflow }) => workflow);
+  await tx.execute(
+    'DELETE FROM signalbox.workflow_callback WHERE workflow = ANY($1) AND workflow <> ALL($2)',
+    [workflows, some],
+  );
+  if (given.length === 0) return;
+  await tx.execute(
+    `INSERT INTO signalbox.workflow_callback (workflow, callbacks)
+     SELECT * FROM unnest($1::text[], $2::jsonb[])
+     ON CONFLICT (workflow) DO UPDATE SET callbacks = excluded.callbacks`,
+    [textArray(some), textArray(given.map(({ callbacks }) => jsonText(callbacks)))],
+  );
+  // What happens from this transaction on counts.
+  await tx.execute(
+    `INSERT INTO signalbox.follower (name, watermark)
+     SELECT $1, (pg_snapshot_xmin(pg_current_snapshot())::text::numeric - 1)::text || ':9223372036854775807'
+     ON CONFLICT (name) DO NOTHING`,
+    [FOLLOWER],
+  );
+}
+
+export interface CallbackOwner {
+  readonly workflow: string;
+  readonly callbacks: readonly CallbackDefinition[];
+}
+
+export function readCallbackOwners(tx: Tx): Promise<CallbackOwner[]> {
+  return tx.query<CallbackOwner>('SELECT workflow, callbacks FROM signalbox.workflow_callback');
+}
+
+/** Takes the place in the events; undefined where another server holds it, or nobody ever declared a callback. */
+export async function lockCallbackPlace(tx: Tx): Promise<string | undefined> {
+  const [row] = await tx.query<{ watermark: string }>(
+    'SELECT watermark FROM signalbox.follower WHERE name = $1 FOR UPDATE SKIP LOCKED',
+    [FOLLOWER],
+  );
+  return row?.watermark;
+}
+
+export async function saveCallbackPlace(tx: Tx, watermark: string): Promise<void> {
+  await tx.execute(
+    'UPDATE signalbox.follower SET watermark = $2, saved_at = now() WHERE name = $1',
+    [FOLLOWER, watermark],
+  );
+}
+
+/** Nobody declares a callback: nothing is to be followed, or kept. */
+export async function dropCallbackPlace(tx: Tx): Promise<void> {
+  await tx.execute(
+    `DELETE FROM signalbox.follower WHERE name = $1
+       AND NOT EXISTS (SELECT FROM signalbox.workflow_callback)`,
+    [FOLLOWER],
+  );
+}
+
+export interface EventRow {
+  readonly xid: string;
+  readonly id: string;
+  readonly kind: 'run' | 'asset' | 'change';
+  /** Null where nothing in it is of interest. */
+  readonly events: string | null;
+}
+
+/**
+ * Rows of events behind the place, below the oldest transaction that is under way.
+ * @param tasks whether ends of tasks are of interest; else those of runs alone
+ */
+export function readEventRows(
+  tx: Tx,
+  place: { readonly xid: string; readonly id: string },
+  tasks: boolean,
+  limit: number,
+): Promise<EventRow[]> {
+  return tx.query<EventRow>(
+    `SELECT xid::text, id, kind,
+            CASE WHEN kind = 'change' AND ($4 OR
+                   events ~ ',-1,0,"(succeeded|failed|cancelled|skipped|retrying)"') THEN events
+                 WHEN kind = 'run' AND events LIKE '%"sla-missed"%' THEN events
+            END AS events
+     FROM signalbox.event_batch
+     WHERE (xid, id) > ($1::text::xid8, $2::bigint) AND xid < pg_snapshot_xmin(pg_current_snapshot())
+     ORDER BY xid, id LIMIT $3`,
+    [place.xid, place.id, limit, tasks],
+  );
+}
+
+/** Those of the runs that are of these workflows. */
+export async function runsOf(
+  tx: Tx,
+  ids: readonly string[],
+  workflows: readonly string[],
+): Promise<readonly string[]> {
+  const rows = await tx.rows<readonly [string]>(
+    'SELECT id FROM signalbox.run WHERE id = ANY($1::uuid[]) AND workflow = ANY($2)',
+    [ids, workflows],
+  );
+  return rows.map(([id]) => id);
+}
+
+export interface NewCallback {
+  readonly key: string;
+  readonly workflow: string;
+  readonly run_id: string;
+  readonly callback: string;
+  readonly event: CallbackEvent;
+  readonly callback_run_id: string | null;
+  readonly url: string | null;
+  readonly state: 'pending' | 'failed';
+  readonly error: string | null;
+}
+
+export async function insertCallbacks(
+  tx: Tx,
+  callbacks: readonly NewCallback[],
+  now: Date,
+): Promise<void> {
+  if (callbacks.length === 0) return;
+  await tx.execute(
+    `INSERT INTO signalbox.callback (
+       key, workflow, run_id, callback, event, callback_run_id, url, state, error, created_at, next_at, ended_at)
+     SELECT key, workflow, run_id, callback, event, callback_run_id, url, state, error, $2, $2,
+            CASE WHEN state = 'failed' THEN $2 END
+     FROM jsonb_to_recordset($1::jsonb) AS n (
+       key text, workflow text, run_id text, callback text, event jsonb, callback_run_id uuid, url text,
+       state text, error text)
+     ON CONFLICT (key) DO NOTHING`,
+    [jsonText(callbacks), now],
+  );
+}
+
+export interface ToSendRow {
+  readonly key: string;
+  readonly workflow: string;
+  readonly url: string;
+  readonly attempts: number;
+  readonly event: CallbackEvent;
+}
+
+/** Takes webhooks that are due, for a while: one whose server dies is due again after it. */
+export function claimWebhooks(tx: Tx, now: Date, until: Date, limit: number): Promise<ToSendRow[]> {
+  return tx.query<ToSendRow>(
+    `UPDATE signalbox.callback c SET next_at = $2, attempts = attempts + 1
+     FROM (SELECT key FROM signalbox.callback
+           WHERE state = 'pending' AND url IS NOT NULL AND next_at <= $1
+           ORDER BY next_at LIMIT $3 FOR UPDATE SKIP LOCKED) due
+     WHERE c.key = due.key RETURNING c.key, c.workflow, c.url, c.attempts, c.event`,
+    [now, until, limit],
+  );
+}
+
+export async function noteSent(
+  tx: Tx,
+  key: string,
+  of: {
+    readonly state: 'pending' | 'succeeded' | 'failed';
+    readonly error: string | null;
+    readonly now: Date;
+    readonly nextAt: Date | null;
+  },
+): Promise<void> {
+  await tx.execute(
+    `UPDATE signalbox.callback SET state = $2, error = $3, next_at = $5,
+       ended_at = CASE WHEN $2 <> 'pending' THEN $4::timestamptz END
+     WHERE key = $1 AND state = 'pending'`,
+    [key, of.state, of.error, of.now, of.nextAt],
+  );
+}
+
+export interface CallbackRow {
+  readonly key: string;
+  readonly callback: string;
+  readonly event: CallbackEvent;
+  readonly callback_run_id: string | null;
+  readonly url: string | null;
+  readonly state: 'pending' | 'succeeded' | 'failed';
+  readonly attempts: number;
+  readonly error: string | null;
+  readonly created_at: Date;
+  readonly ended_at: Date | null;
+  /** Of the run that runs the code. */
+  readonly run_state: string | null;
+  readonly run_error: { readonly name: string; readonly message: string } | null;
+  readonly run_finished_at: Date | null;
+  readonly run_attempts: number;
+}
+
+/** Callbacks of a run, the oldest first. */
+export function listCallbacks(db: Tx, runId: string, limit: number): Promise<CallbackRow[]> {
+  return db.query<CallbackRow>(
+    `SELECT c.key, c.callback, c.event, c.callback_run_id, c.url, c.state, c.attempts, c.error, c.created_at,
+            c.ended_at, coalesce(l.state, r.state) AS run_state, r.error AS run_error,
+            r.finished_at AS run_finished_at,
+            (SELECT count(*)::int FROM signalbox.task_log t WHERE t.run_id = c.callback_run_id) AS run_attempts
+     FROM signalbox.callback c
+     LEFT JOIN signalbox.run r ON r.id = c.callback_run_id
+     LEFT JOIN signalbox.run_live l ON l.run_id = c.callback_run_id
+     WHERE c.run_id = $1 ORDER BY c.created_at, c.key LIMIT $2`,
+    [runId, limit],
+  );
+}
