@@ -6,6 +6,7 @@ import {
   isolationReaders,
   type ReadIsolation,
 } from './isolation.ts';
+import { type LimitOptions, limitReaders, limitsOf } from './limit-options.ts';
 import {
   DefinitionError,
   durationMs,
@@ -22,7 +23,7 @@ import {
 import { type ErrorMatch, errorMatch, type RetryRule } from './retry-rule.ts';
 import { type ScheduleOptions, scheduleReaders } from './schedule.ts';
 
-export interface AttemptOptions extends IsolationOptions {
+export interface AttemptOptions extends IsolationOptions, LimitOptions {
   /** Tries after the first one; 0 unless told. */
   readonly retries?: number;
   /**
@@ -72,6 +73,10 @@ type ReadAttempt = Omit<
   | 'retryMaxDelayMs'
   | 'timeoutMs'
   | keyof ReturnType<typeof isolationOf>
+  | keyof ReturnType<typeof limitsOf>
+  | 'queue'
+  | 'maxActivePerRun'
+  | 'concurrency'
 > &
   ReadIsolation & {
     readonly retries: number | null;
@@ -81,6 +86,8 @@ type ReadAttempt = Omit<
     readonly noRetryOn: RetryRule | null;
     readonly retryMaxDelay: number;
     readonly timeout: number | null;
+    readonly maxActive: number | null;
+    readonly requires: Readonly<Record<string, string>> | null;
   };
 
 /** What says how a task stands in its graph; a flow and an asset have none of it. */
@@ -122,6 +129,7 @@ export const attemptReaders: { readonly [K in keyof ReadAttempt]: Read<ReadAttem
   priority: integer(-1_000, 1_000, 0),
   idempotent: flag(false),
   ...isolationReaders,
+  ...limitReaders,
 };
 
 export const jobReaders = {
@@ -154,5 +162,6 @@ export function taskDefinition(
     ...(read.retryDelay.length > 1 ? { retryDelaysMs: read.retryDelay } : {}),
     ...(read.retryJitter === null ? {} : { retryJitter: read.retryJitter }),
     ...isolationOf(read),
+    ...limitsOf(read),
   };
 }

@@ -231,7 +231,7 @@ function addTask<T>(
     failRun,
     ...rest
   } = read;
-  const { produces, consumes, queue, concurrency, maxActivePerRun, ...attempt } = rest;
+  const { produces, consumes, cache, queue, concurrency, maxActivePerRun, ...attempt } = rest;
   const limits = {
     ...(queue === null ? {} : { queue }),
     ...(concurrency === null ? {} : { concurrency }),
@@ -256,7 +256,7 @@ function addTask<T>(
       failRun,
     },
     definition: { ...taskDefinition(key, [], attempt), ...limits, ...assets, ...graphPart },
-    handler: withCache(handler as Handler, cache),
+    handler: withCache(handler as Handler, cache, { ...assets, ...more }),
     retryRule: retryRules([[key, attempt]]).get(key),
     deadlines: deadlinesOf(read, key),
     callbacks: callbacksOf(read, key),

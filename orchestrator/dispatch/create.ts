@@ -1,7 +1,8 @@
 /** Dispatch put together: lanes, claims, sessions and what wakes them. */
 import type { Clock } from '../../domain/time.ts';
 import type { AssetTaskEnd } from '../assets/outcome.ts';
-import { createHub, type Hub } from '../events/hub.ts';
+import { createHub, type DispatchSignals, type Hub } from '../events/hub.ts';
+import { type Admitter, createAdmitter } from '../limits/admitter.ts';
 import { createPromoter, type Promoter } from '../runs/promoter.ts';
 import type { RunInfos } from '../runs/run-info.ts';
 import { type AnnounceRuns, rootTasks } from '../runs/trigger.ts';
@@ -11,7 +12,7 @@ import { type Claims, createClaims } from './claims.ts';
 import { createHandRuns, type HandRuns } from './handing.ts';
 import { createHeartbeats, type Heartbeats } from './heartbeats.ts';
 import { createLanes, type Lanes } from './lanes.ts';
-import { createLimits } from './limits.ts';
+import { createLimits, type Limits } from './limits.ts';
 import { createLiveRuns } from './live-runs.ts';
 import type { Recorded } from './record.ts';
 import { createRetries } from './retries.ts';
@@ -57,22 +58,16 @@ export async function createDispatch(deps: DispatchDeps): Promise<Dispatch> {
   const claims = createClaims({
     ...{ claims: connection.claims, db: hot, clock, infos, live, tokens, waiting, log },
     started: (runIds) => tellRuns(hub, runIds),
-    undelivered(sessionId, assignments) {
-      takeBackUntold(takeBack, sessionId, assignments).catch((error: Error) =>
-        log(`tasks that nobody heard of wait for the end of a lease: ${error.message}`),
-      );
-    },
+    undelivered: (sessionId, assignments) => takeBackUntold(takeBack, sessionId, assignments),
   });
   const heartbeats = createHeartbeats({ db: hot, infos, leaseMs, ceilings: deps.ceilings });
-  const hub = await createHub(
-    connection,
-    {
-      ready: (queues) => claims.ready(queues),
-      cancelling: (sessionIds) => void interrupt(sessionIds, { claims, heartbeats, log }),
-      limits: () => void limits.refresh().catch((error: Error) => log(error.message)),
-    },
+  const admitter = createAdmitter({
+    db: connection.claims,
     log,
-  );
+    ready: (queues) => hub.ready(queues),
+  });
+  const signals = signalsTo({ claims, heartbeats, limits, admitter, log });
+  const hub = await createHub(connection, signals, log);
   const retries = createRetries({
     db: connection.claims,
     log,
@@ -109,6 +104,7 @@ export async function createDispatch(deps: DispatchDeps): Promise<Dispatch> {
       createReaper(takeBack, leaseMs),
       retries.reconciler,
       promoter.reconciler,
+      admitter.reconciler,
       createSessionRetention(connection.db),
     ],
     announce: (created) => announce(created, { hub, infos, promoter }),
@@ -116,15 +112,45 @@ export async function createDispatch(deps: DispatchDeps): Promise<Dispatch> {
       await limits.refresh();
       hub.changed('pool', queue);
     },
-    async close() {
-      limits.close();
-      await claims.close();
-      await lanes.drain();
-      await retries.close();
-      await promoter.close();
-      await hub.close();
-    },
+    close: () => closeAll({ limits, claims, lanes, retries, promoter, admitter, hub }),
   };
+}
+
+/** What is heard of here and from other servers, to those whom it concerns. */
+function signalsTo(to: {
+  readonly claims: Claims;
+  readonly heartbeats: Heartbeats;
+  readonly limits: Limits;
+  readonly admitter: Admitter;
+  log(message: string): void;
+}): DispatchSignals {
+  return {
+    ready(queues) {
+      to.claims.ready(queues);
+      to.admitter.nudge();
+    },
+    cancelling: (sessionIds) => void interrupt(sessionIds, to),
+    limits: () => void to.limits.refresh().catch((error: Error) => to.log(error.message)),
+  };
+}
+
+/** Ends what waits, lets what is under way end, then stops listening. */
+async function closeAll(parts: {
+  readonly limits: { close(): void };
+  readonly claims: Claims;
+  readonly lanes: Lanes;
+  readonly retries: { close(): Promise<void> };
+  readonly promoter: Promoter;
+  readonly admitter: Admitter;
+  readonly hub: Hub;
+}): Promise<void> {
+  parts.limits.close();
+  await parts.claims.close();
+  await parts.lanes.drain();
+  await parts.retries.close();
+  await parts.promoter.close();
+  await parts.admitter.close();
+  await parts.hub.close();
 }
 
 /** Ends the waiting of agents that hold tasks to be cancelled. */

@@ -9,12 +9,13 @@ import type { AssetTaskEnd } from '../assets/outcome.ts';
 import { keysOfTask } from '../assets/partitions/of-task.ts';
 import type { GraphTask } from '../catalog/graph.ts';
 import type { Changes } from '../events/changes.ts';
+import { isGated } from '../limits/gates.ts';
 import { expandVersion } from '../runs/expansion.ts';
 import type { RunInfo } from '../runs/run-info.ts';
 import { readyTask } from '../runs/trigger.ts';
 import type { HeldEntry } from '../store/held.ts';
 import type { HeldLiveRun, LiveRunChange, RunEnd } from '../store/run-live.ts';
-import type { EndedRow, NewLiveTask } from '../store/task-live.ts';
+import { type EndedRow, mayHandOn, type NewLiveTask } from '../store/task-live.ts';
 import type { LoggedAttempt } from '../store/task-log.ts';
 import type { Giving } from './giving.ts';
 import type { Offer } from './offer.ts';
@@ -168,7 +169,7 @@ function upstreamError({ version, vector }: RunPlan): RunError {
 function noteFreed(deps: DraftDeps, draft: Draft, task: GraphTask | undefined): void {
   if (!task) return;
   if (task.pool !== null) draft.queues.add('*');
-  else if (deps.isLimited(task.queue)) draft.queues.add(task.queue);
+  else if (isGated(task) || deps.isLimited(task.queue)) draft.queues.add(task.queue);
 }
 
 /** Why a cancelled run was cancelled, in the place where a failed run has its error. */
@@ -237,7 +238,7 @@ function draftNext(
   let giver = 0;
   for (const next of plan.next) {
     const task: NewLiveTask = {
-      ...readyTask(info.runId, info.version, next.task, info.priority),
+      ...readyTask(info.runId, info.version, next.task, info.priority, info.parameters),
       ...next,
     };
     if (paused) {
@@ -246,7 +247,7 @@ function draftNext(
     }
     while (giver < ends.length && (ends[giver]?.report.offer?.left ?? 0) <= 0) giver += 1;
     const offer =
-      next.state === READY && task.pool === null && !deps.isLimited(task.queue)
+      mayHandOn(task) && !deps.isLimited(task.queue)
         ? takeSlot(draft.giving, ends[giver]?.report.offer, task.queue)
         : undefined;
     if (offer) {

@@ -26,6 +26,10 @@ export const WAITS_FOR_RETRY = 3;
 export const SUSPENDED = 4;
 /** It waits for itself in the scheduled run before (`dependsOnPast`). */
 export const WAITS_FOR_PAST = 5;
+/** It waits at a gate (`limits/gates.ts`); the database moves it here and on. */
+export const GATED = 6;
+/** Ready for an agent that has the labels it asks for. */
+export const READY_FOR_LABELS = 7;
 /** Added to the state of a row that does not run while its run is paused. */
 const PAUSED = 10;
 

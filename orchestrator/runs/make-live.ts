@@ -2,7 +2,7 @@
 import type { EpochMs } from '../../domain/time.ts';
 import { mayHold } from '../dispatch/draft.ts';
 import type { Handing } from '../dispatch/handing.ts';
-import { LIVE, READY, RUNNING } from '../dispatch/task-codes.ts';
+import { LIVE, RUNNING } from '../dispatch/task-codes.ts';
 import { collectChanges } from '../events/changes.ts';
 import { byteaText } from '../store/columns.ts';
 import type { Tx } from '../store/connection.ts';
@@ -15,7 +15,7 @@ import {
   type NewRun,
 } from '../store/run-insert.ts';
 import { requireLease } from '../store/run-live.ts';
-import { insertLiveTasks, type NewLiveTask } from '../store/task-live.ts';
+import { insertLiveTasks, mayHandOn, type NewLiveTask } from '../store/task-live.ts';
 import { readyTask, rootTasks } from './trigger.ts';
 import type { Version } from './versions.ts';
 
@@ -64,7 +64,9 @@ export async function makeLive(
     const vector = vectors.get(version) ?? firstVector(version);
     vectors.set(version, vector);
     changes.run(id, { state: 'queued' });
-    const ready = rootTasks(version).map((index) => readyTask(id, version, index, priority));
+    const ready = rootTasks(version).map((index) =>
+      readyTask(id, version, index, priority, request.parameters),
+    );
     const { held, rows } = handOn(handing, draft, ready, vector.bytes, now);
     tasks.push(...rows);
     const started = held !== null;
@@ -105,10 +107,7 @@ function handOn(
   for (const task of ready) {
     const { attempt, retriesLeft, lost, queue } = task;
     const mayGo =
-      task.state === READY &&
-      task.pool === null &&
-      !handing.isLimited(queue) &&
-      mayHold({ version }, task.task, entries);
+      mayHandOn(task) && !handing.isLimited(queue) && mayHold({ version }, task.task, entries);
     const offer = mayGo ? handing.giving.takeWaiting(queue) : undefined;
     if (!offer) {
       rows.push(task);

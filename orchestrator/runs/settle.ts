@@ -6,6 +6,7 @@ import { planBegin, planCancel, type RunPlan } from '../dispatch/plan.ts';
 import { isEnded, LIVE, PENDING } from '../dispatch/task-codes.ts';
 import type { NewLiveTask } from '../store/task-live.ts';
 import { expansionOf } from './expansion.ts';
+import type { RunInfo } from './run-info.ts';
 import type { Standing } from './standing.ts';
 import { readyTask } from './trigger.ts';
 import type { Version } from './versions.ts';
@@ -25,9 +26,11 @@ export function settle(
   return { version, vector, next: [], end: null, refused: [] };
 }
 
+type LiveRun = Pick<RunInfo, 'runId' | 'priority' | 'parameters'>;
+
 /** Lets a run begin, or go on where it stands. @returns rows of what starts; `grown` where mapped tasks got lists */
 export function beginRun(
-  run: { readonly runId: string; readonly version: Version; readonly priority: number },
+  run: Omit<LiveRun, 'version'> & { readonly version: Version },
   vector: Uint8Array,
   lastAttempts: ReadonlyMap<number, number>,
 ): Pick<RunPlan, 'version' | 'vector' | 'end'> & { tasks: NewLiveTask[]; grown: boolean } {
@@ -38,11 +41,14 @@ export function beginRun(
 
 /** Rows of tasks that start. */
 export function liveRows(
-  { runId, priority }: { readonly runId: string; readonly priority: number },
+  { runId, priority, parameters }: LiveRun,
   version: Version,
   next: RunPlan['next'],
 ): NewLiveTask[] {
-  return next.map((one) => ({ ...readyTask(runId, version, one.task, priority), ...one }));
+  return next.map((one) => ({
+    ...readyTask(runId, version, one.task, priority, parameters),
+    ...one,
+  }));
 }
 
 /**

@@ -23,7 +23,7 @@ export interface PickedRow extends PickedTask {
   readonly readyAt: number;
   readonly queue: string;
   readonly priority: number;
-  /** Whether it needs slots of a pool. */
+  /** Whether it needs slots of a pool, or has limits: what it takes is counted by its row. */
   readonly pool: boolean;
   /** Further tasks that the row stands for. */
   readonly more: readonly number[];
@@ -40,7 +40,7 @@ const NOT_LIMITED = `NOT EXISTS (
 
 const PICKED = `
   t.run_id, t.task, t.attempt, t.lost, t.retries_left, (extract(epoch FROM t.ready_at) * 1000)::float8,
-  t.queue, t.priority, t.pool IS NOT NULL, t.more`;
+  t.queue, t.priority, coalesce(t.pool, t.gates::text, t.labels::text) IS NOT NULL, t.more`;
 const PICK = `
   SELECT ${PICKED}
   FROM unnest($1::text[]) AS q (name) CROSS JOIN LATERAL (

@@ -1,6 +1,7 @@
 /** Rows of `task_live`: what is ready, waits for a retry, or runs. */
 import type { EpochMs } from '../../domain/time.ts';
 import { READY } from '../dispatch/task-codes.ts';
+import type { TaskLimits } from '../limits/gates.ts';
 import { packTasks } from './bundle.ts';
 import type { ClaimedTask, PickedRow } from './claim.ts';
 import { plainArray, textArray } from './columns.ts';
@@ -22,6 +23,13 @@ export interface NewLiveTask {
   readonly token: string | null;
   /** Delay until it is ready, from the database's own now; 0 for at once. */
   readonly delayMs: number;
+  /** Absent for nearly all. */
+  readonly limits?: TaskLimits;
+}
+
+/** Whether it may go straight to an agent, without a claim. */
+export function mayHandOn({ state, pool, limits }: NewLiveTask): boolean {
+  return state === READY && pool === null && limits === undefined;
 }
 
 const INSERT = `
@@ -35,6 +43,21 @@ const INSERT = `
               $8::smallint[], $9::smallint[], $10::smallint[], $11::bigint[], $12::bigint[], $13::float8[], $14::bytea[])
     AS t (run_id, task, state, queue, priority, pool, pool_slots, attempt, retries_left, lost, session_id,
           token, delay_ms, more)`;
+
+/** As `INSERT`, of tasks that have limits; a trigger of the table decides where they stand. */
+const INSERT_LIMITED = `
+  INSERT INTO signalbox.task_live (
+    run_id, task, state, queue, priority, pool, pool_slots, attempt, retries_left, lost, session_id, token,
+    ready_at, started_at, more, gates, gate_limits, labels)
+  SELECT run_id, task, state, queue, priority, pool, pool_slots, attempt, retries_left, lost, session_id, token,
+         statement_timestamp() + make_interval(secs => delay_ms / 1000),
+         CASE WHEN state = 2 THEN statement_timestamp() END, more, string_to_array(gates, E'\\x1f'),
+         string_to_array(gate_limits, E'\\x1f')::int[], string_to_array(labels, E'\\x1f')
+  FROM unnest($1::uuid[], $2::int[], $3::smallint[], $4::text[], $5::smallint[], $6::text[], $7::smallint[],
+              $8::smallint[], $9::smallint[], $10::smallint[], $11::bigint[], $12::bigint[], $13::float8[], $14::bytea[],
+              $15::text[], $16::text[], $17::text[])
+    AS t (run_id, task, state, queue, priority, pool, pool_slots, attempt, retries_left, lost, session_id,
+          token, delay_ms, more, gates, gate_limits, labels)`;
 
 interface BundledTask extends NewLiveTask {
   readonly more: string | null;
@@ -54,7 +77,7 @@ function bundled(tasks: readonly NewLiveTask[]): readonly BundledTask[] {
     }
     const row = { first: task, others: [] };
     rows.push(row);
-    if (task.state === READY && task.pool === null && task.attempt === 1) open = row;
+    if (mayHandOn(task) && task.attempt === 1) open = row;
   }
   return rows.map(({ first, others }) => ({ ...first, more: packTasks(others) }));
 }
@@ -62,9 +85,8 @@ function bundled(tasks: readonly NewLiveTask[]): readonly BundledTask[] {
 function mayShare(one: NewLiveTask, other: NewLiveTask): boolean {
   return (
     one.runId === other.runId &&
-    other.state === READY &&
+    mayHandOn(other) &&
     other.attempt === 1 &&
-    other.pool === null &&
     one.queue === other.queue &&
     one.priority === other.priority &&
     one.retriesLeft === other.retriesLeft
@@ -73,8 +95,36 @@ function mayShare(one: NewLiveTask, other: NewLiveTask): boolean {
 
 export async function insertLiveTasks(tx: Tx, given: readonly NewLiveTask[]): Promise<void> {
   if (given.length === 0) return;
-  const tasks = bundled(given);
-  await tx.execute(INSERT, [
+  const limited = given.filter(({ limits }) => limits !== undefined);
+  if (limited.length === 0) return insertRows(tx, INSERT, bundled(given));
+  const plain = given.filter(({ limits }) => limits === undefined);
+  const rows = limited.map((task) => ({ ...task, more: null }));
+  await Promise.all([
+    plain.length > 0 && insertRows(tx, INSERT, bundled(plain)),
+    insertRows(tx, INSERT_LIMITED, rows, limitColumns(limited)),
+  ]);
+}
+
+/** Between the texts of a list. */
+const BETWEEN = '\x1f';
+
+function limitColumns(tasks: readonly NewLiveTask[]): string[] {
+  const joined = (texts: readonly (string | number)[] | undefined) =>
+    texts === undefined || texts.length === 0 ? null : texts.join(BETWEEN);
+  return [
+    textArray(tasks.map(({ limits }) => joined(limits?.gates.map(({ name }) => name)))),
+    textArray(tasks.map(({ limits }) => joined(limits?.gates.map(({ limit }) => limit)))),
+    textArray(tasks.map(({ limits }) => joined(limits?.labels))),
+  ];
+}
+
+async function insertRows(
+  tx: Tx,
+  sql: string,
+  tasks: readonly BundledTask[],
+  further: readonly string[] = [],
+): Promise<void> {
+  await tx.execute(sql, [
     plainArray(tasks.map((task) => task.runId)),
     plainArray(tasks.map((task) => task.task)),
     plainArray(tasks.map((task) => task.state)),
@@ -89,6 +139,7 @@ export async function insertLiveTasks(tx: Tx, given: readonly NewLiveTask[]): Pr
     plainArray(tasks.map((task) => task.token)),
     plainArray(tasks.map((task) => task.delayMs)),
     textArray(tasks.map((task) => task.more)),
+    ...further,
   ]);
 }
 
