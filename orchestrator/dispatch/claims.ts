@@ -44,14 +44,7 @@ export function createClaims(
     while (dirty.size > 0) {
       const queues = new Set(dirty);
       dirty.clear();
-      const groups = Map.groupBy(
-        [...waiters].filter(
-          ({ session, left }) =>
-            left > 0 && (queues.has('*') || session.queues.some((name) => queues.has(name))),
-        ),
-        ({ session }) => session.queues.join('\n'),
-      );
-      for (const group of groups.values()) await serve(deps, group);
+      for (const group of groupsOf(waiters, queues)) await serve(deps, group);
     }
   }
 
@@ -100,6 +93,18 @@ export function createClaims(
       await pumping;
     },
   };
+}
+
+/** Waiters with free slots for these queues, by the queues that they take. */
+function groupsOf(
+  waiters: ReadonlySet<Waiter>,
+  queues: ReadonlySet<string>,
+): Iterable<readonly Waiter[]> {
+  const free = [...waiters].filter(
+    ({ session, left }) =>
+      left > 0 && (queues.has('*') || session.queues.some((name) => queues.has(name))),
+  );
+  return Map.groupBy(free, ({ session }) => session.queues.join('\n')).values();
 }
 
 /** Claims for waiters of the same queues until they are served or nothing is ready. */

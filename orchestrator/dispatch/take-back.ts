@@ -62,17 +62,19 @@ function toReport(task: HeldTask, kind: TakenBack, reason: string | undefined): 
 }
 
 /** Makes ready again what was to be told to a claim for which nobody waited any more. */
-export async function takeBackUntold(
+export function takeBackUntold(
   deps: TakeBackDeps,
   sessionId: string,
   assignments: readonly Assignment[],
-): Promise<void> {
+): void {
   const tasks = assignments.flatMap(({ runId, taskKey, token }): HeldTask[] => {
     const task = deps.infos.get(runId)?.version.indexOf.get(taskKey);
     if (task === undefined) return [];
     return [{ runId, task, token, sessionId, agent: '', reason: null }];
   });
-  await takeBack(deps, tasks, 'undelivered');
+  takeBack(deps, tasks, 'undelivered').catch((error: Error) =>
+    deps.log(`tasks that nobody heard of wait for the end of a lease: ${error.message}`),
+  );
 }
 
 function errorOf(kind: TakenBack, agent: string, reason?: string) {

@@ -39,13 +39,15 @@ interface Waiting {
   readonly failed: (error: unknown) => void;
 }
 
-export function createTriggerLane(deps: {
+interface LaneDeps {
   readonly db: Db;
   readonly parameters: Parameters;
   readonly createRuns: CreateRuns;
   readonly hand: HandRuns;
   readonly announceRuns: AnnounceRuns;
-}): TriggerRuns {
+}
+
+export function createTriggerLane(deps: LaneDeps): TriggerRuns {
   const queue: Waiting[] = [];
   let running = false;
 
@@ -79,29 +81,15 @@ export function createTriggerLane(deps: {
         waiting.failed(error);
       }
     }
-    const created = await makeAll(valid.flatMap(({ runs }) => runs));
+    const created = await makeAll(
+      deps,
+      valid.flatMap(({ runs }) => runs),
+    );
     deps.announceRuns(created);
     let at = 0;
     for (const { waiting, runs } of valid) {
       waiting.done(created.slice(at, at + runs.length));
       at += runs.length;
-    }
-  }
-
-  /** With first tasks in the hands of who waits; without where one of those may not have any any more. */
-  async function makeAll(requests: readonly RunRequest[]): Promise<readonly CreatedRun[]> {
-    const handing = await deps.hand.open();
-    try {
-      const created = await deps.db.transaction((tx) => {
-        deps.hand.undone(handing);
-        return deps.createRuns(tx, requests, handing);
-      });
-      deps.hand.committed(handing);
-      return created;
-    } catch (error) {
-      deps.hand.undone(handing);
-      if (!isConflict(error)) throw error;
-      return deps.db.transaction((tx) => deps.createRuns(tx, requests));
     }
   }
 
@@ -112,6 +100,26 @@ export function createTriggerLane(deps: {
       running = true;
       void work();
     });
+}
+
+/** With first tasks in the hands of who waits; without where one of those may not have any any more. */
+async function makeAll(
+  { db, createRuns, hand }: Pick<LaneDeps, 'db' | 'createRuns' | 'hand'>,
+  requests: readonly RunRequest[],
+): Promise<readonly CreatedRun[]> {
+  const handing = await hand.open();
+  try {
+    const created = await db.transaction((tx) => {
+      hand.undone(handing);
+      return createRuns(tx, requests, handing);
+    });
+    hand.committed(handing);
+    return created;
+  } catch (error) {
+    hand.undone(handing);
+    if (!isConflict(error)) throw error;
+    return db.transaction((tx) => createRuns(tx, requests));
+  }
 }
 
 /** The first of the queue, and as many more as fit into a transaction with it. */
