@@ -14,6 +14,7 @@ import {
 import { Follower } from './clickhouse/follow.ts';
 import { migrateClickHouse } from './clickhouse/migrate.ts';
 import { readPoolsSeen } from './clickhouse/pools-seen.ts';
+import { applyRetention } from './clickhouse/retention.ts';
 import { readRunLogs } from './clickhouse/run-logs.ts';
 import {
   heartbeatRow,
@@ -86,6 +87,7 @@ export function createCollector(options: CollectorOptions): Collector {
     runLogs: (runId, query) => readRunLogs(connection.query, runId, query),
     servers: probes.levers,
     nudge: () => follower.nudge(),
+    applyRetention: (keeps) => applyRetention(connection, keeps),
     migrate: () => migrateClickHouse(connection.writer),
     ...lifecycle(options, { connection, writer, follower, probes: [probes, ownPools] }),
   };

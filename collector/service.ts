@@ -56,6 +56,11 @@ export interface Collector {
   }>;
   /** Events were appended to the source: copy them at once instead of at the next look. */
   nudge(): void;
+  /**
+   * Sets how long rows stay, where that is not so yet; null for ever.
+   * @returns tables that were changed
+   */
+  applyRetention(keeps: ReadonlyMap<string, number | null>): Promise<readonly string[]>;
   /** Applies the ClickHouse migrations; harmless when repeated. Waits for nothing: fails while ClickHouse is away. */
   migrate(): Promise<readonly string[]>;
   start(): Promise<void>;

@@ -1,19 +1,24 @@
 import { Command } from 'commander';
+import type { RetentionPolicy, TableStatus } from '../../../domain/retention.ts';
+import { systemClock } from '../../../domain/time.ts';
+import { createRetention } from '../../../orchestrator/retention/service.ts';
+import { connect } from '../../../orchestrator/store/connection.ts';
 import { readConfig } from '../../config.ts';
 import { migrate, migrationStates } from '../../migrate.ts';
 import { loadConnection } from '../../supervise/data-dir.ts';
 import { ExitWith, UsageError } from '../exit.ts';
-import { renderTable } from '../output.ts';
+import { renderTable, time } from '../output.ts';
+import { retentionCommand } from './retention.ts';
 
 interface Options {
   readonly dataDir?: string;
   readonly json?: boolean;
 }
 
-/** `signalbox db migrate|status` */
+/** `signalbox db migrate|status|retention` */
 export function dbCommand(): Command {
   return new Command('db')
-    .description('the schema of the PostgreSQL database')
+    .description('the PostgreSQL database: its schema, its size, and what is kept')
     .addCommand(
       databaseCommand('migrate', 'bring the schema up to date; harmless when repeated').action(
         runMigrate,
@@ -22,9 +27,10 @@ export function dbCommand(): Command {
     .addCommand(
       databaseCommand(
         'status',
-        'which migrations are applied; exit code 1 where some are not',
+        'migrations, sizes of tables, and what retention did; exit code 1 where migrations are missing',
       ).action(runStatus),
-    );
+    )
+    .addCommand(retentionCommand());
 }
 
 function databaseCommand(name: string, description: string): Command {
@@ -44,7 +50,10 @@ async function runMigrate(options: Options): Promise<void> {
 }
 
 async function runStatus(options: Options): Promise<void> {
-  const migrations = await migrationStates(await databaseUrl(options));
+  const url = await databaseUrl(options);
+  const migrations = await migrationStates(url);
+  const isUpToDate = migrations.every(({ state }) => state === 'applied');
+  const stored = isUpToDate ? await readStored(url) : { tables: [], retention: [] };
   const text = renderTable(
     migrations,
     [
@@ -54,8 +63,66 @@ async function runStatus(options: Options): Promise<void> {
     ],
     'no migrations',
   );
-  console.log(options.json ? JSON.stringify({ migrations }) : text);
-  if (migrations.some(({ state }) => state !== 'applied')) throw new ExitWith(1);
+  if (options.json) console.log(JSON.stringify({ migrations, ...stored }));
+  else {
+    console.log(text);
+    if (isUpToDate)
+      console.log(`\n${renderTables(stored.tables)}\n\n${renderRounds(stored.retention)}`);
+  }
+  if (!isUpToDate) throw new ExitWith(1);
+}
+
+interface Stored {
+  readonly tables: readonly TableStatus[];
+  readonly retention: readonly RetentionPolicy[];
+}
+
+async function readStored(databaseUrl: string): Promise<Stored> {
+  const connection = connect({ databaseUrl, log: () => undefined });
+  try {
+    const { service } = createRetention({ db: connection.db, clock: systemClock });
+    return { tables: await service.tables(), retention: await service.list() };
+  } finally {
+    await connection.close();
+  }
+}
+
+function renderTables(tables: readonly TableStatus[]): string {
+  return renderTable(
+    tables,
+    [
+      ['TABLE', (one) => one.table],
+      ['SIZE', (one) => sizeOf(one.bytes)],
+      ['ROWS', (one) => one.rows],
+      ['DEAD', (one) => one.deadRows],
+      ['RANGES', (one) => (one.partitions === 0 ? null : one.partitions)],
+      ['OLDEST', (one) => time(one.oldest)],
+      ['LAST AUTOVACUUM', (one) => time(one.lastAutovacuum)],
+    ],
+    'no tables',
+  );
+}
+
+function renderRounds(policies: readonly RetentionPolicy[]): string {
+  return renderTable(
+    policies.filter(({ last }) => last !== null),
+    [
+      ['RETENTION', (one) => one.kind],
+      ['LAST ROUND', (one) => time(one.last?.at ?? null)],
+      ['WENT', (one) => one.last?.deleted],
+      ['EVER', (one) => one.last?.deletedEver],
+      ['TOOK', (one) => `${Math.round(one.last?.tookMs ?? 0)} ms`],
+      ['FAILED', (one) => one.last?.error],
+    ],
+    'no round of retention yet',
+  );
+}
+
+const KIB = 1_024;
+
+function sizeOf(bytes: number): string {
+  const mebibytes = bytes / KIB / KIB;
+  return mebibytes < 1 ? `${Math.round(bytes / KIB)} KiB` : `${mebibytes.toFixed(1)} MiB`;
 }
 
 async function databaseUrl(options: Options): Promise<string> {
