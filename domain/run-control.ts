@@ -152,6 +152,8 @@ export interface Attempt {
   readonly error: RunError | null;
   /** Of the result as JSON; null where there is none. */
   readonly resultBytes: number | null;
+  /** Run whose cached result it took in place of running. */
+  readonly cachedFrom?: string;
 }
 
 /** Something that a person did to a run. */

@@ -1,7 +1,7 @@
 /** The package `signalbox` as users write workflows with it. */
 export type { CallbackEvent, CallbackOutcome } from '../domain/callback.ts';
-export { type Asset, type AssetOptions, asset, type FreshnessOptions } from './define/asset.ts';
 export type { ArtifactOptions, Artifacts } from './define/artifact.ts';
+export { type Asset, type AssetOptions, asset, type FreshnessOptions } from './define/asset.ts';
 export { type Dep, dep } from './define/asset-inputs.ts';
 export {
   type Callback,
@@ -76,7 +76,12 @@ export {
   weekly,
 } from './define/partitions.ts';
 export { qualityScore, schemaUnchanged } from './define/quality.ts';
-export { type CachedOptions, type CacheKey, type CacheOptions, inputsHash } from './define/results.ts';
+export {
+  type CachedOptions,
+  type CacheKey,
+  type CacheOptions,
+  inputsHash,
+} from './define/results.ts';
 export {
   type SensorContext,
   type SensorOptions,

@@ -13,11 +13,13 @@ import {
   type StepContext,
   type StepOptions,
   SubflowError,
+  type TaskLog,
   TimeLimitError,
 } from '../define/context.ts';
 import { FLOW_TASK } from '../define/flow.ts';
 import { fromRecord, toRunError } from './failure.ts';
 import { pause } from './persist.ts';
+import { cachedStep } from './results/cached.ts';
 import { keepStep } from './results/keep.ts';
 import { resolveResult } from './results/resolve.ts';
 import type { RunningTask } from './running-task.ts';
@@ -70,6 +72,7 @@ export class FlowRun {
       waitForEvent: this.waitForEvent,
       waitForInput: this.waitForInput,
       step: this.step,
+      cached: this.#cachedFor(() => base.log),
       sleep: this.sleep,
       waitUntil: this.waitUntil,
       subflow: this.subflow,
@@ -113,6 +116,14 @@ export class FlowRun {
       await this.#record(`${key}@${this.#attempt}`, startedAt, { error: toRunError(error) });
       throw error;
     }
+  }
+
+  #cachedFor(log: () => TaskLog): FlowContext['cached'] {
+    const { assignment } = this.#task;
+    return (key, work, options = {}) =>
+      this.step(key, () =>
+        cachedStep({ assignment, calls: this.#calls, log: log() }, key, work, options),
+      ) as never;
   }
 
   readonly sleep: FlowContext['sleep'] = async (key, duration) => {

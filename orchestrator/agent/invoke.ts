@@ -1,11 +1,13 @@
 /** Calls a user's code with what its kind is given. */
 import type { Definition, Handler } from '../define/definition.ts';
+import { cacheRuleOf } from '../define/results.ts';
 import { subflowOf } from '../define/subflow-task.ts';
 import { checkAsset } from './asset-look.ts';
 import { type AssetCalls, makeAsset } from './asset-run.ts';
 import { isSkip } from './failure.ts';
 import { type FlowCalls, FlowRun } from './flow-run.ts';
 import { readItem } from './items.ts';
+import { runCached } from './results/cached.ts';
 import { keeperOf } from './results/keep.ts';
 import type { RunningTask } from './running-task.ts';
 import { runSubflow } from './subflow-run.ts';
@@ -25,13 +27,16 @@ export function invoke(
   if (kind === 'check') return checkAsset(task, calls, definition);
   task.keeper = () => keeperOf(calls, task.assignment, definition);
   if (kind === 'flow') return runFlow(task, calls, definition, handler);
-  if (definition.parse === null) return runTask(task, calls, handler, parameters);
-  return parsed(definition, parameters).then((values) => runTask(task, calls, handler, values));
+  if (definition.parse === null) return runTask(task, calls, definition, handler, parameters);
+  return parsed(definition, parameters).then((values) =>
+    runTask(task, calls, definition, handler, values),
+  );
 }
 
 function runTask(
   task: RunningTask,
   calls: InvokeCalls,
+  definition: Definition,
   handler: Handler,
   parameters: unknown,
 ): unknown {
@@ -39,10 +44,17 @@ function runTask(
   const subflow = subflowOf(handler);
   if (subflow) return runSubflow(task, calls, subflow, context);
   const { item } = task.assignment;
-  if (!item) return (handler as (ctx: unknown) => unknown)(context);
-  const run = handler as unknown as (ctx: unknown, item: unknown, index: number) => unknown;
+  const run = handler as unknown as (ctx: unknown, item?: unknown, index?: number) => unknown;
+  const rule = cacheRuleOf(handler);
+  const call = (...given: [unknown, unknown?, number?]) => {
+    if (rule === null) return run(...given);
+    const { assignment } = task;
+    const of = { assignment, calls, log: context.log, definition, rule };
+    return runCached(of, given, () => run(...given));
+  };
+  if (!item) return call(context);
   return readItem(calls, task.assignment.runId, item).then((read) =>
-    run(context, read, item.index),
+    call(context, read, item.index),
   );
 }
 

@@ -14,6 +14,7 @@ import { FLOW_TASK } from '../define/flow.ts';
 import type { RetryRule } from '../define/retry-rule.ts';
 import { encodeCompletion } from './encode.ts';
 import { Aborted, endOfThrown, toRunError } from './failure.ts';
+import { RecordedResult } from './results/cached.ts';
 import { isReserved, type Keeper, reserved } from './results/keep.ts';
 import { endSpan, startSpan, traceparentOf, within } from './tracing.ts';
 import type { EndedAttempt } from './transport.ts';
@@ -229,6 +230,10 @@ export class RunningTask {
     if (this.#over) return;
     if (this.#aborted?.kind === 'timeout') {
       this.fail(this.#aborted);
+      return;
+    }
+    if (result instanceof RecordedResult) {
+      this.#tell({ ...this.#frame('succeeded'), result: result.recorded });
       return;
     }
     if (isReserved(result)) {

@@ -6,12 +6,11 @@ import type {
   ResultReply,
   RunWaitReply,
 } from '../../domain/agent-protocol.ts';
-import type { ArtifactRequest } from '../../domain/artifact.ts';
 import type { RunOrigin } from '../../domain/origin.ts';
-import type { CacheReply, CacheRequest } from '../../domain/result.ts';
 import type { TaskState } from '../../domain/run.ts';
 import { type Clock, toRfc3339 } from '../../domain/time.ts';
 import type { EmitRequest, EventReceipt } from '../../domain/wait.ts';
+import type { Artifacts } from '../define/artifact.ts';
 import {
   type ResultsOf,
   type RunContext,
@@ -22,14 +21,13 @@ import {
   type TaskRef,
 } from '../define/context.ts';
 import { doOnce } from './once.ts';
-import { type ResolveCalls, resolveResult } from './results/resolve.ts';
-import type { SpillCalls } from './results/spill.ts';
+import { type ArtifactCalls, artifactsOf } from './results/artifacts.ts';
+import type { CacheCalls } from './results/cached.ts';
+import { resolveResult } from './results/resolve.ts';
 import type { RunningTask } from './running-task.ts';
 
 /** What contexts need of the server; each call is made again until it gets through. */
-export interface TaskCalls extends SpillCalls, ResolveCalls {
-  cache(request: CacheRequest): Promise<CacheReply>;
-  artifact(artifact: ArtifactRequest): Promise<void>;
+export interface TaskCalls extends ArtifactCalls, CacheCalls {
   readonly clock: Clock;
   log(task: RunningTask): TaskLog;
   once(request: OnceRequest): Promise<OnceReply>;
@@ -43,6 +41,7 @@ class Context implements RunContext<Record<string, unknown>> {
   readonly #task: RunningTask;
   readonly #calls: TaskCalls;
   #log: TaskLog | undefined;
+  #artifact: Artifacts | undefined;
   #emitted = 0;
   readonly parameters: Record<string, unknown>;
   readonly once: RunContext<Record<string, unknown>>['once'];
@@ -129,6 +128,11 @@ class Context implements RunContext<Record<string, unknown>> {
   readonly skip = (reason = 'its code asked for it'): never => {
     throw new SkipError(reason);
   };
+
+  get artifact() {
+    this.#artifact ??= artifactsOf(this.#task, this.#calls, () => this.log);
+    return this.#artifact;
+  }
 
   get log() {
     this.#log ??= this.#calls.log(this.#task);

@@ -2,6 +2,8 @@
 import type { RunOrigin } from '../../domain/origin.ts';
 import type { DataInterval, Run, TaskState } from '../../domain/run.ts';
 import { parseDuration } from '../../domain/time.ts';
+import type { Artifacts } from './artifact.ts';
+import type { CachedOptions } from './results.ts';
 
 /** Writes to the run's log, which the console and `runs logs` show. */
 export interface TaskLog {
@@ -61,6 +63,8 @@ export interface RunContext<P> extends PartitionLists {
   /** Aborted on cancellation, timeout, and loss of the lease; `signal.reason` says which. */
   readonly signal: AbortSignal;
   readonly log: TaskLog;
+  /** Shows people a report, a table, a link, a picture, or how far it is. */
+  readonly artifact: Artifacts;
   /** Ends the attempt as skipped: what comes after it is skipped too, unless its rule says otherwise. */
   skip(reason?: string): never;
   /** Who asked for the run: a backfill, a sensor, the end of another run …; null for a person or a schedule. */
@@ -169,6 +173,11 @@ export interface FlowContext<P = Record<string, unknown>> extends RunContext<P> 
     work: (step: StepContext) => T | Promise<T>,
     options?: StepOptions,
   ): Promise<Awaited<T>>;
+  /**
+   * A step whose result is kept for other runs of the workflow too: one that finds a fresh result under the key takes
+   * it in place of doing the work.
+   */
+  cached<T>(key: string, work: () => T | Promise<T>, options?: CachedOptions): Promise<Awaited<T>>;
   /** Sleeps through crashes: the moment of waking is recorded. */
   sleep(key: string, duration: string | number): Promise<void>;
   /**

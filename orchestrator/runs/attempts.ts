@@ -4,6 +4,7 @@ import type { Attempt } from '../../domain/run-control.ts';
 import { toRfc3339 } from '../../domain/time.ts';
 import { liveStateOf, taskStateOf } from '../dispatch/task-codes.ts';
 import type { Db } from '../store/connection.ts';
+import { readHits } from '../store/result-cache.ts';
 import { type LoggedAttemptRow, readAttempts } from '../store/run-history.ts';
 import { readLiveTasks, readVector } from '../store/run-tasks.ts';
 import { expandVersion } from './expansion.ts';
@@ -22,12 +23,16 @@ export async function readTaskAttempts(
   if (!run) throw new SignalboxError('not-found', `there is no run ${runId}`);
   if (!info) return [];
   const task = indexOfTask(expandVersion(info.version, run.expanded), taskKey);
-  const [logged, live] = await Promise.all([
+  const [logged, live, hits] = await Promise.all([
     readAttempts(general, runId, task),
     readLiveTasks(general, runId),
+    readHits(general, runId, taskKey),
   ]);
   const row = live.find((one) => one.task === task);
-  const ended = logged.map(toAttempt);
+  const ended = logged.map((one) => {
+    const cachedFrom = hits.get(one.attempt);
+    return { ...toAttempt(one), ...(cachedFrom === undefined ? {} : { cachedFrom }) };
+  });
   if (!row || ended.some(({ attempt }) => attempt === row.attempt)) return ended;
   const current: Attempt = {
     ...{ attempt: row.attempt, state: liveStateOf(row.state), agent: row.agent },

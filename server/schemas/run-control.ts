@@ -129,6 +129,9 @@ const Attempt = Type.Object({
   finishedAt: Nullable(Time),
   error: Nullable(RunError),
   resultBytes: Nullable(Type.Integer()),
+  cachedFrom: Type.Optional(
+    Type.String({ description: 'run whose result it took from the cache' }),
+  ),
 });
 
 const RunAction = Type.Object({
