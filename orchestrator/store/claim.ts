@@ -184,9 +184,11 @@ const PICK_LIMITED = `
              AS used
     FROM slotted s
   ), both_kinds AS MATERIALIZED (
-    SELECT run_id, task, attempt, lost, retries_left, priority, ready_at, queue, pool, more FROM free
+    SELECT run_id, task, attempt, lost, retries_left, priority, ready_at, queue, pool, more, gates, labels
+    FROM free
     UNION ALL
-    SELECT f.run_id, f.task, f.attempt, f.lost, f.retries_left, f.priority, f.ready_at, f.queue, f.pool, f.more
+    SELECT f.run_id, f.task, f.attempt, f.lost, f.retries_left, f.priority, f.ready_at, f.queue, f.pool, f.more,
+           f.gates, f.labels
     FROM fitting f JOIN p ON p.name = f.pool
     WHERE f.used <= p.room
   ), counted AS MATERIALIZED (
