@@ -58,7 +58,14 @@ export async function createOrchestrator(options: OrchestratorOptions): Promise<
   const infos = createRunInfos(versions);
   const parameters = createParameters();
   const createRuns = createRunMaker({ clock, versions, infos });
-  const announceRuns: AnnounceRuns = (created) => dispatch.announce(created);
+  const events = createEventSource(db, versions);
+  const announceRuns: AnnounceRuns = (created) => {
+    for (const { run, created: isNew } of created) {
+      const version = isNew ? infos.get(run.id)?.version : undefined;
+      if (version) events.made(run, version);
+    }
+    dispatch.announce(created);
+  };
   const catalog = createCatalog({
     ...{ db, clock, log, createRuns, announceRuns },
     defaultParameters: (schema) => parameters.defaults(schema),
@@ -101,7 +108,6 @@ export async function createOrchestrator(options: OrchestratorOptions): Promise<
     assetInput: catalog.assetInput,
     changePartitions: catalog.changePartitions,
   });
-  const events = createEventSource(db, versions);
   const retention = createRetention({ db, clock });
   return {
     ...{ runs, runControl, events },

@@ -42,9 +42,15 @@ interface SourceDeps {
   readonly known: KnownRuns;
 }
 
-export function createEventSource(db: Db, versions: Versions): EventSource {
+export interface RunEventSource extends EventSource {
+  /** A run that this server made: its events need not read it. */
+  made(run: Run, version: Version): void;
+}
+
+export function createEventSource(db: Db, versions: Versions): RunEventSource {
   const deps: SourceDeps = { db, versions, known: createKnownRuns() };
   return {
+    made: (run, version) => deps.known.set(run.id, { frame: frameOf(run), version }),
     async readAfter(watermark, limit) {
       const [, xid = '0', id = '0'] = WATERMARK.exec(watermark ?? '0:0') ?? [];
       const sizes = await db.rows<readonly [number]>(SELECT_SIZES, [xid, id, MAX_ROWS]);
