@@ -76,7 +76,7 @@ export function sweepHits(db: Tx, limit: number): Promise<number> {
   );
 }
 
-/** The runs whose results attempts of a task took, by attempt. */
+/** The runs whose results attempts of a task took, by attempt. Steps of a flow that did are not meant. */
 export async function readHits(
   db: Tx,
   runId: string,
@@ -84,7 +84,7 @@ export async function readHits(
 ): Promise<ReadonlyMap<number, string>> {
   const rows = await db.query<{ attempt: number; fromRun: string }>(
     `SELECT attempt, from_run AS "fromRun" FROM signalbox.result_cache_hit
-     WHERE run_id = $1 AND task_key = $2`,
+     WHERE run_id = $1 AND task_key = $2 AND (name = $2 OR starts_with($2, name || '['))`,
     [runId, taskKey],
   );
   return new Map(rows.map(({ attempt, fromRun }) => [attempt, fromRun]));

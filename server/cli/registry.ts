@@ -1,6 +1,7 @@
 /** All commands, in the order in which help lists them. A new one is a file in `commands/` and a line here. */
 import type { Command } from 'commander';
 import { agentCommand } from './commands/agent.ts';
+import { artifactsCommand } from './commands/artifacts.ts';
 import { assetsCommand } from './commands/assets.ts';
 import { backfillCommand } from './commands/backfill.ts';
 import { agentsCommand, poolsCommand, queuesCommand } from './commands/capacity.ts';
@@ -33,6 +34,7 @@ export const COMMANDS: readonly (() => Command)[] = [
   sensorsCommand,
   deadlinesCommand,
   assetsCommand,
+  artifactsCommand,
   poolsCommand,
   queuesCommand,
   agentsCommand,

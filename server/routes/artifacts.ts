@@ -57,18 +57,18 @@ export function artifactRoutes(app: App, { orchestrator }: Parts): void {
     ({ params }) => results.artifact(params.id),
   );
   contentRoute(app, results);
-  app.delete(
-    '/workflows/:name/cache',
+  app.post(
+    '/workflows/:name/cache/clear',
     {
       config: { role: 'operator' },
       schema: {
         ...{ tags: ['workflows'], summary: 'Forget cached results of a workflow, or of one task' },
-        ...{ params: Closed({ name: Name }), querystring: Closed({ task: Type.Optional(Key) }) },
+        ...{ params: Closed({ name: Name }), body: Closed({ task: Type.Optional(Key) }) },
         response: { 200: Type.Object({ forgotten: Type.Integer() }) },
       },
     },
-    async ({ params, query }) => ({
-      forgotten: await results.forgetCached(params.name, query.task),
+    async ({ params, body }) => ({
+      forgotten: await results.forgetCached(params.name, body.task),
     }),
   );
 }

@@ -11,6 +11,7 @@ export interface TestServer extends AsyncDisposable {
   readonly server: RunningServer;
   readonly url: string;
   readonly databaseUrl: string;
+  readonly dataDir: string;
   /** A new token of that role. */
   token(role: Role): Promise<string>;
   /** Calls the API; JSON in and out. */
@@ -40,7 +41,7 @@ export async function startTestServer(env: Record<string, string> = {}): Promise
   );
   const { url, parts } = server;
   return {
-    ...{ server, url, databaseUrl: database.url },
+    ...{ server, url, databaseUrl: database.url, dataDir: directory.path },
     async token(role) {
       const name = `${role}-${crypto.randomUUID()}`;
       return (await parts.credentials.createToken(name, role, 'test')).token;

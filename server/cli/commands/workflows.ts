@@ -14,6 +14,7 @@ interface TriggerOptions {
   readonly idempotencyKey?: string;
   readonly logicalDate?: string;
   readonly priority?: number;
+  readonly cache: boolean;
 }
 
 export function workflowsCommand(): Command {
@@ -102,7 +103,8 @@ function triggerCommand(): Command {
     'trigger <name>',
     'Start a run',
     async (remote, name = '') => {
-      const { parameters, idempotencyKey, logicalDate, priority } = remote.options;
+      const { parameters, idempotencyKey, logicalDate, priority, cache } = remote.options;
+      if (!cache) await remote.api.post(`/workflows/${segment(name)}/cache/clear`, {});
       const run = await remote.api.post<Run>(`/workflows/${segment(name)}/runs`, {
         ...(parameters === undefined ? {} : { parameters: readParameters(parameters) }),
         ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
@@ -118,7 +120,8 @@ function triggerCommand(): Command {
     .option('--parameters <json>', 'parameters as a JSON object: \'{"n":5}\'')
     .option('--idempotency-key <key>', 'the same key gives the first run again')
     .option('--logical-date <time>', 'what the run is for, RFC 3339')
-    .option('--priority <n>', 'higher goes first', wholeNumber);
+    .option('--priority <n>', 'higher goes first', wholeNumber)
+    .option('--no-cache', 'forget cached results of the workflow first');
 }
 
 function readParameters(text: string): unknown {
