@@ -61,8 +61,10 @@ export async function whyLate(
   const reason = ORDER.find((one) => found.some(([of]) => of === one)) ?? 'running';
   // What is the reason comes first, and what else holds it up after it.
   const sorted = [...found].sort(([a], [b]) => ORDER.indexOf(a) - ORDER.indexOf(b));
-  const named = new Map(sorted.map(([, blocker]) => [`${blocker.kind} ${blocker.name}`, blocker]));
-  return { reason, blockers: [...named.values()].slice(0, MAX_BLOCKERS) };
+  const named = new Map(
+    sorted.toReversed().map(([, blocker]) => [`${blocker.kind} ${blocker.name}`, blocker]),
+  );
+  return { reason, blockers: [...named.values()].toReversed().slice(0, MAX_BLOCKERS) };
 }
 
 async function whyNotBegun(tx: Tx, run: RunRow): Promise<Why> {

@@ -131,8 +131,8 @@ export async function insertCallbacks(
   await tx.execute(
     `INSERT INTO signalbox.callback (
        key, workflow, run_id, callback, event, callback_run_id, url, state, error, created_at, next_at, ended_at)
-     SELECT key, workflow, run_id, callback, event, callback_run_id, url, state, error, $2, $2,
-            CASE WHEN state = 'failed' THEN $2 END
+     SELECT key, workflow, run_id, callback, event, callback_run_id, url, state, error,
+            $2::timestamptz, $2::timestamptz, CASE WHEN state = 'failed' THEN $2::timestamptz END
      FROM jsonb_to_recordset($1::jsonb) AS n (
        key text, workflow text, run_id text, callback text, event jsonb, callback_run_id uuid, url text,
        state text, error text)
@@ -172,8 +172,8 @@ export async function noteSent(
   },
 ): Promise<void> {
   await tx.execute(
-    `UPDATE signalbox.callback SET state = $2, error = $3, next_at = $5,
-       ended_at = CASE WHEN $2 <> 'pending' THEN $4::timestamptz END
+    `UPDATE signalbox.callback SET state = $2::text, error = $3, next_at = $5,
+       ended_at = CASE WHEN $2::text <> 'pending' THEN $4::timestamptz END
      WHERE key = $1 AND state = 'pending'`,
     [key, of.state, of.error, of.now, of.nextAt],
   );
