@@ -6,12 +6,13 @@ import { watchWorkflows } from '../define/watch.ts';
 import type { BlobStore } from '../results/blob-store.ts';
 import { httpTransport } from './http-transport.ts';
 import { directTo } from './results/direct.ts';
-import { type AgentOptions, type RunningAgent, startAgent } from './start.ts';
+import { type AgentOptions, startAgent } from './start.ts';
 
 export interface RunAgentOptions {
   readonly url: string;
   readonly token: string;
   readonly queues: readonly string[];
+  readonly labels?: Readonly<Record<string, string>>;
   readonly concurrency: number;
   readonly name: string;
   /** Folders with workflow files. */
@@ -29,8 +30,6 @@ export interface RunAgentOptions {
   readonly resultStore?: BlobStore | null;
   /** Told of each session that is registered. */
   onSession?(sessionId: string): void;
-  /** Told of the agent when it runs. */
-  onStart?(agent: RunningAgent): void;
 }
 
 /** Each takes about 60 MB. */
@@ -54,7 +53,6 @@ export async function runAgent(options: RunAgentOptions): Promise<void> {
     definitions: registryOf(loaded),
     isolation: { mode: 'auto', maxWorkers: MAX_WORKERS, ...options.isolation },
   });
-  options.onStart?.(agent);
   let generation = 0;
   const watching = options.watch
     ? watchWorkflows(

@@ -27,9 +27,7 @@ import { lookForEver } from './sensor-looks.ts';
 import { sessionCalls } from './session-calls.ts';
 import { TaskScope, withinTask } from './task-scope.ts';
 import { activeTracer } from './tracing.ts';
-
 import { ConnectionLost, type EndedAttempt, type Transport } from './transport.ts';
-import { TurnQueue } from './turn-queue.ts';
 
 export interface SessionDeps {
   readonly transport: Transport;
@@ -77,8 +75,6 @@ export class Session {
   readonly #done = new Set<string>();
   #executing = 0;
   #draining = false;
-  readonly #begins = new TurnQueue<() => void>((begin) => begin());
-  readonly #hurried = Promise.withResolvers<void>();
   #slotFreed: (() => void) | undefined;
   /** Looked up with each answer: the process's SDK may be set up later. */
   #tracer: Tracer | null = null;
@@ -118,11 +114,6 @@ export class Session {
     return this.#executing;
   }
 
-  /** Fails the attempt that holds this token. */
-  crash(token: string, error: Error): void {
-    this.#held.get(token)?.crash(error);
-  }
-
   /** Works until the session is lost or `drain` has ended it. */
   async run(): Promise<void> {
     await Promise.all([
@@ -138,7 +129,7 @@ export class Session {
     this.#looking.abort(new Aborted('stopping', 'the agent stops'));
     this.#claiming.abort(new Aborted('stopping', 'the agent stops'));
     this.#wakeClaim();
-    await withinMs(Promise.race([this.#allEnded(), this.#hurried.promise]), drainMs);
+    await withinMs(this.#allEnded(), drainMs);
     const left = [...this.#held.values()].filter((task) => !task.over);
     if (left.length > 0) this.#deps.log(`stops in the middle of ${left.length} tasks`);
     for (const task of left) task.abort(new Aborted('stopping', 'the agent stops'));
@@ -152,11 +143,6 @@ export class Session {
       stopMs,
     );
     this.#end('the agent stops');
-  }
-
-  /** Waits no longer for what runs, where `drain` does. */
-  hurry(): void {
-    this.#hurried.resolve();
   }
 
   async #allEnded(): Promise<void> {
@@ -246,7 +232,7 @@ export class Session {
     this.#executing += 1;
     const own = place?.process;
     if (workers && own) workers.run(task, own, this.#calls);
-    else this.#begins.add(() => this.#begin(task));
+    else this.#begin(task);
   }
 
   #begin(task: RunningTask): void {

@@ -20,6 +20,8 @@ export interface AgentOptions {
   readonly definitions: AgentDefinitions;
   readonly name: string;
   readonly queues: readonly string[];
+  /** What it has that tasks may require. */
+  readonly labels?: Readonly<Record<string, string>>;
   /** Tasks at a time. */
   readonly concurrency: number;
   /** Takes what an operator should know, one line each. */
@@ -40,19 +42,14 @@ export interface AgentOptions {
 }
 
 export interface RunningAgent {
-  /**
-   * Takes no more work, drains, aborts what is left, hands it back. A second call waits no longer for what runs.
-   * @param drainMs in place of the agent's own
-   */
-  stop(drainMs?: number): Promise<void>;
+  /** Takes no more work, drains, aborts what is left, hands it back. */
+  stop(): Promise<void>;
   /** Resolves when it has stopped; rejects where the server will never take it (a wrong token). */
   readonly ended: Promise<void>;
   /** Tasks under way. */
   running(): number;
   /** The session's id while one is registered. */
   sessionId(): string | null;
-  /** Fails the attempt that holds this token, for what it did to the process. */
-  crash(token: string, error: Error): void;
   /** Registers what changed files define now; what runs goes on. */
   redefine(definitions: AgentDefinitions): Promise<void>;
 }
@@ -93,14 +90,9 @@ class Agent implements RunningAgent {
     this.ended.catch((error: unknown) => options.log(`gives up: ${messageOf(error)}`));
   }
 
-  stop(drainMs = this.#options.drainMs ?? DRAIN_MS): Promise<void> {
-    if (this.#stopped) this.#session?.hurry();
-    this.#stopped ??= this.#stop(drainMs);
+  stop(): Promise<void> {
+    this.#stopped ??= this.#stop();
     return this.#stopped;
-  }
-
-  crash(token: string, error: Error): void {
-    this.#session?.crash(token, error);
   }
 
   running(): number {
@@ -129,12 +121,13 @@ class Agent implements RunningAgent {
   }
 
   async #register(): Promise<RegisterReply> {
-    const { transport, name, queues, concurrency, log } = this.#options;
+    const { transport, name, queues, concurrency, labels = {}, log } = this.#options;
     let told = false;
     const call = () => {
       const { definitions, fileErrors } = this.#definitions;
       const version = versionOf(definitions);
-      return transport.register({ name, queues, concurrency, version, definitions, fileErrors });
+      const own = { name, queues, concurrency, labels, version };
+      return transport.register({ ...own, definitions, fileErrors });
     };
     return persist(call, this.#stopping.signal, (error) => {
       if (!told) log(`cannot reach the server, and goes on trying: ${error.message}`);
@@ -172,7 +165,8 @@ class Agent implements RunningAgent {
     if (!this.#stopping.signal.aborted) this.#session = undefined;
   }
 
-  async #stop(drainMs: number): Promise<void> {
+  async #stop(): Promise<void> {
+    const { drainMs = DRAIN_MS } = this.#options;
     this.#stopping.abort(new Aborted('stopping', 'the agent stops'));
     await this.#session?.drain(drainMs, ABORT_MS, STOP_MS);
     await this.#workers?.stop();

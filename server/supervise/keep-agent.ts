@@ -17,6 +17,8 @@ const KEPT_OUTPUT = 16_384;
 /** How long an agent whose keeper was killed may take to end by itself. */
 const ORPHAN_SECONDS = 15;
 const SIGNAL_EXIT = 128;
+/** How long the server may take to hear of the death of an agent that is not started again. */
+const LAST_WORD_MS = 2_000;
 
 interface Ended {
   readonly code: number | null;
@@ -48,6 +50,7 @@ export async function keepAgent(argv: readonly string[]): Promise<number> {
     const isFinal = ended.code === 0 || ended.isHopeless || (starts === 0 && !ended.wasReady);
     if (stop.signal.aborted || isFinal) {
       reaper.close();
+      await Promise.race([current.told(), delay(LAST_WORD_MS, undefined, { ref: false })]);
       return ended.signal === null
         ? (ended.code ?? 1)
         : SIGNAL_EXIT + constants.signals[ended.signal];
@@ -91,6 +94,7 @@ function startAgent(argv: readonly string[], reaper: Reaper, log: (message: stri
   });
   return {
     ended,
+    told: () => watch.told,
     end(signal: NodeJS.Signals) {
       watch.stopping();
       child.kill(signal);

@@ -1,13 +1,12 @@
-import { close as closeInspector, url as inspectorUrl } from 'node:inspector';
+import { url as inspectorUrl } from 'node:inspector';
 import { hostname } from 'node:os';
 import { pathToFileURL } from 'node:url';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { ISOLATIONS, type Isolation } from '../../../domain/agent-protocol.ts';
 import { parseDuration } from '../../../domain/time.ts';
 import type { RunAgentOptions } from '../../../orchestrator/agent/main.ts';
-import type { RunningAgent } from '../../../orchestrator/agent/start.ts';
 import { readConfig } from '../../config.ts';
-import { type AgentWord, BEAT_EVERY_MS, type BlockedWord } from '../../supervise/agent-watch.ts';
+import { type AgentWord, BEAT_EVERY_MS } from '../../supervise/agent-watch.ts';
 import { modulePath } from '../../supervise/module-path.ts';
 import { workflowFolders } from '../../workflow-folders.ts';
 import { endSignal, tellSupervisor } from '../end-signal.ts';
@@ -18,6 +17,7 @@ interface Options {
   readonly token?: string;
   readonly name: string;
   readonly queue: string[];
+  readonly label: Readonly<Record<string, string>>;
   readonly concurrency: number;
   readonly workflows?: string[];
   readonly watch?: boolean;
@@ -30,15 +30,8 @@ interface Options {
 
 const MAX_CONCURRENCY = 10_000;
 const MAX_WORKERS = 1_000;
-/** How long the tasks beside one that was interrupted may go on in their process. */
-const REPLACE_DRAIN_MS = 60_000;
 /** After its drain an agent ends within this time, whatever hangs in it. */
 const LATEST_END_MS = 6_000;
-const IDLE_LOOK_MS = 100;
-/** For completions that are on their way. */
-const LAST_WORDS_MS = 2_000;
-/** Of an agent that is to be started again at once (EX_TEMPFAIL). */
-const START_AGAIN_CODE = 75;
 const WORKER_TELEMETRY = pathToFileURL(
   modulePath('../../telemetry/of-worker.ts', import.meta.url),
 ).href;
@@ -51,6 +44,7 @@ export function agentCommand(): Command {
     .option('--token <token>', 'token of role agent (else SIGNALBOX_TOKEN)')
     .option('--name <name>', 'name that the console shows', hostname())
     .option('--queue <queues...>', 'queues to take work from', ['default'])
+    .option('--label <name=value...>', 'what it has that tasks may require', readLabel, {})
     .option('--concurrency <tasks>', 'tasks at a time', readConcurrency, 16)
     .option('--workflows <directories...>', 'folders with workflow files (workflows)')
     .option('--watch', 'read files again when they change')
@@ -75,6 +69,16 @@ function readConcurrency(text: string): number {
   const value = Number(text);
   if (Number.isInteger(value) && value >= 1 && value <= MAX_CONCURRENCY) return value;
   throw new InvalidArgumentError(`Give a whole number from 1 to ${MAX_CONCURRENCY}.`);
+}
+
+const LABEL = /^[\w./-]{1,63}$/;
+
+function readLabel(text: string, before: Readonly<Record<string, string>>) {
+  const [name = '', value = '', ...more] = text.split('=');
+  if (LABEL.test(name) && LABEL.test(value) && more.length === 0) {
+    return { ...before, [name]: value };
+  }
+  throw new InvalidArgumentError('Give NAME=VALUE, such as gpu=true.');
 }
 
 function readWorkers(text: string): number {
@@ -127,6 +131,7 @@ async function runAgentRole(options: Options): Promise<void> {
   await runAgent({
     ...{ url, token, workflows, signal, log, resultStore, ...watched },
     ...{ name: options.name, queues: options.queue, concurrency: options.concurrency },
+    labels: options.label,
     ...{ watch: options.watch === true, drainMs: options.drain },
     isolation: {
       ...{ mode: options.isolation, maxWorkers: options.workers },
@@ -139,42 +144,14 @@ async function runAgentRole(options: Options): Promise<void> {
   });
   await telemetry.stop();
   if (process.connected) process.disconnect();
-  setImmediate(() => process.exit(process.exitCode ?? 0));
+  setImmediate(() => process.exit());
 }
 
-/** Shows whoever watches this process that it lives, and takes word of what was stopped in it. */
+/** Shows whoever watches this process that it lives. */
 function underWatch(
   first: Extract<AgentWord, { type: 'watch' }>,
-): Pick<RunAgentOptions, 'onSession' | 'onStart'> {
+): Pick<RunAgentOptions, 'onSession'> {
   tellSupervisor(first);
   setInterval(() => tellSupervisor({ type: 'beat' } satisfies AgentWord), BEAT_EVERY_MS).unref();
-  return {
-    onSession: (id) => tellSupervisor({ type: 'session', id } satisfies AgentWord),
-    onStart: (agent) =>
-      process.on('message', (word: BlockedWord) => {
-        if (word.type !== 'blocked') return;
-        agent.crash(word.token, new BlockedError(word.message));
-        tellSupervisor({ type: 'beat' } satisfies AgentWord);
-        closeInspector();
-        // What waited in the interrupted code's turn may be lost: those who can end do, then a new process goes on.
-        process.exitCode = START_AGAIN_CODE;
-        void agent.stop(REPLACE_DRAIN_MS);
-        endWhenIdle(agent);
-      }),
-  };
-}
-
-/** Ends this process when no task runs in it any more, also where the agent's own end was lost on its way. */
-function endWhenIdle(agent: RunningAgent): void {
-  const until = performance.now() + REPLACE_DRAIN_MS;
-  const timer = setInterval(() => {
-    if (agent.running() > 0 && performance.now() < until) return;
-    clearInterval(timer);
-    setTimeout(() => process.exit(), LAST_WORDS_MS);
-  }, IDLE_LOOK_MS);
-}
-
-/** The code of a task did not give the event loop back. */
-class BlockedError extends Error {
-  override readonly name = 'EventLoopBlocked';
+  return { onSession: (id) => tellSupervisor({ type: 'session', id } satisfies AgentWord) };
 }

@@ -15,6 +15,7 @@ export const ISOLATION_FILES = {
       segfault: () => process.kill(process.pid, 'SIGSEGV'),
       memory: () => { const all: unknown[] = []; for (;;) all.push(new Array(10_000).fill(all.length)); },
       loop: () => { for (;;); },
+      briefly: () => { for (const until = performance.now() + 900; performance.now() < until; ); },
       later: () => new Promise(() => setTimeout(() => { for (;;); }, 50)),
       rejection: async () => { setTimeout(() => void Promise.reject(new Error('from a timer')), 5); await delay(60_000); },
       exception: async () => { setTimeout(() => { throw new Error('thrown by a timer'); }, 5); await delay(60_000); },

@@ -1,11 +1,11 @@
 /**
- * Interrupts the code that blocks the event loop of another process, through Node's inspector. It is opened by SIGUSR1
- * only when it is needed, so a process that works well pays nothing for it. Which task it is, the blocked code is asked
- * itself, on its own stack.
+ * Finds which task blocks the event loop of another process, through Node's inspector. It is opened by SIGUSR1 only
+ * when it is needed, so a process that works well pays nothing for it. The blocked code is asked itself, on its own
+ * stack, and goes on then: nothing is changed in it.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 
-export interface Blocked {
+export interface Blocking {
   /** Fencing token of the attempt. */
   readonly token: string;
   /** File and line. */
@@ -23,18 +23,26 @@ const ADDRESS = /ws:\/\/127\.0\.0\.1:\d+\/[\w-]+/g;
 const OPEN_LIMIT_MS = 3_000;
 const ANSWER_LIMIT_MS = 3_000;
 const LOOK_EVERY_MS = 20;
-/** The guard of shared processes answers it (`orchestrator/agent/isolate/guard.ts`). */
-const WHO = `globalThis[Symbol.for('signalbox.blocking-task')]?.() ?? null`;
+const CLOSED_AFTER_MS = 1_000;
+/**
+ * The guard of shared processes answers it (`orchestrator/agent/isolate/guard.ts`). A process that lives on closes its
+ * inspector by itself, once nobody is connected.
+ */
+const WHO = `(() => {
+  const close = () => process.getBuiltinModule('node:inspector').close();
+  globalThis.setTimeout(close, ${CLOSED_AFTER_MS}).unref();
+  return globalThis[Symbol.for('signalbox.blocking-task')]?.() ?? null;
+})()`;
 
 /**
  * @param said the end of what the process wrote on standard error, where its inspector tells its address
- * @returns what was interrupted; null where no task is to blame, and nothing was interrupted
+ * @returns null where no task is to blame
  * @throws where the process cannot be reached
  */
-export async function interruptBlocked(
+export async function findBlocking(
   pid: number,
   said: () => Promise<string>,
-): Promise<Blocked | null> {
+): Promise<Blocking | null> {
   const before = (await said()).match(ADDRESS)?.at(-1);
   process.kill(pid, 'SIGUSR1');
   const inspector = await connect(await newAddress(said, before));
@@ -48,10 +56,8 @@ export async function interruptBlocked(
     const { result } = (await inspector.ask('Debugger.evaluateOnCallFrame', {
       ...{ callFrameId: top.callFrameId, expression: WHO, returnByValue: true },
     })) as { result: { value?: unknown } };
+    await inspector.ask('Debugger.resume');
     if (typeof result.value !== 'string') return null;
-    const ended = inspector.ask('Runtime.terminateExecution');
-    void inspector.ask('Debugger.resume').catch(() => undefined);
-    await ended;
     return { token: result.value, where: placeOf(callFrames, inspector.scripts) };
   } finally {
     inspector.close();
