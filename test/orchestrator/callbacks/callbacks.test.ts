@@ -156,7 +156,7 @@ describe('callbacks', () => {
       return told.length === 1;
     });
     hangs = null;
-    await orchestrator.agents.died(first.sessionId() ?? '', 'killed');
+    await orchestrator.agents.died(first.sessionId() ?? '', { reason: 'killed' });
     await agents.start(all, { name: 'second' });
     const [record] = await callbacksOf(run.id, 1);
     release();
