@@ -87,6 +87,7 @@ function splitKnown(
   reports: readonly EndReport[],
 ): { known: readonly RunEnds[]; unknown: readonly EndReport[] } {
   const byRun = new Map<string, RunEnds | null>();
+  const tokens = new Set<string>();
   for (const report of reports) {
     const { runId } = report;
     let ends = byRun.get(runId);
@@ -98,10 +99,9 @@ function splitKnown(
     }
     if (ends === null) continue;
     const entry = ends.run.held.get(report.task);
-    if (
-      entry?.token === report.token &&
-      !ends.ends.some((end) => end.report.task === report.task)
-    ) {
+    const isFirst = !tokens.has(report.token);
+    tokens.add(report.token);
+    if (isFirst && entry?.token === report.token) {
       ends.ends.push({ report, row: endedRow(entry) });
     } else {
       byRun.set(runId, null);
@@ -135,7 +135,6 @@ async function recordUnread(deps: RecordDeps, known: readonly RunEnds[]): Promis
       return written;
     });
     for (const { ends } of known) for (const { report } of ends) report.outcome = 'recorded';
-    for (const { run } of known) deps.live.forget(run.runId);
     return finish(deps, draft, new Map(known.map(({ run }) => [run.runId, run])), xid);
   } catch (error) {
     giveBack(draft);
