@@ -2,8 +2,6 @@
  * The orchestrator put together over one PostgreSQL: what is defined and when it is due (the catalog), runs,
  * dispatch, and the events that others follow. Any number of servers may hold one each.
  */
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import type { Clock } from '../domain/time.ts';
 import { createAsked } from './asked.ts';
 import { createPartitionedRuns } from './assets/partitions/scheduled.ts';
@@ -13,11 +11,8 @@ import { createAgentLevers } from './dispatch/agent-levers.ts';
 import { createAgents } from './dispatch/agents.ts';
 import { createDispatch } from './dispatch/create.ts';
 import { createEventRetention, createEventSource } from './events/source.ts';
-import { createResultCalls } from './results/agent-calls.ts';
 import type { BlobStore } from './results/blob-store.ts';
-import { fileStore } from './results/file-store.ts';
-import { createResultService } from './results/service.ts';
-import { createSweeps } from './results/sweep.ts';
+import { createResults } from './results/create.ts';
 import { createRetention } from './retention/service.ts';
 import { createRunControl } from './runs/control.ts';
 import { createRunLevers } from './runs/levers.ts';
@@ -53,7 +48,6 @@ export async function createOrchestrator(options: OrchestratorOptions): Promise<
   const { clock, log, leaseMs = LEASE_MS } = options;
   const connection = connect(options);
   const { db, hot } = connection;
-  const store = options.resultStore ?? fileStore(join(tmpdir(), 'signalbox-results'));
   const versions = createVersions();
   const infos = createRunInfos(versions);
   const parameters = createParameters();
@@ -77,7 +71,8 @@ export async function createOrchestrator(options: OrchestratorOptions): Promise<
     recordAssetOutcomes: catalog.recordAssetOutcomes,
     ceilings: () => catalog.pools.ceilings(),
   });
-  const { hub } = dispatch;
+  const { hub, sessions } = dispatch;
+  const results = createResults({ db, infos, sessions, clock }, options.resultStore);
   const triggerRuns = createTriggerLane({
     ...{ db: hot, parameters, createRuns, announceRuns },
     hand: dispatch.hand,
@@ -111,11 +106,8 @@ export async function createOrchestrator(options: OrchestratorOptions): Promise<
   const retention = createRetention({ db, clock });
   return {
     ...{ runs, runControl, events },
-    agents: {
-      ...agents,
-      ...createResultCalls({ db, infos, store, sessions: dispatch.sessions }),
-    },
-    results: createResultService(db, store),
+    agents: { ...agents, ...results.calls },
+    results: results.service,
     ...asked.services,
     ...hooks.services,
     workflows: catalog.workflows,
@@ -147,7 +139,7 @@ export async function createOrchestrator(options: OrchestratorOptions): Promise<
       ...hooks.reconcilers,
       createEventRetention(db, events),
       ...retention.reconcilers,
-      ...createSweeps(db, store, clock),
+      ...results.reconcilers,
     ],
     onChange: hub.onChange,
     async close() {

@@ -26,7 +26,7 @@ import type {
   WorkflowDefinition,
   WorkflowFileError,
 } from '../domain/agent-protocol.ts';
-import type { Artifact, ArtifactKind, ArtifactRequest } from '../domain/artifact.ts';
+import type { ArtifactRequest } from '../domain/artifact.ts';
 import type { Asset, Materialization } from '../domain/asset.ts';
 import type { EventSource, ExternalRunSink } from '../domain/events.ts';
 import type { DetectorAsset } from '../domain/finding.ts';
@@ -68,6 +68,7 @@ import type { BackfillService, SensorService, SignalService } from './asked-serv
 import type { AssetQualityService } from './assets/quality-service.ts';
 import type { CallbackService } from './callbacks/service.ts';
 import type { DeadlineService } from './deadlines/service.ts';
+import type { ResultService } from './results/contract.ts';
 import type { RetentionService } from './retention/service.ts';
 
 export type { BackfillService, SensorService, SignalService } from './asked-service.ts';
@@ -275,15 +276,28 @@ export interface QueueSummary {
   readonly concurrency: number | null;
   readonly ready: number;
   readonly running: number;
+  /** Tasks that wait at a limit of theirs, or for an agent with the labels that they ask for. */
+  readonly waiting?: number;
+  /** Since when the longest of the ready and waiting tasks waits. */
+  readonly waitingSince?: string | null;
+  /** Agents that serve several queues take from the higher one first. */
+  readonly priority?: number;
+  /** So many tasks may start in a time: that many at once, then evenly. `per` is a duration. */
+  readonly rateLimit?: { readonly count: number; readonly per: string } | null;
+}
+
+/** What is not given stays. */
+export interface QueueSetting {
+  readonly paused?: boolean;
+  readonly concurrency?: number | null;
+  readonly priority?: number;
+  readonly rateLimit?: { readonly count: number; readonly per: string } | null;
 }
 
 export interface QueueService {
   list(): Promise<readonly QueueSummary[]>;
-  set(
-    name: string,
-    value: { paused?: boolean; concurrency?: number | null },
-    actor: Actor,
-  ): Promise<QueueSummary>;
+  /** The queue `*` stands for all of them together. */
+  set(name: string, value: QueueSetting, actor: Actor): Promise<QueueSummary>;
 }
 
 /** The agents' side. Every call fails with `lease-lost` where the session is no longer valid. */
@@ -357,21 +371,6 @@ export interface AgentService {
   stop(sessionId: string): Promise<void>;
   /** The agent's process is gone: what it held is lost, and ready again at once. */
   died(sessionId: string, request: DiedRequest): Promise<void>;
-}
-
-/** What tasks show people, and results that are kept for later runs. */
-export interface ResultService {
-  /** @throws SignalboxError `not-found` */
-  artifact(id: string): Promise<Artifact>;
-  artifactsOfRun(runId: string): Promise<readonly Artifact[]>;
-  /** Newest first; of one key its versions. */
-  artifacts(
-    query: PageQuery & { readonly key?: string; readonly kind?: ArtifactKind },
-  ): Promise<Page<Artifact>>;
-  /** @throws SignalboxError `not-found` */
-  artifactContent(id: string): Promise<{ artifact: Artifact; content: Readable }>;
-  /** Forgets cached results of a workflow, or of one of its tasks. @returns how many there were */
-  forgetCached(workflow: string, task?: string): Promise<number>;
 }
 
 /** A background step: idempotent, without input, claimed by one server at a time, run periodically and on a nudge. */

@@ -4,7 +4,6 @@ import type { Artifact } from '../../domain/artifact.ts';
 import { SignalboxError } from '../../domain/errors.ts';
 import { readPageQuery, toPage } from '../catalog/page.ts';
 import { checkRunId } from '../runs/identifiers.ts';
-import type { ResultService } from '../service.ts';
 import {
   type ArtifactRow,
   readArtifact,
@@ -16,6 +15,7 @@ import type { Db } from '../store/connection.ts';
 import { forgetCached } from '../store/result-cache.ts';
 import { readBlob } from './agent-calls.ts';
 import type { BlobStore } from './blob-store.ts';
+import type { ResultService } from './contract.ts';
 
 const ID = /^\d{1,18}$/;
 

@@ -130,6 +130,15 @@ const NEEDS: Record<string, Need> = {
   'GET /api/v1/agent/{sessionId}/assets/{key}/history': 'agent',
   'GET /api/v1/agent/{sessionId}/assets/{key}/for/{runId}/{taskKey}': 'agent',
   'POST /api/v1/agent/{sessionId}/partitions': 'agent',
+  'PUT /api/v1/agent/{sessionId}/blobs/{runId}/{name}': 'agent',
+  'GET /api/v1/agent/{sessionId}/blobs/{runId}/{name}': 'agent',
+  'POST /api/v1/agent/{sessionId}/cache': 'agent',
+  'POST /api/v1/agent/{sessionId}/artifacts': 'agent',
+  'GET /api/v1/runs/{id}/artifacts': 'viewer',
+  'GET /api/v1/artifacts': 'viewer',
+  'GET /api/v1/artifacts/{id}': 'viewer',
+  'GET /api/v1/artifacts/{id}/content': 'viewer',
+  'POST /api/v1/workflows/{name}/cache/clear': 'operator',
 };
 
 let test: TestServer;
