@@ -10,6 +10,8 @@ export interface Agent {
   readonly queues: readonly string[];
   readonly concurrency: number;
   readonly running: number;
+  /** What it has that tasks may require. */
+  readonly labels?: Readonly<Record<string, string>>;
   readonly startedAt: string;
   readonly lastHeartbeatAt: string;
   readonly leaseExpiresAt: string;

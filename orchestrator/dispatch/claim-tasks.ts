@@ -9,14 +9,13 @@ import type { RunInfos } from '../runs/run-info.ts';
 import { findHoldingLease } from '../store/agent-session.ts';
 import {
   type ClaimedTask,
-  findLimited,
   markRunning,
   type PickedRow,
-  pickLimitedTasks,
   pickTasks,
   shrinkRows,
   takeTasks,
 } from '../store/claim.ts';
+import { chargeRates, findLimited, pickLimitedTasks } from '../store/claim-limited.ts';
 import { type Db, lookUpByKey, type Tx } from '../store/connection.ts';
 import type { HeldEntry } from '../store/held.ts';
 import { currentXid, type HeldLiveRun, lockFreeRuns, updateLiveRuns } from '../store/run-live.ts';
@@ -50,19 +49,25 @@ interface Claimed<Slot extends Offer> {
   readonly started: readonly string[];
 }
 
+/** What slots are claimed for: sessions that have these in common. */
+export interface ClaimKind {
+  readonly queues: readonly string[];
+  readonly labels: readonly string[];
+}
+
 /**
  * Fills slots in their order and tells the offers.
  * @returns those that were filled
  */
 export async function claimFor<Slot extends Offer>(
   deps: ClaimDeps,
-  queues: readonly string[],
+  kind: ClaimKind,
   slots: readonly Slot[],
 ): Promise<readonly Slot[]> {
-  const limited = await findLimited(deps.claims, queues);
+  const limited = await findLimited(deps.claims, kind.queues, kind.labels);
   await deps.tokens.ensure(deps.db);
   const { filled, runs, started } = await deps.claims.transaction((tx) =>
-    claimIn(deps, tx, queues, slots, new Set(limited)),
+    claimIn(deps, tx, kind, slots, new Set(limited)),
   );
   for (const run of runs) deps.live.set(run);
   await deps.infos.loadTasks(deps.db, filled);
@@ -79,21 +84,28 @@ export async function claimFor<Slot extends Offer>(
 async function claimIn<Slot extends Offer>(
   deps: ClaimDeps,
   tx: Tx,
-  queues: readonly string[],
+  { queues, labels }: ClaimKind,
   slots: readonly Slot[],
   limited: ReadonlySet<string>,
 ): Promise<Claimed<Slot>> {
   const [live, picked] = await Promise.all([
     findHoldingLease(tx, [...new Set(slots.map(({ sessionId }) => sessionId))]),
     limited.size > 0
-      ? pickLimitedTasks(tx, queues, slots.length)
+      ? pickLimitedTasks(tx, queues, labels, slots.length)
       : pickTasks(tx, queues, slots.length),
   ]);
   const valid = slots.filter(({ sessionId }) => live.has(sessionId));
-  const filled = fill(deps, picked, valid, limited.size > 0);
+  const filled = fill(deps, picked, valid);
+  if (limited.size > 0) {
+    await chargeRates(
+      tx,
+      filled.map(({ row }) => row.queue),
+    );
+  }
   if (filled.length === 0) return { filled, runs: [], started: [] };
   const runIds = [...new Set(filled.map(({ runId }) => runId))];
-  await deps.infos.load(deps.db, runIds);
+  // On the same connection: who waits for these rows may have the others.
+  await deps.infos.load(tx, runIds);
   const [, free] = await Promise.all([lookUpByKey(tx), lockFreeRuns(tx, runIds)]);
   const now = deps.clock.now();
   const { held, rest, runs } = holdAll(deps, filled, free, { now, limited });
@@ -122,19 +134,23 @@ async function claimIn<Slot extends Offer>(
   };
 }
 
-/** Gives each slot a task. Of a row that stands for several as many are taken as there are slots; one where limited. */
+/** Gives each slot a task. Of a row that stands for several as many are taken as there are slots, and room. */
 function fill<Slot extends Offer>(
   { tokens }: ClaimDeps,
   picked: readonly PickedRow[],
   slots: readonly Slot[],
-  limited: boolean,
 ): readonly Filled<Slot>[] {
   const filled: Filled<Slot>[] = [];
+  const started = new Map<string, number>();
   for (const row of picked) {
-    const tasks = limited ? [row.task] : [row.task, ...row.more];
-    for (const task of tasks) {
+    for (const task of [row.task, ...row.more]) {
       const slot = slots[filled.length];
       if (!slot) return filled;
+      if (row.room) {
+        const count = started.get(row.queue) ?? 0;
+        if (count >= row.room.ofQueue || filled.length >= row.room.ofAll) break;
+        started.set(row.queue, count + 1);
+      }
       const { runId, attempt, lost } = row;
       const { sessionId } = slot;
       filled.push({ runId, task, attempt, lost, sessionId, token: tokens.next(), row, slot });

@@ -104,10 +104,11 @@ function groupsOf(
     ({ session, left }) =>
       left > 0 && (queues.has('*') || session.queues.some((name) => queues.has(name))),
   );
-  return Map.groupBy(free, ({ session }) => session.queues.join('\n')).values();
+  const kindOf = ({ session }: Waiter) => [...session.queues, '', ...session.labels].join('\n');
+  return Map.groupBy(free, kindOf).values();
 }
 
-/** Claims for waiters of the same queues until they are served or nothing is ready. */
+/** Claims for waiters of the same queues and labels until they are served or nothing is ready. */
 async function serve(deps: ClaimDeps, group: readonly Waiter[]): Promise<void> {
   while (true) {
     const slots = slotsOf(group);
@@ -116,7 +117,7 @@ async function serve(deps: ClaimDeps, group: readonly Waiter[]): Promise<void> {
     const reserved = Map.groupBy(slots, (waiter) => waiter);
     let filled: readonly Waiter[] = [];
     try {
-      filled = await claimFor(deps, first.session.queues, slots);
+      filled = await claimFor(deps, first.session, slots);
     } finally {
       const used = Map.groupBy(filled, (waiter) => waiter);
       for (const [waiter, { length }] of reserved) {

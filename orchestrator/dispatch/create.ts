@@ -48,6 +48,9 @@ export interface Dispatch {
   close(): Promise<void>;
 }
 
+/** How often claims look into queues with a rate, where time alone makes room. */
+const REFILL_LOOK_MS = 100;
+
 export async function createDispatch(deps: DispatchDeps): Promise<Dispatch> {
   const { connection, clock, infos, log, leaseMs } = deps;
   const { hot } = connection;
@@ -60,19 +63,18 @@ export async function createDispatch(deps: DispatchDeps): Promise<Dispatch> {
     started: (runIds) => tellRuns(hub, runIds),
     undelivered: (sessionId, assignments) => takeBackUntold(takeBack, sessionId, assignments),
   });
+  const refilling = setInterval(() => {
+    const queues = limits.rated();
+    if (queues.size > 0) claims.ready(queues);
+  }, REFILL_LOOK_MS);
+  refilling.unref();
   const heartbeats = createHeartbeats({ db: hot, infos, leaseMs, ceilings: deps.ceilings });
-  const admitter = createAdmitter({
-    db: connection.claims,
-    log,
-    ready: (queues) => hub.ready(queues),
-  });
+  const { claims: db } = connection;
+  const ready = (queues: ReadonlySet<string>) => hub.ready(queues);
+  const admitter = createAdmitter({ db, log, ready });
   const signals = signalsTo({ claims, heartbeats, limits, admitter, log });
   const hub = await createHub(connection, signals, log);
-  const retries = createRetries({
-    db: connection.claims,
-    log,
-    ready: (queues) => hub.ready(queues),
-  });
+  const retries = createRetries({ db, log, ready });
   const promoter = createPromoter({
     ...{ db: hot, clock, infos, log },
     announce(runs, queues) {
@@ -112,7 +114,7 @@ export async function createDispatch(deps: DispatchDeps): Promise<Dispatch> {
       await limits.refresh();
       hub.changed('pool', queue);
     },
-    close: () => closeAll({ limits, claims, lanes, retries, promoter, admitter, hub }),
+    close: () => closeAll({ refilling, limits, claims, lanes, retries, promoter, admitter, hub }),
   };
 }
 
@@ -136,6 +138,7 @@ function signalsTo(to: {
 
 /** Ends what waits, lets what is under way end, then stops listening. */
 async function closeAll(parts: {
+  readonly refilling: NodeJS.Timeout;
   readonly limits: { close(): void };
   readonly claims: Claims;
   readonly lanes: Lanes;
@@ -144,6 +147,7 @@ async function closeAll(parts: {
   readonly admitter: Admitter;
   readonly hub: Hub;
 }): Promise<void> {
+  clearInterval(parts.refilling);
   parts.limits.close();
   await parts.claims.close();
   await parts.lanes.drain();

@@ -1,5 +1,5 @@
 /**
- * Queues that are paused or have a limit. Claims read limits from the database each time; this copy only says
+ * Queues that are paused or have a limit; the queue `*` limits all. Claims read limits from the database each time; this copy only says
  * which tasks must be claimed rather than be handed straight on, and is renewed at each change that is heard of.
  */
 import type { Db } from '../store/connection.ts';
@@ -7,20 +7,26 @@ import { findAllHeld, spillHeld } from '../store/held.ts';
 
 export interface Limits {
   isLimited(queue: string): boolean;
+  /** Queues in which time alone makes room; `*` stands for all. */
+  rated(): ReadonlySet<string>;
   /** Reads them anew. */
   refresh(): Promise<void>;
   close(): void;
 }
 
 const REFRESH_MS = 500;
+const ALL_QUEUES = '*';
 
 /** Reads the limits and keeps them fresh. */
 export async function createLimits(db: Db, log: (message: string) => void): Promise<Limits> {
   let limited = new Set<string>();
+  let rated: ReadonlySet<string> = new Set();
   async function refresh(): Promise<void> {
-    const rows = await db.rows<readonly [string, boolean]>(
-      'SELECT name, concurrency IS NOT NULL FROM signalbox.queue WHERE paused OR concurrency IS NOT NULL',
+    const rows = await db.rows<readonly [string, boolean, boolean]>(
+      `SELECT name, concurrency IS NOT NULL, rate_count IS NOT NULL FROM signalbox.queue
+       WHERE paused OR concurrency IS NOT NULL OR rate_count IS NOT NULL`,
     );
+    rated = new Set(rows.flatMap(([name, , isRated]) => (isRated ? [name] : [])));
     const known = limited;
     limited = new Set(rows.map(([name]) => name));
     // What is limited is counted by rows; from here on this server makes no others.
@@ -32,7 +38,8 @@ export async function createLimits(db: Db, log: (message: string) => void): Prom
   }, REFRESH_MS);
   timer.unref();
   return {
-    isLimited: (queue) => limited.has(queue),
+    isLimited: (queue) => limited.size > 0 && (limited.has(queue) || limited.has(ALL_QUEUES)),
+    rated: () => rated,
     refresh,
     close: () => clearInterval(timer),
   };

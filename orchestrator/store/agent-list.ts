@@ -10,6 +10,7 @@ interface Row {
   readonly queues: string[];
   readonly concurrency: number;
   readonly running: number;
+  readonly labels: string[] | null;
   readonly started_at: Date;
   readonly last_heartbeat_at: Date;
   readonly lease_expires_at: Date;
@@ -32,7 +33,7 @@ const SELECT = `
               ELSE 'online' END AS state,
          s.queues, s.concurrency,
          (SELECT count(*) FROM signalbox.task_live t WHERE t.session_id = s.id AND t.state = 2)::int
-           + (SELECT coalesce(sum(${HELD_COUNT}), 0) FROM signalbox.run_live l WHERE l.holder = s.id)::int AS running,
+           + (SELECT coalesce(sum(${HELD_COUNT}), 0) FROM signalbox.run_live l WHERE l.holder = s.id)::int AS running, s.labels,
          s.started_at, s.last_heartbeat_at, s.lease_expires_at
   FROM signalbox.agent_session s
   WHERE (s.state = 'live' OR (
@@ -52,6 +53,7 @@ export async function listAgents(db: Tx, publicId: string | null = null): Promis
     queues: row.queues,
     concurrency: row.concurrency,
     running: row.running,
+    labels: Object.fromEntries((row.labels ?? []).map((label) => label.split('=', 2))),
     startedAt: row.started_at.toISOString(),
     lastHeartbeatAt: row.last_heartbeat_at.toISOString(),
     leaseExpiresAt: row.lease_expires_at.toISOString(),

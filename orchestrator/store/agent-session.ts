@@ -11,6 +11,8 @@ export interface Session {
   readonly name: string;
   readonly queues: readonly string[];
   readonly concurrency: number;
+  /** Sorted `name=value`. */
+  readonly labels: readonly string[];
 }
 
 interface SessionRow {
@@ -19,9 +21,10 @@ interface SessionRow {
   readonly name: string;
   readonly queues: string[];
   readonly concurrency: number;
+  readonly labels: string[] | null;
 }
 
-const COLUMNS = 'id, public_id, name, queues, concurrency';
+const COLUMNS = 'id, public_id, name, queues, concurrency, labels';
 
 function toSession(row: SessionRow): Session {
   return {
@@ -30,6 +33,7 @@ function toSession(row: SessionRow): Session {
     name: row.name,
     queues: row.queues,
     concurrency: row.concurrency,
+    labels: row.labels ?? [],
   };
 }
 
@@ -37,16 +41,21 @@ function toSession(row: SessionRow): Session {
 export async function insertSession(
   db: Tx,
   publicId: string,
-  request: Pick<RegisterRequest, 'name' | 'queues' | 'concurrency' | 'version'>,
+  request: Pick<RegisterRequest, 'name' | 'queues' | 'concurrency' | 'version' | 'labels'>,
   leaseMs: number,
 ): Promise<Session> {
+  const labels = Object.entries(request.labels ?? {}).map(([name, value]) => `${name}=${value}`);
+  labels.sort();
   const [row] = await db.query<SessionRow>(
     `INSERT INTO signalbox.agent_session (
-       public_id, name, queues, concurrency, version, started_at, last_heartbeat_at, lease_expires_at)
-     VALUES ($1, $2, $3, $4, $5, clock_timestamp(), clock_timestamp(),
+       public_id, name, queues, concurrency, version, labels, started_at, last_heartbeat_at, lease_expires_at)
+     VALUES ($1, $2, $3, $4, $5, $7, clock_timestamp(), clock_timestamp(),
              clock_timestamp() + make_interval(secs => $6::float8 / 1000))
      RETURNING ${COLUMNS}`,
-    [publicId, request.name, request.queues, request.concurrency, request.version, leaseMs],
+    [
+      ...[publicId, request.name, request.queues, request.concurrency, request.version, leaseMs],
+      labels.length === 0 ? null : labels,
+    ],
   );
   if (!row) throw new Error('the session was not stored');
   return toSession(row);

@@ -1,7 +1,7 @@
 /**
  * Claiming: ready tasks become running in the hands of sessions, highest priority first, then the oldest. They are
- * picked in one of two ways, a fast one for tasks that nothing limits, and one under locks for tasks of pools and
- * limited queues; then taken by key.
+ * picked in one of two ways, a fast one for tasks that nothing limits, and one under locks for the others
+ * (`claim-limited.ts`); then taken by key.
  */
 
 import { packTasks, unpackTasks } from './bundle.ts';
@@ -27,6 +27,8 @@ export interface PickedRow extends PickedTask {
   readonly pool: boolean;
   /** Further tasks that the row stands for. */
   readonly more: readonly number[];
+  /** Tasks that may start in its queue, and in all; absent where nothing limits them. */
+  readonly room?: { readonly ofQueue: number; readonly ofAll: number };
 }
 
 /** A task in the hands of a session. */
@@ -36,13 +38,14 @@ export interface ClaimedTask extends PickedTask {
 }
 
 const NOT_LIMITED = `NOT EXISTS (
-  SELECT FROM signalbox.queue WHERE name = q.name AND (paused OR concurrency IS NOT NULL))`;
+  SELECT FROM signalbox.queue
+  WHERE (name = q.name OR name = '*') AND (paused OR coalesce(concurrency, rate_count) IS NOT NULL))`;
 
 const PICKED = `
   t.run_id, t.task, t.attempt, t.lost, t.retries_left, (extract(epoch FROM t.ready_at) * 1000)::float8,
   t.queue, t.priority, coalesce(t.pool, t.gates::text, t.labels::text) IS NOT NULL, t.more`;
-const PICK = `
-  SELECT ${PICKED}
+const pickSql = (columns: string) => `
+  SELECT ${columns}
   FROM unnest($1::text[]) AS q (name) CROSS JOIN LATERAL (
     SELECT * FROM signalbox.task_live
     WHERE state = 1 AND pool IS NULL AND queue = q.name AND ${NOT_LIMITED}
@@ -52,35 +55,34 @@ const PICK = `
 
 /** Locks tasks that nothing limits, in the order in which they should start. */
 export function pickTasks(tx: Tx, queues: readonly string[], limit: number): Promise<PickedRow[]> {
-  return pick(tx, PICK, queues, limit);
+  return pickRows(tx, pickSql, [textArray(queues), limit]);
 }
 
-async function pick(
+/** What a statement gives of each row; a limited one tells besides how much room its queue has, and all of them. */
+type Picked = readonly [
+  ...[string, number, number, number, number, number, string, number, boolean, Buffer | null],
+  ...([] | [number, number]),
+];
+
+/**
+ * Rows of ready tasks that a statement locks.
+ * @param sql makes the statement of the columns of the tasks, `t`, that it is to give
+ */
+export async function pickRows(
   tx: Tx,
-  sql: string,
-  queues: readonly string[],
-  limit: number,
+  sql: (columns: string) => string,
+  values: readonly (string | number)[],
 ): Promise<PickedRow[]> {
-  const rows = await tx.rows<
-    readonly [
-      string,
-      number,
-      number,
-      number,
-      number,
-      number,
-      string,
-      number,
-      boolean,
-      Buffer | null,
-    ]
-  >(sql, [textArray(queues), limit]);
-  return rows.map(
-    ([runId, task, attempt, lost, retriesLeft, readyAt, queue, priority, pool, more]) => ({
+  const rows = await tx.rows<Picked>(sql(PICKED), [...values]);
+  return rows.map((row) => {
+    const [runId, task, attempt, lost, retriesLeft, readyAt, queue, priority, pool, more] = row;
+    const [, , , , , , , , , , ofQueue, ofAll] = row;
+    return {
       ...{ runId, task, attempt, lost, retriesLeft, readyAt, queue, priority, pool },
       more: unpackTasks(more),
-    }),
-  );
+      ...(ofQueue === undefined || ofAll === undefined ? {} : { room: { ofQueue, ofAll } }),
+    };
+  });
 }
 
 const TAKE = `
@@ -135,90 +137,6 @@ export async function shrinkRows(
         textArray(kept.map(({ more }) => more)),
       ]),
   ]);
-}
-
-/**
- * Locks what limits tasks of these queues, always queues before pools and in the order of their names: two servers
- * that count the same pool count one after the other.
- */
-const LOCK_QUEUES = `
-  SELECT name FROM signalbox.queue
-  WHERE name = ANY($1::text[]) AND NOT paused AND concurrency IS NOT NULL ORDER BY name FOR UPDATE`;
-const LOCK_POOLS = `
-  SELECT name FROM signalbox.pool WHERE name IN (
-    SELECT DISTINCT t.pool FROM unnest($1::text[]) AS q (name) CROSS JOIN LATERAL (
-      SELECT DISTINCT pool FROM signalbox.task_live
-      WHERE state = 1 AND pool IS NOT NULL AND queue = q.name) t)
-  ORDER BY name FOR UPDATE`;
-
-/** Rows of each pool and queue in the order of claims, as long as they fit into what is free. */
-const PICK_LIMITED = `
-  WITH q AS MATERIALIZED (
-    SELECT g.name, coalesce(l.concurrency - (
-             SELECT count(*) FROM signalbox.task_live r WHERE r.state = 2 AND r.queue = g.name), 2147483647) AS room
-    FROM unnest($1::text[]) AS g (name) LEFT JOIN signalbox.queue l ON l.name = g.name
-    WHERE l.paused IS NOT TRUE
-  ), pooled AS MATERIALIZED (
-    SELECT DISTINCT t.pool FROM q CROSS JOIN LATERAL (
-      SELECT DISTINCT pool FROM signalbox.task_live
-      WHERE state = 1 AND pool IS NOT NULL AND queue = q.name) t
-  ), p AS MATERIALIZED (
-    SELECT d.pool AS name, CASE WHEN s.name IS NULL THEN 2147483647 ELSE s.max - (
-             SELECT coalesce(sum(r.pool_slots), 0) FROM signalbox.task_live r
-             WHERE r.state = 2 AND r.pool = d.pool AND r.pool IS NOT NULL) END AS room
-    FROM pooled d LEFT JOIN signalbox.pool s ON s.name = d.pool AND s.kind = 'task-slots'
-  ), free AS MATERIALIZED (
-    SELECT t.* FROM q CROSS JOIN LATERAL (
-      SELECT * FROM signalbox.task_live
-      WHERE state = 1 AND pool IS NULL AND queue = q.name
-      ORDER BY priority DESC, ready_at LIMIT least(q.room, $2::int)
-      FOR UPDATE SKIP LOCKED) t WHERE q.room > 0
-  ), slotted AS MATERIALIZED (
-    SELECT t.* FROM q CROSS JOIN p CROSS JOIN LATERAL (
-      SELECT * FROM signalbox.task_live
-      WHERE state = 1 AND pool = p.name AND pool IS NOT NULL AND queue = q.name
-      ORDER BY priority DESC, ready_at LIMIT least(p.room, q.room, $2::int)
-      FOR UPDATE SKIP LOCKED) t WHERE q.room > 0 AND p.room > 0
-  ), fitting AS MATERIALIZED (
-    SELECT s.*, sum(s.pool_slots) OVER (PARTITION BY s.pool ORDER BY s.priority DESC, s.ready_at, s.run_id, s.task)
-             AS used
-    FROM slotted s
-  ), both_kinds AS MATERIALIZED (
-    SELECT run_id, task, attempt, lost, retries_left, priority, ready_at, queue, pool, more, gates, labels
-    FROM free
-    UNION ALL
-    SELECT f.run_id, f.task, f.attempt, f.lost, f.retries_left, f.priority, f.ready_at, f.queue, f.pool, f.more,
-           f.gates, f.labels
-    FROM fitting f JOIN p ON p.name = f.pool
-    WHERE f.used <= p.room
-  ), counted AS MATERIALIZED (
-    SELECT b.*, row_number() OVER (PARTITION BY b.queue ORDER BY b.priority DESC, b.ready_at) AS nth
-    FROM both_kinds b
-  )
-  SELECT ${PICKED} FROM counted t JOIN q ON q.name = t.queue
-  WHERE t.nth <= q.room ORDER BY t.priority DESC, t.ready_at LIMIT $2`;
-
-/** Locks tasks within the limits of queues and pools; exact, whoever else claims at the time. */
-export async function pickLimitedTasks(
-  tx: Tx,
-  queues: readonly string[],
-  limit: number,
-): Promise<PickedRow[]> {
-  await tx.execute(LOCK_QUEUES, [textArray(queues)]);
-  await tx.execute(LOCK_POOLS, [textArray(queues)]);
-  return pick(tx, PICK_LIMITED, queues, limit);
-}
-
-const HAS_LIMITED = `
-  SELECT q.name FROM unnest($1::text[]) AS q (name)
-  WHERE EXISTS (SELECT FROM signalbox.queue l WHERE l.name = q.name AND concurrency IS NOT NULL AND NOT paused)
-     OR EXISTS (
-       SELECT FROM signalbox.task_live t WHERE t.state = 1 AND t.pool IS NOT NULL AND t.queue = q.name)`;
-
-/** Those of the queues that have a limit, or ready tasks that need slots of a pool. */
-export async function findLimited(tx: Tx, queues: readonly string[]): Promise<string[]> {
-  const rows = await tx.rows<readonly [string]>(HAS_LIMITED, [textArray(queues)]);
-  return rows.map(([name]) => name);
 }
 
 const MARK_RUNNING = `

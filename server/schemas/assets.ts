@@ -109,6 +109,10 @@ const Queue = Type.Object({
   concurrency: Nullable(Type.Integer()),
   ready: Type.Integer(),
   running: Type.Integer(),
+  waiting: Type.Integer(),
+  waitingSince: Nullable(Time),
+  priority: Type.Integer(),
+  rateLimit: Nullable(Type.Object({ count: Type.Integer(), per: Type.String() })),
 });
 
 const Agent = Type.Object({
@@ -118,6 +122,7 @@ const Agent = Type.Object({
   queues: Type.Array(Type.String()),
   concurrency: Type.Integer(),
   running: Type.Integer(),
+  labels: Type.Record(Type.String(), Type.String()),
   startedAt: Time,
   lastHeartbeatAt: Time,
   leaseExpiresAt: Time,
@@ -146,6 +151,10 @@ export const PoolBody = Closed({ max: Type.Integer({ minimum: 0, maximum: MAX_SL
 export const QueueBody = Closed({
   paused: Type.Optional(Type.Boolean()),
   concurrency: Type.Optional(Nullable(Type.Integer({ minimum: 0, maximum: MAX_SLOTS }))),
+  priority: Type.Optional(Type.Integer({ minimum: -1_000, maximum: 1_000 })),
+  rateLimit: Type.Optional(
+    Nullable(Closed({ count: Type.Integer({ minimum: 1, maximum: MAX_SLOTS }), per: Duration })),
+  ),
 });
 
 export const ASSET_SCHEMAS = { Materialization, Asset, LineageGraph, Pool, Queue, Agent };

@@ -114,10 +114,11 @@ const step: Described<StepRow> = {
   error: 'jsonb?',
 };
 const pool: Described<PoolRow> = { name: 'text', kind: 'text', max: 'int4', server: 'text?' };
-const queue: Described<Omit<QueueRow, 'ready' | 'running'>> = {
+const queue: Described<Pick<QueueRow, 'name' | 'paused' | 'concurrency' | 'priority'>> = {
   name: 'text',
   paused: 'bool',
   concurrency: 'int4?',
+  priority: 'int4',
 };
 const edge: Described<EdgeRow> = {
   ...{ upstream: 'text', downstream: 'text', origin: 'text' },

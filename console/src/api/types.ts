@@ -33,6 +33,10 @@ export interface QueueSummary {
   readonly concurrency: number | null;
   readonly ready: number;
   readonly running: number;
+  readonly waiting?: number;
+  readonly waitingSince?: string | null;
+  readonly priority?: number;
+  readonly rateLimit?: { readonly count: number; readonly per: string } | null;
 }
 
 export interface LineageGraph {

@@ -1,5 +1,5 @@
 /** `signalbox pools list|set`, `queues list|set`, `agents list` */
-import { Command } from 'commander';
+import { Command, InvalidArgumentError } from 'commander';
 import type { Agent } from '../../../domain/agent.ts';
 import type { Pool } from '../../../domain/pool.ts';
 import type { QueueSummary } from '../../../orchestrator/service.ts';
@@ -50,7 +50,11 @@ function renderPools(items: readonly Pool[]): string {
 interface QueueOptions {
   readonly pause?: boolean;
   readonly unpause?: boolean;
+  readonly resume?: boolean;
+  readonly all?: boolean;
   readonly concurrency?: number | null;
+  readonly rate?: QueueSummary['rateLimit'];
+  readonly priority?: number;
 }
 
 export function queuesCommand(): Command {
@@ -68,23 +72,50 @@ export function queuesCommand(): Command {
 
 function setQueueCommand(): Command {
   return remoteCommand<QueueOptions>(
-    'set <name>',
-    'Pause a queue, or limit it',
-    async (remote, name = '') => {
-      const { pause, unpause, concurrency } = remote.options;
-      if (pause && unpause) throw new UsageError('Give --pause or --unpause, not both.');
+    'set [name]',
+    'Pause a queue, limit it, or put it before others',
+    async (remote, given) => {
+      const { pause, all, concurrency, rate, priority } = remote.options;
+      const unpause = remote.options.unpause || remote.options.resume;
+      if (pause && unpause) throw new UsageError('Give --pause or --resume, not both.');
+      if ((given === undefined) !== (all === true)) {
+        throw new UsageError('Give the name of a queue, or --all for all of them together.');
+      }
+      const name = given ?? ALL_QUEUES;
       const queue = await remote.api.put<QueueSummary>(`/queues/${segment(name)}`, {
         ...(pause || unpause ? { paused: pause === true } : {}),
         ...(concurrency === undefined ? {} : { concurrency }),
+        ...(rate === undefined ? {} : { rateLimit: rate }),
+        ...(priority === undefined ? {} : { priority }),
       });
       remote.print(queue, () => renderQueues([queue]));
     },
   )
     .option('--pause', 'hand out no more tasks')
-    .option('--unpause', 'hand out tasks again')
+    .option('--resume', 'hand out tasks again')
+    .option('--unpause', 'the same as --resume')
+    .option('--all', 'all queues together: how much runs in all')
+    .option('--rate <count/per>', 'tasks that may start in a time, as 100/1m, or "none"', readRate)
+    .option('--priority <n>', 'agents take from the queue with the highest first', readPriority)
     .option('--concurrency <n>', 'tasks at a time, or "none"', (text) =>
       text === 'none' ? null : wholeNumber(text),
     );
+}
+
+const ALL_QUEUES = '*';
+const RATE = /^(\d+)\/(\S+)$/;
+
+function readRate(text: string): QueueSummary['rateLimit'] {
+  if (text === 'none') return null;
+  const [, count, per] = RATE.exec(text) ?? [];
+  if (count !== undefined && per !== undefined) return { count: Number(count), per };
+  throw new InvalidArgumentError('Give COUNT/TIME, such as 100/1m, or none.');
+}
+
+function readPriority(text: string): number {
+  const value = Number(text);
+  if (Number.isInteger(value)) return value;
+  throw new InvalidArgumentError('Give a whole number.');
 }
 
 function renderQueues(items: readonly QueueSummary[]): string {
@@ -94,8 +125,12 @@ function renderQueues(items: readonly QueueSummary[]): string {
       ['QUEUE', (queue) => queue.name],
       ['STATE', (queue) => (queue.paused ? 'paused' : 'open')],
       ['READY', (queue) => queue.ready],
+      ['WAITING', (queue) => queue.waiting ?? 0],
+      ['SINCE (UTC)', (queue) => time(queue.waitingSince ?? null)],
       ['RUNNING', (queue) => queue.running],
       ['CONCURRENCY', (queue) => queue.concurrency ?? 'unlimited'],
+      ['RATE', ({ rateLimit }) => (rateLimit ? `${rateLimit.count}/${rateLimit.per}` : '')],
+      ['PRIORITY', (queue) => queue.priority ?? 0],
     ],
     'No queues yet: they come with the first task.',
   );
@@ -112,6 +147,13 @@ export function agentsCommand(): Command {
             ['STATE', (agent) => state(agent.state)],
             ['RUNNING', (agent) => `${agent.running} of ${agent.concurrency}`],
             ['QUEUES', (agent) => agent.queues.join(', ')],
+            [
+              'LABELS',
+              ({ labels = {} }) =>
+                Object.entries(labels)
+                  .map(([name, value]) => `${name}=${value}`)
+                  .join(', '),
+            ],
             ['LAST HEARTBEAT (UTC)', (agent) => time(agent.lastHeartbeatAt)],
           ],
           'No agents. Start one: signalbox agent --url URL --token TOKEN --workflows DIR',

@@ -123,6 +123,7 @@ export async function registerAgent(
     name?: string;
     queues?: readonly string[];
     concurrency?: number;
+    labels?: Readonly<Record<string, string>>;
     definitions?: readonly WorkflowDefinition[];
   } = {},
 ) {
@@ -131,6 +132,7 @@ export async function registerAgent(
     name: options.name ?? 'hand',
     queues: options.queues ?? ['default'],
     concurrency: options.concurrency ?? 10,
+    ...(options.labels ? { labels: options.labels } : {}),
     version: '1',
     definitions: options.definitions ?? [],
     fileErrors: [],
