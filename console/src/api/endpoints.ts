@@ -1,6 +1,7 @@
 /** The API's routes that the console uses, with their types. */
 import type { Agent } from '../../../domain/agent.ts';
 import type { ShownLogLine, WorkflowFileError } from '../../../domain/agent-protocol.ts';
+import type { Artifact } from '../../../domain/artifact.ts';
 import type { Asset, Materialization } from '../../../domain/asset.ts';
 import type { Incident } from '../../../domain/incident.ts';
 import type { Pool } from '../../../domain/pool.ts';
@@ -70,6 +71,8 @@ export const runs = {
     list<Attempt>(`/runs/${id(run)}/tasks/${id(task)}/attempts`, {}, signal).then(
       ({ items }) => items,
     ),
+  artifacts: (run: string, signal?: AbortSignal) =>
+    list<Artifact>(`/runs/${id(run)}/artifacts`, {}, signal).then(({ items }) => items),
   actions: (run: string, signal?: AbortSignal) =>
     list<RunActionRecord>(`/runs/${id(run)}/actions`, {}, signal).then(({ items }) => items),
 };
