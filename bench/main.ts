@@ -1,9 +1,13 @@
 /** Runs benchmarks by name: `npm run bench -- throughput`. Without a name it lists them. */
+import { benchLatency } from './latency.ts';
 import { benchOtlp } from './otlp.ts';
+import { benchScale } from './scale.ts';
 import { benchThroughput } from './throughput.ts';
 
 const BENCHES: Readonly<Record<string, { what: string; run(): Promise<void> }>> = {
   throughput: { what: 'tasks and runs a second, beside a plain queue', run: benchThroughput },
+  scale: { what: 'what millions of stored tasks and thousands of workflows cost', run: benchScale },
+  latency: { what: 'how soon work begins at low load, beside plain queues', run: benchLatency },
   otlp: { what: 'OTLP spans a second, decoded and stored', run: benchOtlp },
 };
 

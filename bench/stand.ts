@@ -1,0 +1,80 @@
+/** Server and agents of a benchmark, and what is asked of them. */
+import { setTimeout as delay } from 'node:timers/promises';
+import type pg from 'pg';
+import { type Child, startChild } from './processes.ts';
+
+export interface Server {
+  readonly url: string;
+  readonly token: string;
+  readonly agentToken: string;
+}
+
+const LOOK_EVERY_MS = 2;
+
+export function startServerChild(
+  postgres: { url: string; directory: string },
+  clickhouseUrl: string,
+): Promise<Child<Server>> {
+  return startChild<Server>(new URL('./bench-server.ts', import.meta.url), [
+    ...[postgres.url, postgres.directory, clickhouseUrl],
+  ]);
+}
+
+export function startAgentChild({ url, agentToken }: Server): Promise<Child<unknown>> {
+  return startChild(new URL('./bench-agent.ts', import.meta.url), [url, agentToken, '1000']);
+}
+
+/** Waits until a workflow is known. */
+export async function registered(pool: pg.Pool, workflow: string): Promise<void> {
+  const find = () => pool.query('SELECT FROM signalbox.workflow WHERE name = $1', [workflow]);
+  while ((await find()).rows.length === 0) await delay(50);
+}
+
+/** Waits until so many agents live. */
+export async function agentsLive(pool: pg.Pool, count: number): Promise<void> {
+  const live = async () => {
+    const { rows } = await pool.query<{ n: number }>(
+      `SELECT count(*)::int AS n FROM signalbox.agent_session
+       WHERE state = 'live' AND 'default' = ANY(queues)`,
+    );
+    return rows[0]?.n ?? 0;
+  };
+  while ((await live()) < count) await delay(50);
+}
+
+/** Triggers runs in one call and waits until the last has ended. @returns milliseconds */
+export async function runAll(
+  server: Server,
+  pool: pg.Pool,
+  workflow: string,
+  runs: number,
+): Promise<number> {
+  const startedAt = performance.now();
+  await call(server, `/api/v1/workflows/${workflow}/runs/batch`, {
+    runs: Array.from({ length: runs }, () => ({})),
+  });
+  while (true) {
+    const { rows } = await pool.query('SELECT FROM signalbox.run_live LIMIT 1');
+    if (rows.length === 0) return performance.now() - startedAt;
+    await delay(LOOK_EVERY_MS);
+  }
+}
+
+/** Calls the server: GET, or POST where there is a body. @returns the text of the answer */
+export async function call(server: Server, path: string, body?: object): Promise<string> {
+  const response = await fetch(server.url + path, {
+    method: body === undefined ? 'GET' : 'POST',
+    headers: { authorization: `Bearer ${server.token}`, 'content-type': 'application/json' },
+    body: body === undefined ? null : JSON.stringify(body),
+  });
+  const text = await response.text();
+  if (!response.ok) throw new Error(`${path}: ${text}`);
+  return text;
+}
+
+/** As text: median and the 99th of a hundred. */
+export function quantiles(valuesMs: readonly number[]): string {
+  const sorted = [...valuesMs].sort((a, b) => a - b);
+  const at = (share: number) => sorted[Math.floor((sorted.length - 1) * share)] ?? 0;
+  return `p50 ${at(0.5).toFixed(1)} ms, p99 ${at(0.99).toFixed(1)} ms`;
+}
