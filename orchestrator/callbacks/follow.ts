@@ -11,14 +11,14 @@ import type { RunInfos } from '../runs/run-info.ts';
 import type { AnnounceRuns, CreatedRun, CreateRuns, RunRequest } from '../runs/trigger.ts';
 import type { Reconciler } from '../service.ts';
 import {
-  type CallbackOwner,
   dropCallbackPlace,
+  hasCallbacks,
   insertCallbacks,
   lockCallbackPlace,
   type NewCallback,
   readCallbackOwners,
   readEventRows,
-  runsOf,
+  runsWithCallbacks,
   saveCallbackPlace,
 } from '../store/callback.ts';
 import type { Db, Tx } from '../store/connection.ts';
@@ -98,15 +98,13 @@ function step(deps: FollowDeps): Promise<Followed> {
   return deps.db.transaction(async (tx) => {
     const [, xid, id] = PLACE.exec((await lockCallbackPlace(tx)) ?? '') ?? [];
     if (xid === undefined || id === undefined) return { created: [], more: false, anybody: false };
-    const owners = await readCallbackOwners(tx);
-    const anybody = owners.length > 0;
+    const anybody = await hasCallbacks(tx);
     if (!anybody) await dropCallbackPlace(tx);
-    const ofTasks = owners.some(({ callbacks }) => callbacks.some(({ task }) => task));
-    const rows = await readEventRows(tx, { xid, id }, ofTasks, ROWS);
+    const rows = await readEventRows(tx, { xid, id }, ROWS);
     const last = rows.at(-1);
     if (!last) return { created: [], more: false, anybody };
     await saveCallbackPlace(tx, `${last.xid}:${last.id}`);
-    const created = anybody ? await callAll(deps, tx, owners, rows.flatMap(happenedIn)) : [];
+    const created = anybody ? await callAll(deps, tx, rows.flatMap(happenedIn)) : [];
     return { created, more: rows.length === ROWS, anybody };
   });
 }
@@ -119,12 +117,16 @@ interface Call {
 async function callAll(
   deps: FollowDeps,
   tx: Tx,
-  owners: readonly CallbackOwner[],
   happened: readonly Happened[],
 ): Promise<readonly CreatedRun[]> {
-  const byWorkflow = new Map(owners.map(({ workflow, callbacks }) => [workflow, callbacks]));
   const ids = happened.flatMap(({ runId, told }) => (told ? [] : [runId]));
-  const own = await runsOf(tx, [...new Set(ids)], [...byWorkflow.keys()]);
+  const found = await runsWithCallbacks(tx, [...new Set(ids)]);
+  const own = found.map(([id]) => id);
+  const named = happened.flatMap(({ told }) => told?.workflow ?? []);
+  const workflows = new Set([...found.map(([, workflow]) => workflow), ...named]);
+  if (workflows.size === 0) return [];
+  const owners = await readCallbackOwners(tx, [...workflows]);
+  const byWorkflow = new Map(owners.map(({ workflow, callbacks }) => [workflow, callbacks]));
   await deps.infos.load(tx, own);
   await deps.infos.loadTasks(tx, tasksOf(happened, new Set(own)));
   const calls = happened.flatMap((one): Call[] => {
@@ -134,7 +136,7 @@ async function callAll(
     return (byWorkflow.get(event.workflow) ?? []).flatMap((callback) =>
       callback.on === event.outcome &&
       (callback.task === undefined ? event.task === null : callback.task === base)
-        ? [{ callback, event: named(event, callback.name) }]
+        ? [{ callback, event: withName(event, callback.name) }]
         : [],
     );
   });
@@ -154,7 +156,7 @@ function tasksOf(
   );
 }
 
-function named(event: CallbackEvent, callback: string): CallbackEvent {
+function withName(event: CallbackEvent, callback: string): CallbackEvent {
   return { ...event, key: `${event.key}:${callback}`, callback };
 }
 

@@ -10,7 +10,7 @@ import type { WorkflowDefinition, WorkflowFileError } from '../../domain/agent-p
 import { canonicalJson } from '../../domain/run.ts';
 import { type EpochMs, toRfc3339 } from '../../domain/time.ts';
 import { changedDefinitions, recount } from '../assets/partitions/recount.ts';
-import { registerHooks } from '../deadlines/register.ts';
+import { checkHooks, registerHooks } from '../deadlines/register.ts';
 import {
   type CronSchedule,
   dueAt,
@@ -163,6 +163,7 @@ function recordOf(
   next: NextIntervals,
 ): WorkflowRecord {
   const { name, schedule } = definition;
+  checkHooks(definition);
   const following = schedule && next.following(schedule);
   const first = schedule && next.first(schedule);
   if (schedule && !first && schedule.endDate === undefined) {

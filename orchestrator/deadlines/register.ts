@@ -3,6 +3,7 @@ import type { WorkflowDefinition } from '../../domain/agent-protocol.ts';
 import type { DeadlineDefinition } from '../../domain/deadline.ts';
 import { type EpochMs, toRfc3339 } from '../../domain/time.ts';
 import { type CronSchedule, type Interval, intervalAfter } from '../schedule/cron.ts';
+import { zoneOf } from '../schedule/zone.ts';
 import { replaceCallbacks } from '../store/callback.ts';
 import type { Tx } from '../store/connection.ts';
 import { type DeadlineRecord, replaceDeadlines } from '../store/deadline.ts';
@@ -38,6 +39,31 @@ function recordsOf(
     ...{ workflow: name, place, definition, schedule },
     ...watchOf(definition, schedule, first),
   }));
+}
+
+/** @throws Error that says which deadline or callback names what is not there */
+export function checkHooks({
+  name,
+  tasks,
+  deadlines = [],
+  callbacks = [],
+}: WorkflowDefinition): void {
+  const keys = new Set(tasks.map(({ key }) => key));
+  for (const { task, timezone, name: of } of deadlines) {
+    if (task !== undefined && !keys.has(task)) {
+      throw new Error(`${name}: ${of} is of the task ${task}, which is not a task of it`);
+    }
+    // A timezone that is unknown throws.
+    if (timezone !== undefined) zoneOf(timezone);
+  }
+  for (const { task, url } of callbacks) {
+    if (task !== undefined && !keys.has(task)) {
+      throw new Error(`${name}: a callback is of the task ${task}, which is not a task of it`);
+    }
+    if (url !== undefined && !URL.canParse(url)) {
+      throw new Error(`${name}: the address of a webhook is not a URL`);
+    }
+  }
 }
 
 /** What is looked for next of a schedule. */

@@ -37,8 +37,19 @@ export interface CallbackOwner {
   readonly callbacks: readonly CallbackDefinition[];
 }
 
-export function readCallbackOwners(tx: Tx): Promise<CallbackOwner[]> {
-  return tx.query<CallbackOwner>('SELECT workflow, callbacks FROM signalbox.workflow_callback');
+export async function hasCallbacks(tx: Tx): Promise<boolean> {
+  const [row] = await tx.query<{ any: boolean }>(
+    'SELECT EXISTS (SELECT FROM signalbox.workflow_callback) AS any',
+  );
+  return row?.any ?? false;
+}
+
+/** Those of the workflows that have callbacks. */
+export function readCallbackOwners(tx: Tx, workflows: readonly string[]): Promise<CallbackOwner[]> {
+  return tx.query<CallbackOwner>(
+    'SELECT workflow, callbacks FROM signalbox.workflow_callback WHERE workflow = ANY($1)',
+    [workflows],
+  );
 }
 
 /** Takes the place in the events; undefined where another server holds it, or nobody ever declared a callback. */
@@ -75,39 +86,40 @@ export interface EventRow {
 }
 
 /**
- * Rows of events behind the place, below the oldest transaction that is under way.
- * @param tasks whether ends of tasks are of interest; else those of runs alone
+ * Rows of events behind the place, below the oldest transaction that is under way. Where no task has a callback, ends
+ * of tasks are of no interest.
  */
 export function readEventRows(
   tx: Tx,
   place: { readonly xid: string; readonly id: string },
-  tasks: boolean,
   limit: number,
 ): Promise<EventRow[]> {
   return tx.query<EventRow>(
     `SELECT xid::text, id, kind,
-            CASE WHEN kind = 'change' AND ($4 OR
-                   events ~ ',-1,0,"(succeeded|failed|cancelled|skipped|retrying)"') THEN events
+            CASE WHEN kind = 'change' AND (
+                   (SELECT EXISTS (SELECT FROM signalbox.workflow_callback WHERE callbacks @? '$[*].task'))
+                   OR events ~ ',-1,0,"(succeeded|failed|cancelled|skipped|retrying)"') THEN events
                  WHEN kind = 'run' AND events LIKE '%"sla-missed"%' THEN events
             END AS events
      FROM signalbox.event_batch
      WHERE (xid, id) > ($1::text::xid8, $2::bigint) AND xid < pg_snapshot_xmin(pg_current_snapshot())
      ORDER BY xid, id LIMIT $3`,
-    [place.xid, place.id, limit, tasks],
+    [place.xid, place.id, limit],
   );
 }
 
-/** Those of the runs that are of these workflows. */
-export async function runsOf(
+/** Those of the runs whose workflows have callbacks, with the workflow. */
+export async function runsWithCallbacks(
   tx: Tx,
   ids: readonly string[],
-  workflows: readonly string[],
-): Promise<readonly string[]> {
-  const rows = await tx.rows<readonly [string]>(
-    'SELECT id FROM signalbox.run WHERE id = ANY($1::uuid[]) AND workflow = ANY($2)',
-    [ids, workflows],
+): Promise<readonly (readonly [id: string, workflow: string])[]> {
+  if (ids.length === 0) return [];
+  return tx.rows<readonly [string, string]>(
+    `SELECT r.id, r.workflow FROM signalbox.run r
+     WHERE r.id = ANY($1::uuid[])
+       AND EXISTS (SELECT FROM signalbox.workflow_callback c WHERE c.workflow = r.workflow)`,
+    [ids],
   );
-  return rows.map(([id]) => id);
 }
 
 export interface NewCallback {

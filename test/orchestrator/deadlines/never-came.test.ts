@@ -145,3 +145,23 @@ describe('runs of workflows without deadlines', () => {
     expect(await stand.sql('SELECT FROM signalbox.workflow_deadline')).toEqual([]);
   });
 });
+
+describe('deadlines and callbacks of clients that do not check them', () => {
+  it('that name what is not there are told of as a fault of their file, and hurt no other', async () => {
+    const wrong = (name: string, more: Partial<WorkflowDefinition>) =>
+      workflow(name, [{ key: 'load' }], more);
+    await orchestrator.workflows.register(
+      [
+        wrong('zone', { deadlines: [{ ...sla, at: '06:00', timezone: 'Mars/Olympus' }] }),
+        wrong('task', { deadlines: [{ ...sla, task: 'gone' }] }),
+        wrong('address', { callbacks: [{ name: 'onFailure', on: 'failed', url: 'http://[' }] }),
+        wrong('right', { deadlines: [sla] }),
+      ],
+      [],
+    );
+    const faults = await orchestrator.workflows.fileErrors();
+    expect(faults.map(({ file }) => file).sort()).toEqual(['address.ts', 'task.ts', 'zone.ts']);
+    const { items } = await orchestrator.workflows.list({});
+    expect(items.map(({ name }) => name)).toEqual(['right']);
+  });
+});
