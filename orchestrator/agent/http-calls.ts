@@ -1,6 +1,6 @@
 /** Calls over HTTP: few connections that are kept, JSON both ways, one attempt a call. */
-import { Agent, request as send } from 'undici';
 import { ERRORS, type ErrorCode, SignalboxError } from '../../domain/errors.ts';
+import { httpClient } from './http-client.ts';
 import { ConnectionLost } from './transport.ts';
 
 const CONNECT_LIMIT_MS = 5_000;
@@ -29,7 +29,7 @@ interface Answer {
 export class HttpCalls {
   readonly #base: string;
   readonly #headers: Readonly<Record<string, string>>;
-  readonly #dispatcher = new Agent({
+  readonly #client = httpClient({
     connections: CONNECTIONS,
     keepAliveTimeout: KEEP_ALIVE_MS,
     connect: { timeout: CONNECT_LIMIT_MS },
@@ -62,12 +62,11 @@ export class HttpCalls {
   }
 
   close(): Promise<void> {
-    return this.#dispatcher.destroy();
+    return this.#client.destroy();
   }
 
   async #send({ method, path, body, limitMs, signal }: Call): Promise<Answer> {
-    const response = await send(`${this.#base}${path}`, {
-      dispatcher: this.#dispatcher,
+    const response = await this.#client.request(`${this.#base}${path}`, {
       method,
       headers: this.#headers,
       headersTimeout: limitMs,

@@ -1,7 +1,7 @@
 /** Telemetry of an agent's process. Where to send it, the server says; the agent works whether it does or not. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Config } from '../config.ts';
-import { type RunningTelemetry, startTelemetry } from './sdk.ts';
+import type { RunningTelemetry } from './sdk.ts';
 
 export interface AgentTelemetryOptions {
   readonly config: Config;
@@ -26,12 +26,9 @@ export function startAgentTelemetry(
     while (!signal.aborted && !settings.disabled) {
       const own = await askReceiver(url, token).catch(() => undefined);
       if (own !== undefined) {
-        return startTelemetry({
-          settings,
-          role: 'agent',
-
-          own: { url: own, token },
-        });
+        // Loaded when there is something to trace for: it is large.
+        const { startTelemetry } = await import('./sdk.ts');
+        return startTelemetry({ settings, role: 'agent', own: { url: own, token } });
       }
       await delay(ASK_EVERY_MS, undefined, { signal }).catch(() => undefined);
     }

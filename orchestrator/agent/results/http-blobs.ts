@@ -1,10 +1,11 @@
 /** Content on its way through the server: streamed from and to files, with no more in memory than a chunk. */
 import { createReadStream, createWriteStream } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
-import { Agent, type Dispatcher, request } from 'undici';
+import type { Dispatcher } from 'undici';
 import { SignalboxError } from '../../../domain/errors.ts';
 import type { BlobRequest, ResultReference } from '../../../domain/result.ts';
 import { answerOf } from '../http-calls.ts';
+import { httpClient } from '../http-client.ts';
 import { ConnectionLost } from '../transport.ts';
 
 const CONNECTIONS = 8;
@@ -12,14 +13,14 @@ const SILENCE_LIMIT_MS = 60_000;
 
 /** @param base address of the agent protocol */
 export function httpBlobs(base: string, token: string) {
-  const dispatcher = new Agent({ connections: CONNECTIONS });
+  const client = httpClient({ connections: CONNECTIONS });
   const call = async (
     path: string,
     options: Pick<Dispatcher.RequestOptions, 'method' | 'body'> & { headers?: object },
   ) => {
     const headers = { authorization: `Bearer ${token}`, ...options.headers };
     const limits = { headersTimeout: SILENCE_LIMIT_MS, bodyTimeout: SILENCE_LIMIT_MS };
-    return request(`${base}${path}`, { ...options, ...limits, headers, dispatcher });
+    return client.request(`${base}${path}`, { ...options, ...limits, headers });
   };
   const place = (sessionId: string, key: string) =>
     `/${encodeURIComponent(sessionId)}/blobs/${key.split('/').map(encodeURIComponent).join('/')}`;
@@ -49,7 +50,7 @@ export function httpBlobs(base: string, token: string) {
           await pipeline(answer.body, createWriteStream(path, { mode: 0o600 }));
         } else answerOf(`GET ${key}`, answer.statusCode, await answer.body.text());
       }),
-    close: () => dispatcher.destroy(),
+    close: () => client.destroy(),
   };
 }
 
