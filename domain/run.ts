@@ -122,6 +122,32 @@ export interface RunError {
   readonly stack?: string;
 }
 
+export const TASK_WAIT_REASONS = [
+  'pool-full',
+  'queue-paused',
+  'queue-limit',
+  'queue-rate',
+  'no-agent',
+  'no-agent-with-labels',
+  'no-slot',
+  'concurrency-key',
+  'run-limit',
+  'task-limit',
+  'workflow-limit',
+] as const;
+
+/** Why a ready task does not start. */
+export interface TaskWait {
+  readonly reason: (typeof TASK_WAIT_REASONS)[number];
+  /** The pool, the queue, the labels, the key … that it waits for. */
+  readonly name: string;
+  /** The same in a sentence. */
+  readonly message: string;
+  readonly since: string;
+  /** One of the runs that hold what it waits for. */
+  readonly runId?: string;
+}
+
 /** One task (or durable step) of a run, with its latest attempt. */
 export interface Task {
   readonly key: string;
@@ -141,6 +167,8 @@ export interface Task {
   readonly reason?: string;
   /** Key of the mapped task that it is one item of. */
   readonly mappedFrom?: string;
+  /** Of a ready task. */
+  readonly waitsFor?: TaskWait;
 }
 
 /**

@@ -3,15 +3,19 @@ import { SignalboxError } from '../../domain/errors.ts';
 import type { Task } from '../../domain/run.ts';
 import { toRfc3339 } from '../../domain/time.ts';
 import {
+  GATED,
   isEnded,
   LIVE,
   liveStateOf,
   PENDING,
+  READY,
+  READY_FOR_LABELS,
   SKIPPED,
   SUCCEEDED,
   taskStateOf,
   WAITS_FOR_PAST,
 } from '../dispatch/task-codes.ts';
+import { readTaskWaits } from '../limits/waits-for.ts';
 import type { Db } from '../store/connection.ts';
 import {
   type LastAttemptRow,
@@ -38,10 +42,11 @@ export async function readTasks(
   const plain = versions.get(run.versionId);
   if (!plain) return [];
   const version = expandVersion(plain, run.expanded);
-  const [live, ended, steps] = await Promise.all([
+  const [live, ended, steps, waitOf] = await Promise.all([
     readLiveTasks(db, runId),
     readLastEnds(db, runId),
     version.tasks.some(({ kind }) => kind === 'flow') ? readSteps(db, runId) : [],
+    readTaskWaits(db, runId),
   ]);
   const liveOf = new Map(live.map((row) => [row.task, row]));
   const endOf = new Map(ended.map((row) => [row.task, row]));
@@ -52,12 +57,16 @@ export async function readTasks(
     const common = { ...toWords(version, keys, codeOf, index), key: task.key };
     if (task.map) return toMapped(common, version, codeOf, index, { liveOf, endOf });
     const [live, end] = [liveOf.get(index), endOf.get(index)];
-    return toTask(common, codeOf(index), live, end, run.finishedAt);
+    const waitsFor = live && WAITING.has(live.state) ? waitOf(index) : undefined;
+    const shown = waitsFor ? { ...common, waitsFor } : common;
+    return toTask(shown, codeOf(index), live, end, run.finishedAt);
   });
   return [...tasks, ...steps.map((step) => toStep(step, keys))];
 }
 
-type CommonPart = Pick<Task, 'key' | 'dependsOn' | 'mappedFrom' | 'reason'>;
+type CommonPart = Pick<Task, 'key' | 'dependsOn' | 'mappedFrom' | 'reason' | 'waitsFor'>;
+
+const WAITING: ReadonlySet<number> = new Set([READY, READY_FOR_LABELS, GATED]);
 
 function toWords(
   version: Version,

@@ -1,6 +1,6 @@
 /** Workflows, runs and tasks as the API gives them. */
 import { Type } from 'typebox';
-import { RUN_STATES, RUN_TRIGGERS, TASK_STATES } from '../../domain/run.ts';
+import { RUN_STATES, RUN_TRIGGERS, TASK_STATES, TASK_WAIT_REASONS } from '../../domain/run.ts';
 import { AnyObject, Closed, IdempotencyKey, Nullable, OneOf, Time } from './parts.ts';
 import { Schedule } from './schedules.ts';
 
@@ -63,6 +63,15 @@ const Task = Type.Object({
   result: Type.Unknown(),
   reason: Type.Optional(Type.String()),
   mappedFrom: Type.Optional(Type.String()),
+  waitsFor: Type.Optional(
+    Type.Object({
+      reason: OneOf(TASK_WAIT_REASONS),
+      name: Type.String(),
+      message: Type.String(),
+      since: Time,
+      runId: Type.Optional(Type.String()),
+    }),
+  ),
 });
 
 const LogLine = Type.Object({

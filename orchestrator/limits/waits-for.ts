@@ -1,0 +1,106 @@
+/** Tells why a ready task does not start, in the words of who asks at night: what is full, paused or missing, by name. */
+import type { TaskWait } from '../../domain/run.ts';
+import { formatDuration } from '../../domain/time.ts';
+import type { Tx } from '../store/connection.ts';
+import {
+  type QueueLimits,
+  type ReadyRow,
+  readPoolUse,
+  readQueueLimits,
+  readReady,
+  readServing,
+} from '../store/waits-for.ts';
+
+/** What the ready tasks of a run wait for, by their index. */
+export async function readTaskWaits(
+  db: Tx,
+  runId: string,
+): Promise<(task: number) => TaskWait | undefined> {
+  const rows = await readReady(db, runId);
+  if (rows.length === 0) return () => undefined;
+  const queues = [...new Set(rows.map(({ queue }) => queue))];
+  const pools = [...new Set(rows.flatMap(({ pool }) => pool ?? []))];
+  const [limits, used, serving] = await Promise.all([
+    readQueueLimits(db, queues),
+    pools.length === 0 ? [] : readPoolUse(db, pools),
+    readServing(db, queues),
+  ]);
+  const queueOf = new Map(limits.map((row) => [row.name, row]));
+  const poolOf = new Map(used.map((row) => [row.name, row]));
+  const waitOf = (row: ReadyRow): Omit<TaskWait, 'since'> => {
+    const gated = gateWait(row);
+    if (gated) return gated;
+    const stopped = queueWait(queueOf.get(row.queue)) ?? queueWait(queueOf.get('*'));
+    if (stopped) return stopped;
+    const agents = serving.filter((agent) => agent.queues.includes(row.queue));
+    if (agents.length === 0) {
+      return wait('no-agent', row.queue, `no agent serves the queue ${row.queue}`);
+    }
+    const { labels } = row;
+    if (labels && !agents.some((agent) => labels.every((one) => agent.labels?.includes(one)))) {
+      const words = labels.join(', ');
+      return wait('no-agent-with-labels', words, `no agent of ${row.queue} has ${words}`);
+    }
+    const pool = row.pool === null ? undefined : poolOf.get(row.pool);
+    if (pool && pool.used + row.pool_slots > pool.max) {
+      const slots = `${pool.used} of ${pool.max} slots are in use, and it needs ${row.pool_slots}`;
+      return wait('pool-full', pool.name, `the pool ${pool.name} is full: ${slots}`);
+    }
+    return wait('no-slot', row.queue, `no agent of ${row.queue} has a free slot`);
+  };
+  const waits = new Map(
+    rows.map((row): [number, TaskWait] => [
+      row.task,
+      { ...waitOf(row), since: row.since.toISOString() },
+    ]),
+  );
+  // Tasks that share a row with others wait for the same.
+  const [shared] = rows.filter((row) => row.gate === null && row.labels === null && !row.pool);
+  return (task) => waits.get(task) ?? (shared && waits.get(shared.task));
+}
+
+function wait(
+  reason: TaskWait['reason'],
+  name: string,
+  message: string,
+  runId?: string | null,
+): Omit<TaskWait, 'since'> {
+  return { reason, name, message, ...(runId ? { runId } : {}) };
+}
+
+const GATE = /^(key|run|task|workflow) (.*)$/s;
+
+function gateWait({ gate, most, holder, holders }: ReadyRow): Omit<TaskWait, 'since'> | undefined {
+  const [, kind, rest = ''] = GATE.exec(gate ?? '') ?? [];
+  const many = `${holders} of ${most} run`;
+  if (kind === 'key') {
+    const key = rest.slice(rest.indexOf(':') + 1);
+    const by = holder === null ? '' : `, held by run ${holder}`;
+    const message = `the concurrency key ${key} is taken (${holders} of ${most})${by}`;
+    return wait('concurrency-key', key, message, holder);
+  }
+  if (kind === 'run')
+    return wait('run-limit', rest, `the task is at its limit in one run: ${many}`);
+  if (kind === 'task') return wait('task-limit', rest, `the task is at its limit: ${many}`, holder);
+  if (kind === 'workflow') {
+    return wait('workflow-limit', rest, `the workflow ${rest} is at its limit: ${many}`, holder);
+  }
+  return undefined;
+}
+
+function queueWait(queue: QueueLimits | undefined): Omit<TaskWait, 'since'> | undefined {
+  if (!queue) return undefined;
+  const { name, paused, concurrency, running, rate_count, rate_per_ms, tokens } = queue;
+  const words = name === '*' ? 'all queues together' : `the queue ${name}`;
+  const verb = name === '*' ? 'are' : 'is';
+  if (paused) return wait('queue-paused', name, `${words} ${verb} paused`);
+  if (concurrency !== null && (running ?? 0) >= concurrency) {
+    const message = `${words} ${verb} at the limit: ${running} of ${concurrency} run`;
+    return wait('queue-limit', name, message);
+  }
+  if (rate_count !== null && rate_per_ms !== null && (tokens ?? 1) < 1) {
+    const message = `${words} ${verb} at the rate of ${rate_count} in ${formatDuration(rate_per_ms)}`;
+    return wait('queue-rate', name, message);
+  }
+  return undefined;
+}
