@@ -2,8 +2,6 @@
  * The orchestrator as the rest of the product uses it. Everything behind it is stateless beside Postgres, so
  * any number of servers may hold one each.
  */
-
-import type { Readable } from 'node:stream';
 import type { Agent } from '../domain/agent.ts';
 import type {
   AssetInputReply,
@@ -26,7 +24,6 @@ import type {
   WorkflowDefinition,
   WorkflowFileError,
 } from '../domain/agent-protocol.ts';
-import type { ArtifactRequest } from '../domain/artifact.ts';
 import type { Asset, Materialization } from '../domain/asset.ts';
 import type { EventSource, ExternalRunSink } from '../domain/events.ts';
 import type { DetectorAsset } from '../domain/finding.ts';
@@ -41,7 +38,6 @@ import type {
   StaleCause,
 } from '../domain/partition.ts';
 import type { Pool } from '../domain/pool.ts';
-import type { BlobRequest, CacheReply, CacheRequest, ResultReference } from '../domain/result.ts';
 import type { Run, Task } from '../domain/run.ts';
 import type {
   Attempt,
@@ -68,7 +64,7 @@ import type { BackfillService, SensorService, SignalService } from './asked-serv
 import type { AssetQualityService } from './assets/quality-service.ts';
 import type { CallbackService } from './callbacks/service.ts';
 import type { DeadlineService } from './deadlines/service.ts';
-import type { ResultService } from './results/contract.ts';
+import type { ResultCalls, ResultService } from './results/contract.ts';
 import type { RetentionService } from './retention/service.ts';
 
 export type { BackfillService, SensorService, SignalService } from './asked-service.ts';
@@ -301,7 +297,7 @@ export interface QueueService {
 }
 
 /** The agents' side. Every call fails with `lease-lost` where the session is no longer valid. */
-export interface AgentService {
+export interface AgentService extends ResultCalls {
   list(): Promise<readonly Agent[]>;
   register(request: RegisterRequest): Promise<RegisterReply>;
   claim(sessionId: string, request: ClaimRequest, signal: AbortSignal): Promise<ClaimReply>;
@@ -357,17 +353,6 @@ export interface AgentService {
   assetInput(sessionId: string, of: AssetInputRequest): Promise<AssetInputReply>;
   changePartitions(sessionId: string, request: DynamicPartitionsRequest): Promise<void>;
   assetHistory(sessionId: string, assetKey: string): Promise<readonly RecordedVersion[]>;
-  /** Keeps content that is too large to be recorded. @returns name of the store that has it */
-  putBlob(
-    sessionId: string,
-    blob: BlobRequest,
-    content: AsyncIterable<Uint8Array>,
-  ): Promise<string>;
-  getBlob(sessionId: string, of: Pick<ResultReference, 'store' | 'key'>): Promise<Readable>;
-  /** Asks for the result of an earlier execution, or stores one. */
-  cache(sessionId: string, request: CacheRequest): Promise<CacheReply>;
-  /** Stores what a task shows people. */
-  artifact(sessionId: string, artifact: ArtifactRequest): Promise<void>;
   stop(sessionId: string): Promise<void>;
   /** The agent's process is gone: what it held is lost, and ready again at once. */
   died(sessionId: string, request: DiedRequest): Promise<void>;

@@ -1,4 +1,5 @@
 /** What tasks ask for while they run, through their agent's session; and the lending of slots while they wait. */
+import { rm } from 'node:fs/promises';
 import type { OnceRequest } from '../../domain/agent-protocol.ts';
 import type { Clock } from '../../domain/time.ts';
 import type { AgentDefinitions } from '../define/registry.ts';
@@ -48,7 +49,12 @@ export function sessionCalls(deps: SessionCallDeps): InvokeCalls {
     putBlob: (blob, path) => ask(() => transport.putBlob(id, blob, path)),
     getBlob: async (of) => {
       const path = await contentPath();
-      await ask(() => transport.getBlob(id, of, path));
+      try {
+        await ask(() => transport.getBlob(id, of, path));
+      } catch (error) {
+        await rm(path, { force: true });
+        throw error;
+      }
       return path;
     },
     cache: (request) => ask(() => transport.cache(id, request)),

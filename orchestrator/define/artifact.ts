@@ -13,11 +13,7 @@ export interface Artifacts {
   /** A text in Markdown, of at most 16 MiB. */
   markdown(key: string, text: string, options?: ArtifactOptions): Promise<void>;
   /** Rows of a table; its columns are those that any row has. */
-  table(
-    key: string,
-    rows: readonly Readonly<Record<string, unknown>>[],
-    options?: ArtifactOptions,
-  ): Promise<void>;
+  table(key: string, rows: readonly object[], options?: ArtifactOptions): Promise<void>;
   /** Somewhere else: `http:`, `https:` or `mailto:`. @param text shown for it; the URL unless told */
   link(key: string, url: string, text?: string, options?: ArtifactOptions): Promise<void>;
   /** A picture: its bytes with their `mime`, or its URL (`https:`). */

@@ -8,6 +8,7 @@ import type {
 import { SignalboxError } from '../../domain/errors.ts';
 import { keysOfTask } from '../assets/partitions/of-task.ts';
 import type { Hub } from '../events/hub.ts';
+import type { ResultCalls } from '../results/contract.ts';
 import type { RunInfos } from '../runs/run-info.ts';
 import type { TriggerRuns } from '../runs/trigger-lane.ts';
 import { waitForRun } from '../runs/wait.ts';
@@ -58,9 +59,7 @@ export interface AgentServiceDeps {
 const BEATS_PER_LEASE = 3;
 
 /** All but what concerns large results, which the agents' service gets from elsewhere. */
-export function createAgents(
-  deps: AgentServiceDeps,
-): Omit<AgentService, 'putBlob' | 'getBlob' | 'cache' | 'artifact'> {
+export function createAgents(deps: AgentServiceDeps): Omit<AgentService, keyof ResultCalls> {
   const { hot, infos, sessions, hub } = deps;
   const dispatch = { db: hot, infos, lanes: deps.lanes };
   const takeBackDeps = {

@@ -14,12 +14,12 @@ import {
 import type { Sessions } from '../dispatch/sessions.ts';
 import { isUuid } from '../runs/identifiers.ts';
 import type { RunInfos } from '../runs/run-info.ts';
-import type { AgentService } from '../service.ts';
 import { countArtifacts, insertArtifact, updateArtifact } from '../store/artifact.ts';
 import type { Db } from '../store/connection.ts';
 import { holdsTask } from '../store/once.ts';
 import { storeCached, takeCached } from '../store/result-cache.ts';
 import { BlobError, type BlobStore } from './blob-store.ts';
+import type { ResultCalls } from './contract.ts';
 
 export interface ResultCallDeps {
   readonly db: Db;
@@ -30,9 +30,7 @@ export interface ResultCallDeps {
 
 const DISK_FULL: ReadonlySet<unknown> = new Set(['ENOSPC', 'EDQUOT']);
 
-export function createResultCalls(
-  deps: ResultCallDeps,
-): Pick<AgentService, 'putBlob' | 'getBlob' | 'cache' | 'artifact'> {
+export function createResultCalls(deps: ResultCallDeps): ResultCalls {
   const { db, sessions, store } = deps;
   return {
     async putBlob(sessionId, blob, content) {

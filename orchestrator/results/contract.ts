@@ -1,6 +1,12 @@
 /** Artifacts and cached results as the rest of the product uses them. */
 import type { Readable } from 'node:stream';
-import type { Artifact, ArtifactKind } from '../../domain/artifact.ts';
+import type { Artifact, ArtifactKind, ArtifactRequest } from '../../domain/artifact.ts';
+import type {
+  BlobRequest,
+  CacheReply,
+  CacheRequest,
+  ResultReference,
+} from '../../domain/result.ts';
 import type { Page, PageQuery } from '../service.ts';
 
 /** What tasks show people, and results that are kept for later runs. */
@@ -16,4 +22,19 @@ export interface ResultService {
   artifactContent(id: string): Promise<{ artifact: Artifact; content: Readable }>;
   /** Forgets cached results of a workflow, or of one of its tasks. @returns how many there were */
   forgetCached(workflow: string, task?: string): Promise<number>;
+}
+
+/** What agents ask of the server for the tasks that they run. */
+export interface ResultCalls {
+  /** Keeps content that is too large to be recorded. @returns name of the store that has it */
+  putBlob(
+    sessionId: string,
+    blob: BlobRequest,
+    content: AsyncIterable<Uint8Array>,
+  ): Promise<string>;
+  getBlob(sessionId: string, of: Pick<ResultReference, 'store' | 'key'>): Promise<Readable>;
+  /** Asks for the result of an earlier execution, or stores one. */
+  cache(sessionId: string, request: CacheRequest): Promise<CacheReply>;
+  /** Stores what a task shows people. */
+  artifact(sessionId: string, artifact: ArtifactRequest): Promise<void>;
 }
