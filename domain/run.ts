@@ -51,22 +51,6 @@ export function isTerminalRun(state: RunState): boolean {
   return TERMINAL_RUN_STATES.includes(state);
 }
 
-const NEXT: Record<RunState, readonly RunState[]> = {
-  scheduled: ['queued', 'running', 'cancelled', 'skipped'],
-  queued: ['running', 'succeeded', 'failed', 'cancelled', 'skipped'],
-  running: ['retrying', 'succeeded', 'failed', 'cancelled', 'skipped'],
-  retrying: ['running', 'succeeded', 'failed', 'cancelled', 'skipped'],
-  succeeded: [],
-  failed: ['queued', 'running', 'retrying'],
-  cancelled: ['queued', 'running', 'retrying'],
-  skipped: [],
-};
-
-/** Whether a run may go from one state to the next. A terminal run moves again only by an explicit retry. */
-export function canRunBecome(from: RunState, to: RunState): boolean {
-  return NEXT[from].includes(to);
-}
-
 export interface DataInterval {
   readonly start: string;
   readonly end: string;

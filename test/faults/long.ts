@@ -1,5 +1,5 @@
 /**
- * The long form: `node test/faults/long.ts MINUTES [SEED] [PATTERN]`; the pattern chooses among the faults by name.
+ * The long form: `npm run faults -- MINUTES [SEED] [PATTERN]`; the pattern chooses among the faults by name.
  * PostgreSQL's disk is made small, and full now and then, where this user may mount one.
  */
 import { execFileSync } from 'node:child_process';

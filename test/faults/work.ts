@@ -3,9 +3,8 @@
  * once. Tasks fail now and then and are tried again; a pool has fewer slots than there is work for it.
  */
 
-/** Steps of each flow, and tasks of each graph. */
-export const STEPS = 4;
-export const TASKS = 7;
+/** Steps of each flow. */
+const STEPS = 4;
 export const POOL = 'narrow';
 export const POOL_SLOTS = 4;
 

@@ -26,6 +26,7 @@ const PRODUCT_ENTRIES = [
 const TEST_ENTRIES = [
   /\.test\.ts$/,
   /^test\/run\.ts$/,
+  /^test\/faults\/long\.ts$/,
   /^test\/support\/global-setup\.ts$/,
   /^bench\/main\.ts$/,
 ];
