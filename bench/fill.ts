@@ -7,15 +7,17 @@ const RUNS_A_STATEMENT = 50_000;
 const DAYS = 60;
 const WORKFLOWS = 1_000;
 
-/** Takes the place of the first ranges of the logs, so that the history lies in ranges of a week, as after months. */
+/** Takes the place of the ranges of the logs, so that the history lies in ranges of a week, as after months. */
 const RANGES = `
   DO $$
-  DECLARE log text; week bigint;
+  DECLARE log text; week bigint; part regclass;
   BEGIN
     FOREACH log IN ARRAY ARRAY['task_log', 'step_log'] LOOP
-      EXECUTE format('ALTER TABLE signalbox.%I DETACH PARTITION signalbox.%I', log, log || '_first');
-      EXECUTE format('DROP TABLE signalbox.%I', log || '_first');
-      FOR week IN SELECT floor(extract(epoch FROM now()) / 604800) + n FROM generate_series(-10, 2) AS n LOOP
+      FOR part IN SELECT inhrelid FROM pg_inherits JOIN pg_class c ON c.oid = inhrelid
+                  WHERE inhparent = format('signalbox.%I', log)::regclass AND c.relname <> log || '_other' LOOP
+        EXECUTE format('DROP TABLE %s', part);
+      END LOOP;
+      FOR week IN SELECT floor(extract(epoch FROM now()) / 604800) + n FROM generate_series(-10, 3) AS n LOOP
         EXECUTE format('CREATE TABLE signalbox.%I PARTITION OF signalbox.%I FOR VALUES FROM (%L) TO (%L)',
           log || '_' || week, log, signalbox.id_from(to_timestamp(week * 604800)),
           signalbox.id_from(to_timestamp((week + 1) * 604800)));

@@ -33,9 +33,10 @@ export async function benchScale(): Promise<void> {
   await using postgres = await startPostgres();
   await using clickhouse = await startNothing();
   const pool = new pg.Pool({ connectionString: postgres.url, max: 2 });
+  const client = new pg.Client({ connectionString: postgres.url });
   try {
     await using server = await startServerChild(postgres, clickhouse.url);
-    const client = await pool.connect();
+    await client.connect();
     await makeRanges(client);
     await using agent = await startAgentChild(server.first);
     await registered(pool, 'bench-chain');
@@ -59,8 +60,8 @@ export async function benchScale(): Promise<void> {
     for (const [name, child] of Object.entries({ server, agent })) {
       print(`memory of the ${name}: ${Math.round((await child.usage()).memory / 2 ** 20)} MiB`);
     }
-    client.release();
   } finally {
+    await client.end();
     await pool.end();
   }
 }
