@@ -11,7 +11,7 @@ export class TaskScope {
   readonly task: RunningTask;
   readonly #logs: LogBuffer;
   #log: AttemptLog | undefined;
-  #atEnd: (() => void)[] = [];
+  #atEnd: (() => void)[] | undefined;
 
   constructor(task: RunningTask, logs: LogBuffer) {
     this.task = task;
@@ -25,11 +25,12 @@ export class TaskScope {
 
   /** Calls it when the attempt ends in this process. */
   atEnd(work: () => void): void {
+    this.#atEnd ??= [];
     this.#atEnd.push(work);
   }
 
   end(): void {
-    for (const work of this.#atEnd.splice(0)) work();
+    for (const work of this.#atEnd?.splice(0) ?? []) work();
   }
 }
 
