@@ -11,6 +11,7 @@ import { createAgentLevers } from './dispatch/agent-levers.ts';
 import { createAgents } from './dispatch/agents.ts';
 import { createDispatch } from './dispatch/create.ts';
 import { createEventRetention, createEventSource } from './events/source.ts';
+import { createKeyKeeper } from './limits/run-keys.ts';
 import type { BlobStore } from './results/blob-store.ts';
 import { createResults } from './results/create.ts';
 import { createRetention } from './retention/service.ts';
@@ -134,6 +135,10 @@ export async function createOrchestrator(options: OrchestratorOptions): Promise<
       ...catalog.reconcilers,
       ...dispatch.reconcilers,
       createPauseReconciler(hot),
+      createKeyKeeper({
+        ...{ db, log },
+        cancelRun: (id, reason) => runs.cancel(id, reason, { name: 'signalbox' }),
+      }),
       createPastTasks(db, (queues) => dispatch.hub.ready(queues)),
       ...asked.reconcilers,
       ...hooks.reconcilers,

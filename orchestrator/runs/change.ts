@@ -1,10 +1,11 @@
 /** Lets runs begin that waited for room. */
 import type { Clock } from '../../domain/time.ts';
 import { collectChanges } from '../events/changes.ts';
+import { lockAndGiveKeys } from '../limits/run-keys.ts';
 import type { Db } from '../store/connection.ts';
 import { storeExpanded } from '../store/expansion.ts';
 import { lockScheduled, queueRuns, readLastAttempts } from '../store/run-change.ts';
-import { countActiveRuns, lockActiveRuns } from '../store/run-insert.ts';
+import { countActiveRuns } from '../store/run-insert.ts';
 import { endRuns, lockLiveRuns, type RunEnd } from '../store/run-live.ts';
 import { releaseHolds } from '../store/run-overlap.ts';
 import { readRunnable } from '../store/run-workflow.ts';
@@ -29,7 +30,7 @@ export async function promoteRuns(
 ): Promise<{ runs: readonly string[]; queues: ReadonlySet<string> }> {
   return deps.db.transaction(async (tx) => {
     const limit = (await readRunnable(tx, [workflow])).get(workflow)?.maxActiveRuns ?? null;
-    await lockActiveRuns(tx, [workflow]);
+    await lockAndGiveKeys(tx, workflow);
     const active = limit === null ? 0 : await countActiveRuns(tx, workflow);
     const room = Math.min(MAX_PROMOTED, (limit ?? MAX_PROMOTED) - active);
     await releaseHolds(tx, workflow);

@@ -16,6 +16,7 @@ import type {
 } from '../../domain/run-control.ts';
 import type { Clock } from '../../domain/time.ts';
 import type { Hub } from '../events/hub.ts';
+import { askKeyAgain } from '../limits/run-keys.ts';
 import type { Actor, RunControlService } from '../service.ts';
 import type { Db, Tx } from '../store/connection.ts';
 import { readRunActions, selectRuns } from '../store/run-history.ts';
@@ -128,10 +129,12 @@ async function changeRun(
   const { part, wake } = await deps.db.transaction(async (tx) => {
     const standing = await lockStanding(tx, deps.infos, runId);
     const intent = await plan(tx, standing);
-    const room = standing.live || (await hasRoom(tx, standing.info.workflow));
+    const keyed = !standing.live && standing.version.concurrency !== null;
+    const room = standing.live || (!keyed && (await hasRoom(tx, standing.info.workflow)));
     const drafted = draftIntent(standing, intent, room);
     const found = drafted.changes ? { effect: drafted.effect, version: drafted.version } : null;
     if (dryRun || found === null) return { part: found, wake: null };
+    if (keyed && !drafted.ended) await askKeyAgain(tx, standing.info);
     return { part: found, wake: await writeDraft(tx, drafted, actor.name, deps.clock.now()) };
   });
   if (wake) tell(deps, wake);

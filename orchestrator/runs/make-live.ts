@@ -1,9 +1,11 @@
 /** The live rows of new runs: they wait for room, or their first tasks are ready, or already in an agent's hands. */
+import type { RunError } from '../../domain/run.ts';
 import type { EpochMs } from '../../domain/time.ts';
 import { mayHold } from '../dispatch/draft.ts';
 import type { Handing } from '../dispatch/handing.ts';
-import { LIVE, RUNNING } from '../dispatch/task-codes.ts';
+import { CANCELLED, LIVE, RUNNING, SKIPPED } from '../dispatch/task-codes.ts';
 import { collectChanges } from '../events/changes.ts';
+import { keyNewRuns, locksOfKeys } from '../limits/run-keys.ts';
 import { byteaText } from '../store/columns.ts';
 import type { Tx } from '../store/connection.ts';
 import type { HeldEntry } from '../store/held.ts';
@@ -14,7 +16,7 @@ import {
   type NewLiveRun,
   type NewRun,
 } from '../store/run-insert.ts';
-import { requireLease } from '../store/run-live.ts';
+import { endRuns, type RunEnd, requireLease } from '../store/run-live.ts';
 import { insertLiveTasks, mayHandOn, type NewLiveTask } from '../store/task-live.ts';
 import { readyTask, rootTasks } from './trigger.ts';
 import type { Version } from './versions.ts';
@@ -23,8 +25,8 @@ export interface NewRunDraft extends NewRun {
   readonly version: Version;
 }
 
-/** `handed`: all its first tasks are in the hands of agents. */
-export type NewRunState = 'scheduled' | 'queued' | 'handed';
+/** `handed`: all its first tasks are in the hands of agents. `skipped`, `cancelled`: others hold its key. */
+export type NewRunState = 'scheduled' | 'queued' | 'handed' | 'skipped' | 'cancelled';
 
 /**
  * Inserts live rows and events.
@@ -39,7 +41,10 @@ export async function makeLive(
 ): Promise<ReadonlyMap<string, NewRunState>> {
   const states = new Map<string, NewRunState>();
   const active = drafts.filter((draft) => draft.state === 'active');
-  const room = await roomOf(tx, active);
+  const keyed = active.filter(({ version }) => version.concurrency !== null);
+  const room = await roomOf(tx, active, locksOfKeys(keyed.map(({ version }) => version)));
+  const keys = await keyNewRuns(tx, keyed.map(toKeyed));
+  const ended: RunEnd[] = [];
   const changes = collectChanges(now);
   const tasks: NewLiveTask[] = [];
   const vectors = new Map<Version, { text: string; bytes: Uint8Array }>();
@@ -53,7 +58,15 @@ export async function makeLive(
     const left = room.get(request.workflow);
     const common = { runId: id, workflow: request.workflow, versionId: request.versionId };
     const priority = request.priority ?? 0;
-    if ((left !== undefined && left <= 0) || request.hold === true) {
+    const key = keys.get(id);
+    if (key?.kind === 'skipped' || key?.kind === 'cancelled') {
+      const { kind: state, error } = key;
+      states.set(id, state);
+      changes.run(id, { state, finishedAt: now, error });
+      ended.push(endOf(draft, state, error));
+      continue;
+    }
+    if ((left !== undefined && left <= 0) || request.hold === true || key?.kind === 'wait') {
       states.set(id, 'scheduled');
       changes.run(id, { state: 'scheduled' });
       const empty = byteaText(new Uint8Array(version.tasks.length));
@@ -83,6 +96,7 @@ export async function makeLive(
     sessions.length > 0 ? requireLease(tx, sessions) : '',
     insertLiveRuns(tx, runs),
     insertLiveTasks(tx, tasks),
+    endRuns(tx, ended, now),
     changes.append(tx),
   ]);
   if (handing) handing.xid = xid;
@@ -130,14 +144,35 @@ function handOn(
   return { held: { holder, held: entries }, rows };
 }
 
+function toKeyed({ id, request, version }: NewRunDraft) {
+  const { parameters, priority = 0, hold = false } = request;
+  return { runId: id, version, parameters, priority, waits: hold };
+}
+
+/** It ends before it began. */
+function endOf(
+  { id, version }: NewRunDraft,
+  state: 'skipped' | 'cancelled',
+  error: RunError,
+): RunEnd {
+  const code = state === 'skipped' ? SKIPPED : CANCELLED;
+  const tasks = new Uint8Array(version.tasks.length).fill(code);
+  return { runId: id, state, startedAt: null, error, result: null, tasks };
+}
+
 /** How many more runs may work at once, for the workflows that have a limit. */
-async function roomOf(tx: Tx, drafts: readonly NewRunDraft[]): Promise<Map<string, number>> {
+async function roomOf(
+  tx: Tx,
+  drafts: readonly NewRunDraft[],
+  locks: readonly string[],
+): Promise<Map<string, number>> {
   const limits = new Map<string, number>();
   for (const { request } of drafts) {
     if (request.maxActiveRuns !== null) limits.set(request.workflow, request.maxActiveRuns);
   }
-  if (limits.size === 0) return limits;
-  await lockActiveRuns(tx, [...limits.keys()]);
+  const names = new Set([...limits.keys(), ...locks]);
+  if (names.size === 0) return limits;
+  await lockActiveRuns(tx, [...names]);
   for (const [workflow, limit] of limits) {
     limits.set(workflow, Math.max(0, limit - (await countActiveRuns(tx, workflow))));
   }

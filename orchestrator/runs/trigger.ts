@@ -4,7 +4,13 @@
  */
 import type { RunOrigin } from '../../domain/origin.ts';
 import type { RunPartitions } from '../../domain/partition.ts';
-import { businessKey, type DataInterval, type Run, type RunTrigger } from '../../domain/run.ts';
+import {
+  businessKey,
+  type DataInterval,
+  isTerminalRun,
+  type Run,
+  type RunTrigger,
+} from '../../domain/run.ts';
 import { type Clock, type EpochMs, toRfc3339 } from '../../domain/time.ts';
 import { namePartitions } from '../assets/partitions/of-task.ts';
 import { newDeadlines } from '../deadlines/new.ts';
@@ -281,7 +287,7 @@ function toNewRun(draft: Draft, state: Run['state'], now: EpochMs): Run {
     traceId: traceIdOf(id, request.traceparent ?? null),
     createdAt: new Date(now).toISOString(),
     startedAt: null,
-    finishedAt: state === 'succeeded' ? new Date(now).toISOString() : null,
+    finishedAt: isTerminalRun(state) ? new Date(now).toISOString() : null,
     error: null,
   };
 }

@@ -104,6 +104,7 @@ export function lockScheduled(tx: Tx, workflow: string, limit: number): Promise<
     `SELECT run_id AS "runId", tasks, expanded FROM signalbox.run_live
      WHERE workflow = $1 AND state = 'scheduled' AND cancel_reason IS NULL AND paused_at IS NULL
        AND NOT EXISTS (SELECT FROM signalbox.run_hold h WHERE h.run_id = run_live.run_id)
+       AND NOT EXISTS (SELECT FROM signalbox.run_key k WHERE k.run_id = run_live.run_id AND NOT k.held)
      ORDER BY priority DESC, run_id LIMIT $2 FOR UPDATE SKIP LOCKED`,
     [workflow, limit],
   );
