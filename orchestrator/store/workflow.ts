@@ -24,22 +24,24 @@ export interface WorkflowRow extends Described {
   readonly next_run_at: Date | null;
 }
 
-const SELECT_WORKFLOW = `
-  SELECT w.name, w.kind, w.file, w.description, w.tags, w.owners, w.schedule, w.parameters, w.paused,
-         w.next_run_at, v.version, v.graph
-  FROM signalbox.workflow w JOIN signalbox.workflow_version v ON v.id = w.version_id`;
+const WORKFLOW_COLUMNS = `w.name, w.kind, w.file, w.description, w.tags, w.owners, w.schedule, w.parameters, w.paused,
+  w.next_run_at, v.version, v.graph`;
+const WITH_VERSION = 'JOIN signalbox.workflow_version v ON v.id = w.version_id';
+const SELECT_WORKFLOW = `SELECT ${WORKFLOW_COLUMNS} FROM signalbox.workflow w ${WITH_VERSION}`;
+/** The page first, then its versions: with statistics from before thousands were registered all would be joined. */
+const LIST_WORKFLOWS = `
+  SELECT ${WORKFLOW_COLUMNS} FROM (
+    SELECT * FROM signalbox.workflow
+    WHERE kind IN ('workflow', 'flow') AND ($1::text IS NULL OR name > $1)
+    ORDER BY name LIMIT $2) w ${WITH_VERSION}
+  ORDER BY w.name`;
 
 /** Workflows and flows in the order of their names; assets and what the product runs itself are not among them. */
 export function listWorkflows(
   db: Tx,
   query: { after: string | null; limit: number },
 ): Promise<WorkflowRow[]> {
-  return db.query<WorkflowRow>(
-    `${SELECT_WORKFLOW}
-     WHERE w.kind IN ('workflow', 'flow') AND ($1::text IS NULL OR w.name > $1)
-     ORDER BY w.name LIMIT $2`,
-    [query.after, query.limit],
-  );
+  return db.query<WorkflowRow>(LIST_WORKFLOWS, [query.after, query.limit]);
 }
 
 /** A workflow of any kind. */
