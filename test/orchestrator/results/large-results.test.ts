@@ -208,6 +208,36 @@ describe('a large result', () => {
     await sweep?.run();
     expect(await readdir(join(folder, run.id))).toEqual([kept.key.split('/')[1]]);
   });
+
+  it('of a run that was deleted goes, unless a later run took it from the cache', async () => {
+    const definition = workflow('spill-deleted', {}, (w) => {
+      w.task('kept', { cache: { key: () => 'k' } }, () => 'k'.repeat(300_000));
+      w.task('gone', {}, () => 'g'.repeat(300_000));
+    });
+    const [first, second] = [await runOf(definition), await runOf(definition)];
+    const kept = await referenceOf(first.id, 'kept');
+    expect(await referenceOf(second.id, 'kept')).toEqual(kept);
+    const { sql, reconcile, orchestrator } = agents.stand;
+    await orchestrator.results.forgetCached('spill-deleted');
+    for (const table of ['task_log WHERE run_id', 'run WHERE id']) {
+      await sql(`DELETE FROM signalbox.${table} = $1`, [first.id]);
+    }
+    const past = new Date(Date.now() - 90_000_000);
+    for (const id of [first.id, second.id]) {
+      for (const name of await readdir(join(folder, id))) {
+        await utimes(join(folder, id, name), past, past);
+      }
+    }
+    await reconcile('result-content');
+    expect(await readdir(join(folder, first.id))).toEqual([kept.key.split('/')[1]]);
+    expect((await readdir(join(folder, second.id))).length).toBe(1);
+    for (const table of ['task_log WHERE run_id', 'run WHERE id']) {
+      await sql(`DELETE FROM signalbox.${table} = $1`, [second.id]);
+    }
+    await reconcile('result-content');
+    const left = await readdir(folder);
+    expect(left.filter((id) => id === first.id || id === second.id)).toEqual([]);
+  });
 });
 
 async function sessionOf(): Promise<string> {
