@@ -19,6 +19,7 @@
  *   GET  /{sessionId}/assets/{key}/for/{runId}/{taskKey}   values of the partitions that the task is made from
  *   POST /{sessionId}/partitions   adds or removes keys of dynamic partitions
  *   GET  /{sessionId}/assets/{key}/history         what its last versions recorded, for checks that compare
+ *   PUT, GET /{sessionId}/blobs/{runId}/{name}     content of large results, streamed; `cache` and `artifacts` take POSTs
  *   POST /{sessionId}/stop         a clean end: what it holds is handed back at once
  *   POST /{sessionId}/died         told by whoever watches the agent's process: it is gone, what it held is lost
  *
