@@ -12,6 +12,7 @@ import {
   type Session,
 } from '../store/agent-session.ts';
 import type { Db } from '../store/connection.ts';
+import { deleteKept } from '../store/retention.ts';
 
 /** A session as dispatch uses it. */
 export interface KnownSession extends Session {
@@ -67,7 +68,9 @@ export function createSessionRetention(db: Db): Reconciler {
     name: 'session-retention',
     everyMs: RETENTION_EVERY_MS,
     async run() {
-      while ((await deleteOldSessions(db, DELETE_AT_ONCE)) === DELETE_AT_ONCE);
+      await deleteKept(db, 'agent-sessions', DELETE_AT_ONCE, (keepMs) =>
+        deleteOldSessions(db, keepMs, DELETE_AT_ONCE),
+      );
     },
   };
 }

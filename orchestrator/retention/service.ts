@@ -14,6 +14,7 @@ import {
   deleteOnceKeys,
   deleteWalked,
   type KeepRow,
+  keepOf,
   readKeeps,
   readRounds,
   readTables,
@@ -133,15 +134,7 @@ function ownDeletions(db: Db): readonly Deletion[] {
 }
 
 function keepsOf(rows: readonly KeepRow[]): Keeps {
-  const set = new Map(rows.map((row) => [row.kind, row]));
-  return new Map(
-    RETENTION_KINDS.map(({ kind, defaultMs }) => [kind, keepOf(set.get(kind), defaultMs)]),
-  );
-}
-
-function keepOf(row: KeepRow | undefined, defaultMs: number | null): number | null {
-  if (row === undefined) return defaultMs;
-  return row.keep_ms === null ? null : Number(row.keep_ms);
+  return new Map(RETENTION_KINDS.map(({ kind }) => [kind, keepOf(kind, rows)]));
 }
 
 async function listPolicies(db: Db): Promise<readonly RetentionPolicy[]> {
@@ -151,7 +144,7 @@ async function listPolicies(db: Db): Promise<readonly RetentionPolicy[]> {
     const row = set.get(kind.kind);
     return {
       ...kind,
-      keepMs: keepOf(row, kind.defaultMs),
+      keepMs: keepOf(kind.kind, rows),
       setBy: row?.updated_by ?? null,
       setAt: row?.updated_at.toISOString() ?? null,
       last: rounds.get(kind.kind) ?? null,

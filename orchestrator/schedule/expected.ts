@@ -12,14 +12,13 @@ import { readPageQuery, toPage } from '../catalog/page.ts';
 import type { Reconciler, ScheduleService } from '../service.ts';
 import type { Db } from '../store/connection.ts';
 import { deleteExpected, listExpected } from '../store/expected-run.ts';
+import { deleteKept } from '../store/retention.ts';
 import { findSchedule, readOverdue, type ScheduleRow } from '../store/schedule.ts';
 import { dueAt, firstInterval, type Interval, intervalFrom } from './cron.ts';
 import { zoneOf } from './zone.ts';
 
 const MAX_UPCOMING = 1_000;
 const MAX_OVERDUE = 1_000;
-/** How long it is known what became of a run that was due. */
-const KEPT_MS = 90 * 86_400_000;
 const RETENTION_EVERY_MS = 3_600_000;
 const DELETED_AT_ONCE = 5_000;
 
@@ -136,8 +135,9 @@ export function createExpectedRetention(db: Db, clock: Clock): Reconciler {
     name: 'expected-run-retention',
     everyMs: RETENTION_EVERY_MS,
     async run() {
-      const before = new Date(clock.now() - KEPT_MS);
-      while ((await deleteExpected(db, before, DELETED_AT_ONCE)) === DELETED_AT_ONCE);
+      await deleteKept(db, 'expected-runs', DELETED_AT_ONCE, (keepMs) =>
+        deleteExpected(db, new Date(clock.now() - keepMs), DELETED_AT_ONCE),
+      );
     },
   };
 }

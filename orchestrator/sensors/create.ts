@@ -7,6 +7,7 @@ import type { Hub } from '../events/hub.ts';
 import type { CreatedRun } from '../runs/trigger.ts';
 import type { Reconciler, SensorService } from '../service.ts';
 import type { Tx } from '../store/connection.ts';
+import { deleteKept } from '../store/retention.ts';
 import {
   countEvents,
   deleteOldSensorEvents,
@@ -41,7 +42,6 @@ const MAX_WAITING = 10_000;
 const MAX_BODY_CHARACTERS = 65_536;
 const MAX_KEY = 400;
 const MAX_CURSOR = 100_000;
-const KEEP_EVENTS = '7 days';
 const DELETE_AT_ONCE = 5_000;
 const RETENTION_EVERY_MS = 600_000;
 
@@ -61,7 +61,9 @@ export function createSensors(deps: SensorsDeps): Sensors {
       name: 'sensor-event-retention',
       everyMs: RETENTION_EVERY_MS,
       async run() {
-        while ((await deleteOldSensorEvents(db, KEEP_EVENTS, DELETE_AT_ONCE)) === DELETE_AT_ONCE);
+        await deleteKept(db, 'sensor-events', DELETE_AT_ONCE, (keepMs) =>
+          deleteOldSensorEvents(db, `${keepMs / 1_000} s`, DELETE_AT_ONCE),
+        );
       },
     },
     close: () => looks.close(),

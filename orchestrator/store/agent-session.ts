@@ -209,14 +209,14 @@ export async function loseSession(tx: Tx, sessionId: string): Promise<boolean> {
 const DELETE_OLD = `
   DELETE FROM signalbox.agent_session WHERE id IN (
     SELECT s.id FROM signalbox.agent_session s
-    WHERE s.state <> 'live' AND s.ended_at < clock_timestamp() - interval '7 days'
+    WHERE s.state <> 'live' AND s.ended_at < clock_timestamp() - $2 * interval '1 millisecond'
       AND NOT EXISTS (SELECT FROM signalbox.task_live t WHERE t.session_id = s.id AND t.state = 2)
       AND NOT EXISTS (SELECT FROM signalbox.run_live l WHERE l.holder = s.id)
     LIMIT $1)`;
 
 /** Deletes sessions that ended long ago and hold nothing any more. @returns how many */
-export function deleteOldSessions(tx: Tx, limit: number): Promise<number> {
-  return tx.execute(DELETE_OLD, [limit]);
+export function deleteOldSessions(tx: Tx, keepMs: number, limit: number): Promise<number> {
+  return tx.execute(DELETE_OLD, [limit, keepMs]);
 }
 
 /**

@@ -1,5 +1,5 @@
 /** Tables `retention` and `retention_round`, and the statements that delete what is old, each a bounded number of rows. */
-import type { RetentionRound, TableStatus } from '../../domain/retention.ts';
+import { RETENTION_KINDS, type RetentionRound, type TableStatus } from '../../domain/retention.ts';
 import { toRfc3339 } from '../../domain/time.ts';
 import { plainArray } from './columns.ts';
 import type { Db, Tx } from './connection.ts';
@@ -74,14 +74,41 @@ export interface RoundRecord {
   readonly error: string | null;
 }
 
-export async function recordRound(db: Tx, round: RoundRecord, now: Date): Promise<void> {
+/** @param now PostgreSQL's own time where it is null */
+export async function recordRound(db: Tx, round: RoundRecord, now: Date | null): Promise<void> {
   await db.execute(
     `INSERT INTO signalbox.retention_round AS r (kind, cursor, at, deleted, deleted_ever, took_ms, error)
-     VALUES ($1, $2, $3, $4, $4, $5, $6)
+     VALUES ($1, $2, coalesce($3, now()), $4, $4, $5, $6)
      ON CONFLICT (kind) DO UPDATE SET cursor = excluded.cursor, at = excluded.at, deleted = excluded.deleted,
        deleted_ever = r.deleted_ever + excluded.deleted, took_ms = excluded.took_ms, error = excluded.error`,
     [round.kind, round.cursor, now, round.deleted, round.tookMs, round.error],
   );
+}
+
+/** How long a kind is kept, by default or as it is set; null for ever. */
+export function keepOf(kind: string, rows: readonly KeepRow[]): number | null {
+  const row = rows.find((one) => one.kind === kind);
+  if (row === undefined) return RETENTION_KINDS.find((one) => one.kind === kind)?.defaultMs ?? null;
+  return row.keep_ms === null ? null : Number(row.keep_ms);
+}
+
+/**
+ * For background steps that delete a kind by themselves: deletes until little is left, and records the round.
+ * @param work deletes up to `atOnce` rows that are older than `keepMs`
+ */
+export async function deleteKept(
+  db: Tx,
+  kind: string,
+  atOnce: number,
+  work: (keepMs: number) => Promise<number>,
+): Promise<void> {
+  const keepMs = keepOf(kind, await readKeeps(db));
+  if (keepMs === null) return;
+  const startedAt = performance.now();
+  let deleted = 0;
+  for (let last = atOnce; last === atOnce; deleted += last) last = await work(keepMs);
+  const tookMs = performance.now() - startedAt;
+  await recordRound(db, { kind, cursor: null, deleted, tookMs, error: null }, null);
 }
 
 /** A run may go: it has ended before `$2`, and its workflow has a newer one, and a newer scheduled one. */

@@ -7,6 +7,7 @@ import type { Hub } from '../events/hub.ts';
 import { isUuid } from '../runs/identifiers.ts';
 import type { Reconciler, RunService, SignalService } from '../service.ts';
 import type { Db } from '../store/connection.ts';
+import { deleteKept } from '../store/retention.ts';
 import {
   deleteOldEvents,
   endWait,
@@ -39,7 +40,6 @@ export interface Waits {
 
 const WAKE_EVERY_MS = 1_000;
 const WAKE_AT_ONCE = 5_000;
-const KEEP_EVENTS = '30 days';
 const RETENTION_EVERY_MS = 600_000;
 const DELETE_AT_ONCE = 5_000;
 
@@ -64,7 +64,9 @@ export function createWaits(deps: WaitsDeps): Waits {
         name: 'flow-event-retention',
         everyMs: RETENTION_EVERY_MS,
         async run() {
-          while ((await deleteOldEvents(deps.db, KEEP_EVENTS, DELETE_AT_ONCE)) === DELETE_AT_ONCE);
+          await deleteKept(deps.db, 'flow-events', DELETE_AT_ONCE, (keepMs) =>
+            deleteOldEvents(deps.db, `${keepMs / 1_000} s`, DELETE_AT_ONCE),
+          );
         },
       },
     ],

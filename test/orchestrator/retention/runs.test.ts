@@ -225,3 +225,34 @@ describe('ranges of logs', () => {
     expect(plan.match(/never executed/g)?.length).toBeGreaterThan(4);
   });
 });
+
+describe('steps of other parts', () => {
+  it('keep what they delete for as long as is set, and tell what they did', async () => {
+    await stand.sql(
+      `INSERT INTO signalbox.sensor_event (sensor, key, at, state)
+       SELECT 's', d::text, now() - d * interval '1 day', 'done' FROM unnest(ARRAY[1, 8, 40]) AS d`,
+    );
+    await stand.sql(
+      `INSERT INTO signalbox.flow_event (name, at, sent_by)
+       SELECT 'e', now() - d * interval '1 day', 'me' FROM unnest(ARRAY[1, 8, 40]) AS d`,
+    );
+    await stand.sql(
+      `INSERT INTO signalbox.agent_session (public_id, name, queues, concurrency, state, started_at,
+         last_heartbeat_at, lease_expires_at, ended_at)
+       SELECT gen_random_uuid(), 'a', '{}', 1, 'stopped', now(), now(), now(), now() - d * interval '1 day'
+       FROM unnest(ARRAY[1, 8, 40]) AS d`,
+    );
+    const { retention } = stand.orchestrator;
+    await retention.set({ 'sensor-events': 30 * DAY_MS, 'flow-events': null }, ACTOR);
+    for (const name of ['sensor-event', 'flow-event', 'session', 'expected-run']) {
+      await stand.reconcile(`${name}-retention`);
+    }
+    expect(await rowsOf('sensor_event')).toBe(2);
+    expect(await rowsOf('flow_event')).toBe(3);
+    expect(await rowsOf('agent_session')).toBe(1);
+    const last = new Map((await retention.list()).map((one) => [one.kind, one.last]));
+    expect(last.get('sensor-events')).toMatchObject({ deleted: 1, error: null });
+    expect(last.get('agent-sessions')).toMatchObject({ deleted: 2 });
+    expect(last.get('expected-runs')).toMatchObject({ deleted: 0 });
+  });
+});
