@@ -11,6 +11,8 @@ const agent = startAgent({
   name: 'bench',
   queues: ['default'],
   concurrency: Number(concurrency),
+  // As `signalbox agent` runs: tasks are told apart, what they print is logged.
+  isolation: { mode: 'auto', maxWorkers: 1 },
   log: (line) => console.error(line),
 });
 process.send?.({ started: true });

@@ -6,7 +6,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, openSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 
 /** A part that runs. */
 export interface RunningPart<T> {
@@ -104,11 +104,21 @@ class PartError extends Error {
 }
 
 const LINES_SHOWN = 15;
+const BYTES_SHOWN = 16_384;
 
-/** The end of a log. */
+/** The end of a log, however long it is; empty where there is none. */
 export async function lastLines(path: string): Promise<string> {
-  const text = await readFile(path, 'utf8').catch(() => '');
-  return text.trimEnd().split('\n').slice(-LINES_SHOWN).join('\n');
+  const file = await open(path).catch(() => undefined);
+  if (file === undefined) return '';
+  try {
+    const { size } = await file.stat();
+    const position = Math.max(0, size - BYTES_SHOWN);
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(BYTES_SHOWN), { position });
+    const text = buffer.toString('utf8', 0, bytesRead);
+    return text.trimEnd().split('\n').slice(-LINES_SHOWN).join('\n');
+  } finally {
+    await file.close();
+  }
 }
 
 async function stopChild(child: ChildProcess, limitMs: number): Promise<void> {
