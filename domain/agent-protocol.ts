@@ -29,6 +29,7 @@
 import type { AssetDefinition, AssetOutcome, CheckDefinition } from './asset-protocol.ts';
 import type { CallbackDefinition } from './callback.ts';
 import type { DeadlineDefinition } from './deadline.ts';
+import type { TaskLimits, WorkflowLimits } from './limits.ts';
 import type { OnDefinition, RunOrigin } from './origin.ts';
 import type { AssignedPartition } from './partition.ts';
 import type { Run, RunError } from './run.ts';
@@ -53,6 +54,7 @@ export type {
   PartitionOutcome,
   RecordedVersion,
 } from './asset-protocol.ts';
+export type { RunConcurrency, TaskConcurrency } from './limits.ts';
 
 /** A task handed to an agent. */
 export interface Assignment {
@@ -150,7 +152,7 @@ export interface HeartbeatReply {
 }
 
 /** A definition as the agent (or the loader) reads it out of a workflow file. */
-export interface WorkflowDefinition {
+export interface WorkflowDefinition extends WorkflowLimits {
   readonly name: string;
   readonly kind: 'workflow' | 'flow' | 'asset';
   readonly file: string;
@@ -161,10 +163,6 @@ export interface WorkflowDefinition {
   readonly parameters: Readonly<Record<string, unknown>> | null;
   readonly queue: string;
   readonly maxActiveRuns: number | null;
-  /** Tasks at a time, over all its runs. */
-  readonly maxActiveTasks?: number;
-  /** Runs at a time for each key. */
-  readonly concurrency?: RunConcurrency;
   readonly tasks: readonly TaskDefinition[];
   readonly asset: AssetDefinition | null;
   /** What starts a run beside the schedule. */
@@ -181,7 +179,7 @@ export interface WorkflowDefinition {
   readonly callbacksOf?: string;
 }
 
-export interface TaskDefinition {
+export interface TaskDefinition extends TaskLimits {
   readonly key: string;
   readonly after: readonly string[];
   readonly retries: number;
@@ -219,31 +217,6 @@ export interface TaskDefinition {
   readonly cancelGraceMs?: number;
   /** What it is beside a plain task, for who looks at it. */
   readonly type?: 'branch' | 'short-circuit' | 'subflow';
-  /** Its own queue; its workflow's unless told. */
-  readonly queue?: string;
-  /** How many of it may run at a time: over all runs, and in one run. */
-  readonly maxActive?: number;
-  readonly maxActivePerRun?: number;
-  readonly concurrency?: TaskConcurrency;
-  /** Labels that an agent must have to be given it. */
-  readonly requires?: Readonly<Record<string, string>>;
-}
-
-/** At most `limit` at a time for each key; the key is a template over the run's parameters. */
-export interface TaskConcurrency {
-  readonly key: string;
-  readonly limit: number;
-  /** `task` unless told. */
-  readonly scope?: 'task' | 'workflow' | 'global';
-}
-
-/** As `TaskConcurrency`, for runs. */
-export interface RunConcurrency {
-  readonly key: string;
-  readonly limit: number;
-  readonly strategy: 'queue' | 'cancel-running' | 'cancel-new' | 'skip';
-  /** `workflow` unless told. */
-  readonly scope?: 'workflow' | 'global';
 }
 
 /** A file that could not be read as a workflow; the others go on. */

@@ -333,6 +333,7 @@ const UNREAD: Readonly<Record<string, readonly string[]>> = {
   workflow: ['queue', 'next_logical_date', 'registered_at', 'updated_at'],
   step_log: ['run_id'],
   pool: ['updated_at', 'updated_by'],
+  queue: ['rate_count', 'rate_per_ms', 'rate_tokens', 'rate_at'],
   asset: [
     ...['workflow', 'queue', 'task', 'source', 'schema', 'computed_id', 'served_id'],
     ...['last_failed_at', 'last_failure', 'updated_at', 'partition_runs', 'last_id'],

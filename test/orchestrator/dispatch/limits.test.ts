@@ -1,5 +1,4 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { waitFor } from '../../support/wait-for.ts';
 import {
   chain,
   ended,
@@ -155,20 +154,15 @@ describe('limits', () => {
         }),
       ),
     );
-    const waiting = agents.map((agent) => agent.claim(100, 10_000));
-    // A claim that still looks into the database takes no part.
-    await waitFor(async () => {
-      const [busy] = await stand.sql<{ count: number }>(
-        `SELECT count(*)::int FROM pg_stat_activity
-         WHERE datname = current_database() AND application_name = 'signalbox' AND state <> 'idle'`,
-      );
-      return busy?.count === 0;
-    });
+    // Nothing is given out before all of them wait.
+    await orchestrator.queues.set('fair', { paused: true }, ACTOR);
     await orchestrator.runs.triggerBatch(
       'fair',
       Array.from({ length: 40 }, () => ({})),
       ACTOR,
     );
+    const waiting = agents.map((agent) => agent.claim(100, 10_000));
+    await orchestrator.queues.set('fair', { paused: false }, ACTOR);
     expect((await Promise.all(waiting)).map((tasks) => tasks.length)).toEqual([10, 10, 10, 10]);
   });
 
