@@ -131,8 +131,8 @@ async function printCalls(server: Server, runId: string): Promise<void> {
     '100 runs of a workflow': '/api/v1/runs?workflow=stored-7',
     'one run': `/api/v1/runs/${runId}`,
     'the tasks of a run': `/api/v1/runs/${runId}/tasks`,
-    [`100 of ${count(WORKFLOWS)} workflows`]: '/api/v1/workflows',
-    [`1,000 of ${count(WORKFLOWS)} workflows`]: '/api/v1/workflows?limit=1000',
+    [`100 of ${count(WORKFLOWS)} workflows, one of 10,000 tasks among them`]: '/api/v1/workflows',
+    [`1,000 of ${count(WORKFLOWS)} workflows, the same`]: '/api/v1/workflows?limit=1000',
   };
   for (const [title, path] of Object.entries(calls)) {
     const tookMs: number[] = [];
