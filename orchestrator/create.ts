@@ -46,6 +46,47 @@ const LEASE_MS = 15_000;
 
 /** Connects and starts listening. The schema must be there. */
 export async function createOrchestrator(options: OrchestratorOptions): Promise<Orchestrator> {
+  const core = await createCore(options);
+  const around = createAround(core, options);
+  const { catalog, dispatch, hot, db, events, runs } = core;
+  const { asked, hooks, retention, results } = around;
+  return {
+    ...{ runs, events, runControl: core.runControl, agents: around.agents },
+    results: results.service,
+    ...asked.services,
+    ...hooks.services,
+    ...servicesOf(core),
+    retention: retention.service,
+    reconcilers: [
+      ...catalog.reconcilers,
+      ...dispatch.reconcilers,
+      createPauseReconciler(hot),
+      createKeyKeeper({
+        ...{ db, log: options.log },
+        cancelRun: (id, reason) => runs.cancel(id, reason, { name: 'signalbox' }),
+      }),
+      createPastTasks(db, (queues) => dispatch.hub.ready(queues)),
+      ...asked.reconcilers,
+      ...hooks.reconcilers,
+      createEventRetention(db, events),
+      ...retention.reconcilers,
+      ...results.reconcilers,
+    ],
+    onChange: dispatch.hub.onChange,
+    async close() {
+      await asked.close();
+      await hooks.close();
+      await catalog.close();
+      await dispatch.close();
+      await core.connection.close();
+    },
+  };
+}
+
+type Core = Awaited<ReturnType<typeof createCore>>;
+
+/** Definitions, runs and dispatch: what everything else stands on. */
+async function createCore(options: OrchestratorOptions) {
   const { clock, log, leaseMs = LEASE_MS } = options;
   const connection = connect(options);
   const { db, hot } = connection;
@@ -72,8 +113,7 @@ export async function createOrchestrator(options: OrchestratorOptions): Promise<
     recordAssetOutcomes: catalog.recordAssetOutcomes,
     ceilings: () => catalog.pools.ceilings(),
   });
-  const { hub, sessions } = dispatch;
-  const results = createResults({ db, infos, sessions, clock }, options.resultStore);
+  const { hub } = dispatch;
   const triggerRuns = createTriggerLane({
     ...{ db: hot, parameters, createRuns, announceRuns },
     hand: dispatch.hand,
@@ -84,19 +124,32 @@ export async function createOrchestrator(options: OrchestratorOptions): Promise<
     waits: (workflow) => dispatch.promoter.waits(workflow),
   });
   const runs = createRunService({ general: db, versions, triggerRuns, control: runControl });
+  return {
+    ...{ connection, db, hot, versions, infos, parameters, createRuns, announceRuns, events },
+    ...{ catalog, dispatch, triggerRuns, runControl, runs, leaseMs },
+  };
+}
+
+/** What asks for runs, what is told of them, what agents ask for, and what is kept. */
+function createAround(core: Core, options: OrchestratorOptions) {
+  const { clock, log } = options;
+  const { db, hot, infos, parameters, createRuns, announceRuns, runs, dispatch, catalog } = core;
+  const { hub, sessions } = dispatch;
+  const results = createResults({ db, infos, sessions, clock }, options.resultStore);
   const asked = createAsked({
     ...{ db, clock, parameters, announceRuns, runs, hub, log },
     createRuns: createPartitionedRuns(createRuns),
-    claims: connection.claims,
+    claims: core.connection.claims,
   });
   const hooks = createHooks({
-    ...{ db, clock, versions, infos, hub, log, createRuns, announceRuns, control: runControl },
+    ...{ db, clock, infos, hub, log, createRuns, announceRuns },
+    ...{ versions: core.versions, control: core.runControl },
     webhooksTo: options.webhooksTo ?? [],
   });
   const agents = createAgents({
-    ...{ hot, db, infos, hub, leaseMs, triggerRuns, log },
-    ...{ lanes: dispatch.lanes, claims: dispatch.claims },
-    ...{ heartbeats: dispatch.heartbeats, sessions: dispatch.sessions },
+    ...{ hot, db, infos, hub, log, sessions },
+    ...{ leaseMs: core.leaseMs, triggerRuns: core.triggerRuns },
+    ...{ lanes: dispatch.lanes, claims: dispatch.claims, heartbeats: dispatch.heartbeats },
     workflows: catalog.workflows,
     ...asked.agent,
     assetValue: catalog.assetValue,
@@ -105,54 +158,26 @@ export async function createOrchestrator(options: OrchestratorOptions): Promise<
     changePartitions: catalog.changePartitions,
   });
   const retention = createRetention({ db, clock });
+  return { results, asked, hooks, retention, agents: { ...agents, ...results.calls } };
+}
+
+/** Services of the catalog, and the levers of runbooks. */
+function servicesOf({ catalog, dispatch, db, runs, triggerRuns }: Core) {
+  const { workflows, schedules, assets, quality, pools, queues, external, levers } = catalog;
   return {
-    ...{ runs, runControl, events },
-    agents: { ...agents, ...results.calls },
-    results: results.service,
-    ...asked.services,
-    ...hooks.services,
-    workflows: catalog.workflows,
-    schedules: catalog.schedules,
-    assets: catalog.assets,
-    quality: catalog.quality,
-    pools: catalog.pools,
+    ...{ workflows, schedules, assets, quality, pools, external },
     queues: {
-      list: () => catalog.queues.list(),
-      async set(name, value, actor) {
-        const queue = await catalog.queues.set(name, value, actor);
+      list: () => queues.list(),
+      async set(...[name, value, actor]: Parameters<typeof queues.set>) {
+        const queue = await queues.set(name, value, actor);
         await dispatch.limitsChanged(name);
         return queue;
       },
     },
-    external: catalog.external,
-    retention: retention.service,
     levers: {
-      assets: catalog.levers.assets,
+      assets: levers.assets,
       runs: createRunLevers({ db, runs, triggerRuns }),
       agents: createAgentLevers(dispatch.takeBack),
-    },
-    reconcilers: [
-      ...catalog.reconcilers,
-      ...dispatch.reconcilers,
-      createPauseReconciler(hot),
-      createKeyKeeper({
-        ...{ db, log },
-        cancelRun: (id, reason) => runs.cancel(id, reason, { name: 'signalbox' }),
-      }),
-      createPastTasks(db, (queues) => dispatch.hub.ready(queues)),
-      ...asked.reconcilers,
-      ...hooks.reconcilers,
-      createEventRetention(db, events),
-      ...retention.reconcilers,
-      ...results.reconcilers,
-    ],
-    onChange: hub.onChange,
-    async close() {
-      await asked.close();
-      await hooks.close();
-      await catalog.close();
-      await dispatch.close();
-      await connection.close();
     },
   };
 }
