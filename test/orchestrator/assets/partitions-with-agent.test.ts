@@ -1,7 +1,6 @@
 /** Partitioned assets with everything real: PostgreSQL, the orchestrator, an agent that runs users' code. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { isTerminalRun, type Run } from '../../../domain/run.ts';
-import { inProcessTransport } from '../../../orchestrator/agent/in-process-transport.ts';
 import {
   type AssetContext,
   asset,
@@ -370,49 +369,6 @@ test('a backfill of a partitioned asset makes the partition of each interval', a
   expect(await states('p/filled')).toMatchObject({
     ...{ [ago(6)]: 'missing', [ago(5)]: 'fresh', [ago(4)]: 'fresh', [ago(3)]: 'missing' },
   });
-});
-
-test('a partition goes on where its agent died: another server, another agent, the same partition', async () => {
-  const own = await startAgentStand({ leaseMs: 600 });
-  try {
-    const seen: string[] = [];
-    let hang = true;
-    const slow = asset('q/slow', { partitions: daily({ start }) }, async (ctx) => {
-      seen.push(`${ctx.partitionKey} ${ctx.attempt}`);
-      // Of an agent that dies nothing is heard any more.
-      if (hang) await new Promise(() => {});
-      return ctx.partitionKey;
-    });
-    const first = await own.stand.another();
-    const transport = inProcessTransport(first.agents);
-    let dead = false;
-    await own.start([slow], {
-      name: 'dies',
-      transport: {
-        ...transport,
-        heartbeat: (...args) => (dead ? new Promise(() => {}) : transport.heartbeat(...args)),
-        stop: async () => {},
-      },
-    });
-    const request = { partitions: [ago(4)] };
-    const { runs } = await first.assets.materializePartitions('q/slow', request, ACTOR);
-    await waitFor(() => seen.length === 1);
-    dead = true;
-    hang = false;
-    await own.start([slow], { name: 'lives' });
-    const reaper = own.stand.orchestrator.reconcilers;
-    const run = await waitFor(async () => {
-      for (const step of reaper) if (/reap|lease|take-back/.test(step.name)) await step.run();
-      const now = await own.stand.orchestrator.runs.get(runs[0]?.id ?? '');
-      return isTerminalRun(now.state) ? now : undefined;
-    });
-    expect(run.state).toBe('succeeded');
-    expect(seen.map((one) => one.split(' ')[0])).toEqual([ago(4), ago(4)]);
-    const { items } = await own.stand.orchestrator.assets.materializations('q/slow', {});
-    expect(items.map(({ partition }) => partition)).toEqual([ago(4)]);
-  } finally {
-    await own[Symbol.asyncDispose]();
-  }
 });
 
 test('what cannot be is refused in words', async () => {
