@@ -17,8 +17,9 @@ export interface Admitter {
 
 const LOOK_EVERY_MS = 200;
 const SWEEP_EVERY_MS = 2_000;
-/** Looks that come close together are one. */
+/** Looks that come close together are one; after one that found nothing, most of what happens has no limits. */
 const GATHER_MS = 3;
+const GATHER_IDLE_MS = 15;
 const MAX_GATES = 500;
 /** For so long after the last limited task each change is followed by a look. */
 const IN_USE_MS = 30_000;
@@ -32,12 +33,14 @@ export function createAdmitter(deps: {
   let inUseUntil = 0;
   let again = false;
   let closed = false;
+  let found = true;
   let working: Promise<void> | undefined;
 
   async function work(): Promise<void> {
     do {
-      await delay(GATHER_MS);
+      await delay(found ? GATHER_MS : GATHER_IDLE_MS);
       again = false;
+      found = false;
       let taken = MAX_GATES;
       while (taken > 0 && !closed) {
         const { queues, count } = await db.transaction(async (tx) => {
@@ -46,7 +49,10 @@ export function createAdmitter(deps: {
           return { queues: passed?.queues ?? [], count: gates.length };
         });
         taken = count;
-        if (taken > 0) inUseUntil = performance.now() + IN_USE_MS;
+        if (taken > 0) {
+          found = true;
+          inUseUntil = performance.now() + IN_USE_MS;
+        }
         if (queues.length > 0) deps.ready(new Set(queues));
       }
     } while (again && !closed);
