@@ -51,20 +51,28 @@ export function inDefinition<T>(place: string, read: () => T): T {
 
 function unknownOption(name: string, readers: object): string {
   const known = Object.keys(readers);
-  const close = known.find((one) => distance(one.toLowerCase(), name.toLowerCase()) <= 2);
+  const [close] = known
+    .map((one) => ({ one, far: distance(one.toLowerCase(), name.toLowerCase()) }))
+    .filter(({ far }) => far <= 2)
+    .sort((a, b) => a.far - b.far)
+    .map(({ one }) => one);
   const hint = close === undefined ? `known are ${known.join(', ')}` : `did you mean "${close}"?`;
   return `unknown option "${name}"; ${hint}`;
 }
 
-/** Edits that lead from one word to the other. */
+/** Edits that lead from one word to the other; two neighbours that changed places are one. */
 function distance(a: string, b: string): number {
+  let before: readonly number[] = [];
   let row = Array.from({ length: b.length + 1 }, (_, index) => index);
   for (let i = 1; i <= a.length; i++) {
     const next = [i];
     for (let j = 1; j <= b.length; j++) {
       const replaced = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
-      next.push(Math.min((row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1, replaced));
+      const swapped =
+        a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1] ? (before[j - 2] ?? 0) + 1 : replaced;
+      next.push(Math.min((row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1, replaced, swapped));
     }
+    before = row;
     row = next;
   }
   return row[b.length] ?? 0;

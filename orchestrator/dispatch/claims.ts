@@ -4,6 +4,7 @@
  * when ready tasks are heard of, and now and then besides, since a message may be lost. What it leaves free may be
  * filled by whoever makes tasks ready in this server (`giving.ts`), without a claim.
  */
+import { setImmediate as yieldToOthers } from 'node:timers/promises';
 import type { Assignment, ClaimReply, HeartbeatReply } from '../../domain/agent-protocol.ts';
 import { type ClaimDeps, claimFor } from './claim-tasks.ts';
 import type { KnownSession } from './sessions.ts';
@@ -41,6 +42,8 @@ export function createClaims(
   let pumping: Promise<void> | undefined;
 
   async function pump(): Promise<void> {
+    // Who comes in the same turn is served with the first one, not after it.
+    await yieldToOthers();
     while (dirty.size > 0) {
       const queues = new Set(dirty);
       dirty.clear();

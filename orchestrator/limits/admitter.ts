@@ -43,16 +43,10 @@ export function createAdmitter(deps: {
       found = false;
       let taken = MAX_GATES;
       while (taken > 0 && !closed) {
-        const { queues, count } = await db.transaction(async (tx) => {
-          const gates = await takeDueGates(tx, MAX_GATES);
-          const passed = gates.length === 0 ? null : await admit(tx, [...new Set(gates)]);
-          return { queues: passed?.queues ?? [], count: gates.length };
-        });
+        const { queues, count } = await admitDue(db);
         taken = count;
-        if (taken > 0) {
-          found = true;
-          inUseUntil = performance.now() + IN_USE_MS;
-        }
+        found ||= taken > 0;
+        if (taken > 0) inUseUntil = performance.now() + IN_USE_MS;
         if (queues.length > 0) deps.ready(new Set(queues));
       }
     } while (again && !closed);
@@ -98,4 +92,13 @@ export function createAdmitter(deps: {
       await working;
     },
   };
+}
+
+/** Lets through what the next due gates have room for. @returns queues that have ready tasks, and gates looked at */
+function admitDue(db: Db): Promise<{ queues: readonly string[]; count: number }> {
+  return db.transaction(async (tx) => {
+    const gates = await takeDueGates(tx, MAX_GATES);
+    const passed = gates.length === 0 ? null : await admit(tx, [...new Set(gates)]);
+    return { queues: passed?.queues ?? [], count: gates.length };
+  });
 }

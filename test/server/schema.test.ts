@@ -232,26 +232,17 @@ const token: Described<TokenRow> = {
 };
 /** `at` is read as text. */
 const audit: Described<Omit<AuditRow, 'at'>> = {
-  id: 'int8',
-  actor: 'text',
-  role: 'text',
-  action: 'text',
-  subject: 'text',
-  outcome: 'text',
-  status: 'int4',
-  request: 'text',
+  ...{ id: 'int8', status: 'int4' },
+  ...{ actor: 'text', role: 'text', action: 'text', subject: 'text' },
+  ...{ outcome: 'text', request: 'text' },
 };
 
 const backfill: Described<BackfillRow> = {
   id: 'uuid',
   workflow: 'text',
   state: 'text',
-  from_at: 'timestamptz',
-  to_at: 'timestamptz',
-  run_order: 'text',
-  concurrency: 'int4',
-  priority: 'int2',
-  rerun: 'text',
+  ...{ from_at: 'timestamptz', to_at: 'timestamptz', run_order: 'text', rerun: 'text' },
+  ...{ concurrency: 'int4', priority: 'int2' },
   parameters: 'jsonb',
   idempotency_key: 'text?',
   created_by: 'text',

@@ -85,7 +85,7 @@ describe('loadWorkflows', () => {
       'never.ts': expect.stringContaining('a top-level await never ended'),
       'missing.ts': expect.stringMatching(/Cannot find package 'no-such-package'/),
       'wrong.ts': expect.stringMatching(
-        /^workflow "wrong": unknown option "retires"; did you mean "retries"|known are/,
+        /^workflow "wrong": unknown option "retires"; did you mean "requires"/,
       ),
       'schema.ts': expect.stringMatching(/not a valid JSON Schema/),
     });

@@ -106,7 +106,9 @@ describe('runs of other engines', () => {
           metadata: { rowCount: 7 },
         },
       ]);
-      const edges = await stand.db.query('SELECT upstream, downstream, origin FROM signalbox.asset_edge');
+      const edges = await stand.db.query(
+        'SELECT upstream, downstream, origin FROM signalbox.asset_edge',
+      );
       expect(edges).toEqual([{ upstream: 'db/in', downstream: 'db/out', origin: 'openlineage' }]);
       results.push(run);
     }
