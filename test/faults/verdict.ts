@@ -1,4 +1,6 @@
 /** What must hold once everything has come to rest: no work lost, no effect doubled, nothing left behind. */
+import { glob, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import pg from 'pg';
 import { waitFor } from '../support/wait-for.ts';
 import { callAny, type Stage } from './stage.ts';
@@ -132,14 +134,70 @@ async function judgeEvents(stage: Stage, product: pg.Client): Promise<string[]> 
       const found = await select();
       return Number(found['tasks']) >= attempts ? found : undefined;
     },
-    { timeoutMs: 60_000, intervalMs: 500, what: `events of ${attempts} attempts in ClickHouse` },
+    { timeoutMs: 20_000, intervalMs: 500, what: `events of ${attempts} attempts in ClickHouse` },
   ).catch(select);
   const faults: string[] = [];
   if (Number(caughtUp['tasks']) < attempts) {
     faults.push(`${caughtUp['tasks']} events of tasks in ClickHouse for ${attempts} attempts`);
+    faults.push(...(await findMissing(stage, product)));
   }
   if (caughtUp['n'] !== caughtUp['ids']) {
     faults.push(`${caughtUp['n']} events in ClickHouse, of which ${caughtUp['ids']} differ`);
   }
   return faults;
+}
+
+const MOST_SHOWN = 5;
+
+/** Runs whose attempts are not all in ClickHouse, with what is known of them on both sides. */
+async function findMissing(stage: Stage, product: pg.Client): Promise<string[]> {
+  const { url, reader } = stage.clickhouse;
+  const select = async (sql: string) => {
+    const response = await fetch(`${url}/?user=${reader.username}&password=${reader.password}`, {
+      method: 'POST',
+      body: `${sql} FORMAT JSON`,
+    });
+    return ((await response.json()) as { data: readonly Record<string, string>[] }).data;
+  };
+  const seen = new Map(
+    (
+      await select(
+        `SELECT run_id, countIf(task_key != '') AS n FROM signalbox.run_events GROUP BY run_id`,
+      )
+    ).map((row) => [row['run_id'], Number(row['n'])]),
+  );
+  const { rows } = await product.query<{ run_id: string; n: number }>(
+    'SELECT run_id, count(*)::int AS n FROM signalbox.task_log GROUP BY run_id',
+  );
+  const missing = rows.filter(({ run_id, n }) => (seen.get(run_id) ?? 0) < n);
+  return Promise.all(
+    missing.slice(0, MOST_SHOWN).map(async ({ run_id }) => {
+      const attempts = await product.query(
+        `SELECT task, attempt, state, agent, error ->> 'name' AS error, finished_at FROM signalbox.task_log
+         WHERE run_id = $1 ORDER BY task, attempt`,
+        [run_id],
+      );
+      const events = await select(
+        `SELECT event_id, task_key, attempt, state, at FROM signalbox.run_events
+         WHERE run_id = '${run_id}' ORDER BY event_id`,
+      );
+      const batches = await product.query(
+        `SELECT xid, id, kind, size, events FROM signalbox.event_batch
+         WHERE strpos(events, $1) > 0 ORDER BY xid, id`,
+        [run_id],
+      );
+      const { rows: followers } = await product.query('SELECT * FROM signalbox.follower');
+      const aside = await readAside(stage);
+      const known = { attempts: attempts.rows, events, batches: batches.rows, followers, aside };
+      return `of ${missing.length}: run ${run_id}\n${JSON.stringify(known, null, 1)}`;
+    }),
+  );
+}
+
+/** Rows that ClickHouse refused, as the servers keep them. */
+async function readAside(stage: Stage): Promise<readonly string[]> {
+  const paths = await Array.fromAsync(
+    glob(join(stage.directory, '*', 'spool', 'refused-rows.jsonl')),
+  );
+  return Promise.all(paths.map((path) => readFile(path, 'utf8')));
 }
