@@ -196,8 +196,9 @@ async function findMissing(stage: Stage, product: pg.Client): Promise<string[]> 
 
 /** Rows that ClickHouse refused, as the servers keep them. */
 async function readAside(stage: Stage): Promise<readonly string[]> {
-  const paths = await Array.fromAsync(
-    glob(join(stage.directory, '*', 'spool', 'refused-rows.jsonl')),
-  );
-  return Promise.all(paths.map((path) => readFile(path, 'utf8')));
+  const kept: string[] = [];
+  for await (const path of glob(join(stage.directory, '*', 'spool', 'refused-rows.jsonl'))) {
+    kept.push(await readFile(path, 'utf8'));
+  }
+  return kept;
 }
