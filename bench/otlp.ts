@@ -98,7 +98,7 @@ function collectorOn(url: string, spoolDir: string): Collector {
     eventSource: {
       readAfter: async () => ({ runEvents: [], assetEvents: [], watermark: '0', caughtUp: true }),
       loadWatermark: async () => '0',
-      saveWatermark: async () => undefined,
+      saveWatermark: async () => true,
     },
     watchedPostgres: [],
     spoolDir,

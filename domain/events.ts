@@ -62,7 +62,12 @@ export interface EventSource {
   readAfter(watermark: string | null, limit: number): Promise<EventBatch>;
   /** What is stored as followed; null at the very first. */
   loadWatermark(): Promise<string | null>;
-  saveWatermark(watermark: string): Promise<void>;
+  /**
+   * @param from what was loaded before; where another one has saved since, nothing is changed. Always saves unless
+   * told.
+   * @returns whether it was saved
+   */
+  saveWatermark(watermark: string, from?: string | null): Promise<boolean>;
 }
 
 /** A sample of a pool for ClickHouse. */

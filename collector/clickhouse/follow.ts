@@ -148,7 +148,11 @@ export class Follower {
       this.compareLeft = this.batchSize;
       return false;
     }
-    if (read.watermark !== from) await source.saveWatermark(read.watermark);
+    if (read.watermark !== from && !(await source.saveWatermark(read.watermark, from))) {
+      // Another one has followed meanwhile.
+      this.compareLeft = this.batchSize;
+      return false;
+    }
     if (read.caughtUp) this.behindSince = null;
     return !read.caughtUp;
   }

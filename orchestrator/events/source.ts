@@ -30,6 +30,11 @@ const SELECT = `
   SELECT xid::text, id, kind, size, events FROM signalbox.event_batch
   WHERE (xid, id) > ($1::text::xid8, $2::bigint) AND xid < pg_snapshot_xmin(pg_current_snapshot())
   ORDER BY xid, id LIMIT $3`;
+/** One that was stopped for long must not take back where another has followed to meanwhile. */
+const SAVE_WATERMARK = `
+  INSERT INTO signalbox.follower (name, watermark) VALUES ($1, $2)
+  ON CONFLICT (name) DO UPDATE SET watermark = excluded.watermark, saved_at = now()
+    WHERE $4::boolean OR follower.watermark = $3::text`;
 /** Enough of a row to see how much of what follows is wanted. */
 const SELECT_SIZES = `
   SELECT size FROM signalbox.event_batch
@@ -73,12 +78,9 @@ export function createEventSource(db: Db, versions: Versions): RunEventSource {
       );
       return row?.watermark ?? null;
     },
-    async saveWatermark(watermark) {
-      await db.execute(
-        `INSERT INTO signalbox.follower (name, watermark) VALUES ($1, $2)
-         ON CONFLICT (name) DO UPDATE SET watermark = excluded.watermark, saved_at = now()`,
-        [NAME, watermark],
-      );
+    async saveWatermark(watermark, from) {
+      const saved = await db.execute(SAVE_WATERMARK, [NAME, watermark, from, from === undefined]);
+      return saved > 0;
     },
   };
 }

@@ -100,8 +100,10 @@ export function memorySource(): MemorySource {
     async loadWatermark() {
       return saved;
     },
-    async saveWatermark(watermark) {
+    async saveWatermark(watermark, from) {
+      if (from !== undefined && from !== saved) return false;
       if (!this.forgetful) saved = watermark;
+      return true;
     },
   };
 }

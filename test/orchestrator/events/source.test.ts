@@ -144,7 +144,10 @@ describe('events', () => {
     await stand.sql(`UPDATE signalbox.event_batch SET at = now() - interval '2 hours'`);
     await stand.reconcile('event-retention');
     const watermark = await endOfAll();
-    await orchestrator.events.saveWatermark(watermark);
+    expect(await orchestrator.events.saveWatermark(watermark, null)).toBe(true);
+    // One that was stopped meanwhile knows an older place.
+    expect(await orchestrator.events.saveWatermark('1:1', '0:1')).toBe(false);
+    expect(await orchestrator.events.saveWatermark('1:1', null)).toBe(false);
     expect(await orchestrator.events.loadWatermark()).toBe(watermark);
     await trigger(orchestrator, 'batched');
     await stand.reconcile('event-retention');
