@@ -1,8 +1,8 @@
 /** The command line. Exit code 0: done; 1: failed; 2: called wrongly. */
 import { Command, CommanderError } from 'commander';
-import colors from 'picocolors';
 import { ConfigError } from '../config.ts';
 import { VERSION } from '../version.ts';
+import { colors } from './colors.ts';
 import { completionServerCommand } from './commands/completion.ts';
 import { ExitWith, UsageError } from './exit.ts';
 import { COMMANDS } from './registry.ts';

@@ -1,6 +1,6 @@
 /** What commands print: a table or lines for people, the API's own JSON for programs (`--json`). */
 import Table from 'cli-table3';
-import colors from 'picocolors';
+import { colors } from './colors.ts';
 
 /** A column of a table: its heading, and the text of a row. */
 export type Columns<T> = readonly (readonly [heading: string, text: (item: T) => unknown])[];
@@ -43,10 +43,14 @@ function show(value: unknown): string {
   return printable(JSON.stringify(value));
 }
 
-/** Text from outside without control characters, which could move the cursor or hide what follows. */
+/**
+ * Text without control characters, which could move the cursor or hide what follows; only the few colours that
+ * commands use themselves stay.
+ */
 export function printable(text: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is taken out
-  return text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, '·');
+  const controls = /\u001b\[(?:1|2|22|3[1236]|39)m|[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g;
+  return text.replace(controls, (found) => (found.length > 1 ? found : '·'));
 }
 
 const SIGNS: Readonly<Record<string, (text: string) => string>> = {

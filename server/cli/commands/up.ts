@@ -1,8 +1,8 @@
 import { Command } from 'commander';
-import colors from 'picocolors';
 import { readConfig } from '../../config.ts';
 import type { UpReady } from '../../supervise/up.ts';
 import { VERSION } from '../../version.ts';
+import { colors } from '../colors.ts';
 import { aborted, endSignal } from '../end-signal.ts';
 
 interface Options {
