@@ -124,7 +124,7 @@ type ReadEntry =
   | { readonly cron: string; readonly timezone: string | null; readonly dst: DstPolicies | null }
   | { readonly everyMs: number; readonly anchor: unknown };
 
-interface ReadCatchup {
+export interface ReadCatchup {
   readonly catchup: boolean;
   readonly catchupAtMost?: number;
   readonly catchupWithinMs?: number;
