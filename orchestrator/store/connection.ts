@@ -253,19 +253,26 @@ async function listen(
     application_name: 'signalbox-listen',
     keepAlive: true,
   });
-  let closing = false;
+  // Until it listens, the caller is told by the error alone: told twice, it would try again twice.
+  let listening = false;
   const lost = () => {
-    if (!closing) onLost();
-    closing = true;
+    if (listening) onLost();
+    listening = false;
   };
   client.on('error', lost);
   client.on('end', lost);
   client.on('notification', ({ channel, payload }) => onMessage(channel, payload ?? ''));
-  await client.connect();
-  for (const channel of channels) await client.query(`LISTEN ${pg.escapeIdentifier(channel)}`);
+  try {
+    await client.connect();
+    for (const channel of channels) await client.query(`LISTEN ${pg.escapeIdentifier(channel)}`);
+  } catch (error) {
+    client.end().catch(() => undefined);
+    throw error;
+  }
+  listening = true;
   return {
     async close() {
-      closing = true;
+      listening = false;
       await client.end();
     },
   };

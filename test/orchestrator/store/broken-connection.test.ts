@@ -33,3 +33,23 @@ it('a connection that breaks in the middle of a transaction fails that one, and 
     between.close();
   }
 });
+
+it('who wants to listen is told once, and by the error, that there is no connection', async () => {
+  const near = createServer((socket) => socket.resetAndDestroy()).listen(0, '127.0.0.1');
+  await once(near, 'listening');
+  const { port } = near.address() as { port: number };
+  const databaseUrl = `postgres://u:p@127.0.0.1:${port}/none`;
+  const connection = connect({ databaseUrl, log: () => undefined });
+  let lost = 0;
+  const listening = connection.listen(
+    ['channel'],
+    () => undefined,
+    () => {
+      lost += 1;
+    },
+  );
+  await expect(listening).rejects.toThrow();
+  await connection.close();
+  expect(lost).toBe(0);
+  near.close();
+});
