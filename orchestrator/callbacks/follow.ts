@@ -1,111 +1,46 @@
 /**
- * Calls callbacks for what has become of runs and tasks. It follows the events that those transactions left anyway, so
- * that a workflow without callbacks pays nothing, and one with them nothing at the end of its runs. The place in the
- * events, the runs that run the code and the rows of what is to be sent are one transaction: nothing is missed, and
- * nothing is called for twice, whichever server does it.
+ * Calls callbacks for what has become of runs and tasks, by following events: a workflow without callbacks pays
+ * nothing, and one with them nothing at the end of its runs. The runs that run the code and the rows of what is to be
+ * sent are written in the transaction that moves the place.
  */
 import type { CallbackDefinition, CallbackEvent } from '../../domain/callback.ts';
 import type { Clock } from '../../domain/time.ts';
-import type { Hub } from '../events/hub.ts';
+import { createEventFollower, type EventFollower, type FollowerDeps } from '../events/follower.ts';
 import type { RunInfos } from '../runs/run-info.ts';
-import type { AnnounceRuns, CreatedRun, CreateRuns, RunRequest } from '../runs/trigger.ts';
-import type { Reconciler } from '../service.ts';
+import type { CreatedRun, CreateRuns, RunRequest } from '../runs/trigger.ts';
 import {
-  dropCallbackPlace,
+  CALLBACK_FOLLOWER,
   hasCallbacks,
   insertCallbacks,
-  lockCallbackPlace,
   type NewCallback,
   readCallbackOwners,
   readEventRows,
   runsWithCallbacks,
-  saveCallbackPlace,
 } from '../store/callback.ts';
-import type { Db, Tx } from '../store/connection.ts';
+import type { Tx } from '../store/connection.ts';
 import { readRunnable } from '../store/run-workflow.ts';
 import { type Happened, happenedIn, toEvent } from './happened.ts';
 
-export interface FollowDeps {
-  readonly db: Db;
+export interface FollowDeps extends FollowerDeps {
   readonly clock: Clock;
-  readonly hub: Hub;
   readonly infos: RunInfos;
   readonly createRuns: CreateRuns;
-  readonly announceRuns: AnnounceRuns;
-  log(message: string): void;
 }
 
-const EVERY_MS = 500;
-/** Changes that come close together are one look. */
-const GATHER_MS = 50;
 const ROWS = 200;
-const MAX_ROUNDS = 200;
-const PLACE = /^(\d{1,20}):(\d{1,19})$/;
 const SUFFIX = ':callbacks';
 
-export function createCallbackFollower(deps: FollowDeps): {
-  reconciler: Reconciler;
-  close(): Promise<void>;
-} {
-  let declared = false;
-  let timer: NodeJS.Timeout | undefined;
-  let running: Promise<void> = Promise.resolve();
-  let closed = false;
-
-  async function follow(): Promise<void> {
-    for (let round = 0; round < MAX_ROUNDS && !closed; round += 1) {
-      const { created, more, anybody } = await step(deps);
-      declared = anybody;
-      if (created.length > 0) deps.announceRuns(created);
-      if (!more) return;
-    }
-  }
-
-  function run(): Promise<void> {
-    const next = running.then(follow);
-    running = next.catch(() => undefined);
-    return next;
-  }
-
-  const unfollow = deps.hub.onChange(({ topic }) => {
-    if (!declared || closed || timer || topic !== 'run') return;
-    timer = setTimeout(() => {
-      timer = undefined;
-      run().catch((error: Error) => deps.log(`callbacks wait: ${error.message}`));
-    }, GATHER_MS);
-    timer.unref();
-  });
-
-  return {
-    reconciler: { name: 'callbacks', everyMs: EVERY_MS, run },
-    async close() {
-      closed = true;
-      clearTimeout(timer);
-      unfollow();
-      await running;
-    },
-  };
-}
-
-interface Followed {
-  readonly created: readonly CreatedRun[];
-  readonly more: boolean;
-  /** Whether any workflow has callbacks. */
-  readonly anybody: boolean;
-}
-
-function step(deps: FollowDeps): Promise<Followed> {
-  return deps.db.transaction(async (tx) => {
-    const [, xid, id] = PLACE.exec((await lockCallbackPlace(tx)) ?? '') ?? [];
-    if (xid === undefined || id === undefined) return { created: [], more: false, anybody: false };
-    const anybody = await hasCallbacks(tx);
-    if (!anybody) await dropCallbackPlace(tx);
-    const rows = await readEventRows(tx, { xid, id }, ROWS);
-    const last = rows.at(-1);
-    if (!last) return { created: [], more: false, anybody };
-    await saveCallbackPlace(tx, `${last.xid}:${last.id}`);
-    const created = anybody ? await callAll(deps, tx, rows.flatMap(happenedIn)) : [];
-    return { created, more: rows.length === ROWS, anybody };
+export function createCallbackFollower(deps: FollowDeps): EventFollower {
+  return createEventFollower(deps, {
+    name: 'callbacks',
+    place: CALLBACK_FOLLOWER,
+    table: 'workflow_callback',
+    topics: ['run'],
+    waiting: 'callbacks',
+    rows: ROWS,
+    wanted: async (tx) => ((await hasCallbacks(tx)) ? true : null),
+    read: readEventRows,
+    act: (tx, _wanted, rows) => callAll(deps, tx, rows.flatMap(happenedIn)),
   });
 }
 

@@ -10,13 +10,14 @@ import { createRecent, type Recent } from '../runs/recent.ts';
 import type { Version, Versions } from '../runs/versions.ts';
 import type { Reconciler } from '../service.ts';
 import type { Db } from '../store/connection.ts';
+import { placeOf, rowsAfter, watermarkOf } from '../store/event-batch.ts';
 import { readRuns, toRun } from '../store/run.ts';
 import type { ChangeRow, StoredChanges } from './changes.ts';
 
 const NAME = 'clickhouse';
 /** Rows read at once; each holds up to a thousand events of a transaction. */
 const MAX_ROWS = 500;
-const WATERMARK = /^(\d{1,20}):(\d{1,19})$/;
+const START = { xid: '0', id: '0' };
 
 interface StoredRow {
   readonly xid: string;
@@ -26,20 +27,14 @@ interface StoredRow {
   readonly events: string;
 }
 
-const SELECT = `
-  SELECT xid::text, id, kind, size, events FROM signalbox.event_batch
-  WHERE (xid, id) > ($1::text::xid8, $2::bigint) AND xid < pg_snapshot_xmin(pg_current_snapshot())
-  ORDER BY xid, id LIMIT $3`;
+const SELECT = rowsAfter('b.xid::text, b.id, b.kind, b.size, b.events');
 /** One that was stopped for long must not take back where another has followed to meanwhile. */
 const SAVE_WATERMARK = `
   INSERT INTO signalbox.follower (name, watermark) VALUES ($1, $2)
   ON CONFLICT (name) DO UPDATE SET watermark = excluded.watermark, saved_at = now()
     WHERE $4::boolean OR follower.watermark = $3::text`;
 /** Enough of a row to see how much of what follows is wanted. */
-const SELECT_SIZES = `
-  SELECT size FROM signalbox.event_batch
-  WHERE (xid, id) > ($1::text::xid8, $2::bigint) AND xid < pg_snapshot_xmin(pg_current_snapshot())
-  ORDER BY xid, id LIMIT $3`;
+const SELECT_SIZES = rowsAfter('b.size');
 
 interface SourceDeps {
   readonly db: Db;
@@ -57,7 +52,7 @@ export function createEventSource(db: Db, versions: Versions): RunEventSource {
   return {
     made: (run, version) => deps.known.set(run.id, { frame: frameOf(run), version }),
     async readAfter(watermark, limit) {
-      const [, xid = '0', id = '0'] = WATERMARK.exec(watermark ?? '0:0') ?? [];
+      const { xid, id } = placeOf(watermark) ?? START;
       const sizes = await db.rows<readonly [number]>(SELECT_SIZES, [xid, id, MAX_ROWS]);
       const count = countUpTo(
         sizes.map(([size]) => size),
@@ -67,7 +62,7 @@ export function createEventSource(db: Db, versions: Versions): RunEventSource {
       const last = taken.at(-1);
       return {
         ...(await expand(deps, taken)),
-        watermark: last ? `${last.xid}:${last.id}` : `${xid}:${id}`,
+        watermark: watermarkOf(last ?? { xid, id }),
         caughtUp: count === sizes.length && count < MAX_ROWS,
       };
     },
@@ -245,7 +240,7 @@ async function slowestOf(db: Db, source: EventSource): Promise<string> {
   if (first === null) return '0:0';
   const rows = await db.rows<readonly [string]>('SELECT watermark FROM signalbox.follower');
   const order = (text: string) => {
-    const [, xid = '0', id = '0'] = WATERMARK.exec(text) ?? [];
+    const { xid, id } = placeOf(text) ?? START;
     return [BigInt(xid), BigInt(id)] as const;
   };
   return rows.reduce((slowest, [one]) => {
@@ -260,7 +255,7 @@ export function createEventRetention(db: Db, source: EventSource): Reconciler {
     name: 'event-retention',
     everyMs: RETENTION_EVERY_MS,
     async run() {
-      const [, xid = '0', id = '0'] = WATERMARK.exec(await slowestOf(db, source)) ?? [];
+      const { xid, id } = placeOf(await slowestOf(db, source)) ?? START;
       const values = [xid, id, DELETE_AT_ONCE, KEEP_UNFOLLOWED, KEEP_FOLLOWED];
       while ((await db.execute(DELETE_OLD, values)) === DELETE_AT_ONCE);
     },

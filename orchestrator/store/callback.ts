@@ -2,8 +2,10 @@
 import type { CallbackDefinition, CallbackEvent } from '../../domain/callback.ts';
 import { jsonText, textArray } from './columns.ts';
 import type { Tx } from './connection.ts';
+import { beginPlace, type Place, rowsAfter } from './event-batch.ts';
 
-const FOLLOWER = 'callbacks';
+/** Who follows events for these tables. */
+export const CALLBACK_FOLLOWER = 'callbacks';
 
 /** Sets the callbacks that these workflows declare. */
 export async function replaceCallbacks(
@@ -23,13 +25,7 @@ export async function replaceCallbacks(
      ON CONFLICT (workflow) DO UPDATE SET callbacks = excluded.callbacks`,
     [textArray(some), textArray(given.map(({ callbacks }) => jsonText(callbacks)))],
   );
-  // What happens from this transaction on counts.
-  await tx.execute(
-    `INSERT INTO signalbox.follower (name, watermark)
-     SELECT $1, (pg_snapshot_xmin(pg_current_snapshot())::text::numeric - 1)::text || ':9223372036854775807'
-     ON CONFLICT (name) DO NOTHING`,
-    [FOLLOWER],
-  );
+  await beginPlace(tx, CALLBACK_FOLLOWER);
 }
 
 export interface CallbackOwner {
@@ -52,60 +48,23 @@ export function readCallbackOwners(tx: Tx, workflows: readonly string[]): Promis
   );
 }
 
-/** Takes the place in the events; undefined where another server holds it, or nobody ever declared a callback. */
-export async function lockCallbackPlace(tx: Tx): Promise<string | undefined> {
-  const [row] = await tx.query<{ watermark: string }>(
-    'SELECT watermark FROM signalbox.follower WHERE name = $1 FOR UPDATE SKIP LOCKED',
-    [FOLLOWER],
-  );
-  return row?.watermark;
-}
-
-export async function saveCallbackPlace(tx: Tx, watermark: string): Promise<void> {
-  await tx.execute(
-    'UPDATE signalbox.follower SET watermark = $2, saved_at = now() WHERE name = $1',
-    [FOLLOWER, watermark],
-  );
-}
-
-/** Nobody declares a callback: nothing is to be followed, or kept. */
-export async function dropCallbackPlace(tx: Tx): Promise<void> {
-  await tx.execute(
-    `DELETE FROM signalbox.follower WHERE name = $1
-       AND NOT EXISTS (SELECT FROM signalbox.workflow_callback)`,
-    [FOLLOWER],
-  );
-}
-
-export interface EventRow {
-  readonly xid: string;
-  readonly id: string;
+export interface EventRow extends Place {
   readonly kind: 'run' | 'asset' | 'change';
   /** Null where nothing in it is of interest. */
   readonly events: string | null;
 }
 
-/**
- * Rows of events behind the place, below the oldest transaction that is under way. Where no task has a callback, ends
- * of tasks are of no interest.
- */
-export function readEventRows(
-  tx: Tx,
-  place: { readonly xid: string; readonly id: string },
-  limit: number,
-): Promise<EventRow[]> {
-  return tx.query<EventRow>(
-    `SELECT xid::text, id, kind,
-            CASE WHEN kind = 'change' AND (
-                   (SELECT EXISTS (SELECT FROM signalbox.workflow_callback WHERE callbacks @? '$[*].task'))
-                   OR events ~ ',-1,0,"(succeeded|failed|cancelled|skipped|retrying)"') THEN events
-                 WHEN kind = 'run' AND events LIKE '%"sla-missed"%' THEN events
-            END AS events
-     FROM signalbox.event_batch
-     WHERE (xid, id) > ($1::text::xid8, $2::bigint) AND xid < pg_snapshot_xmin(pg_current_snapshot())
-     ORDER BY xid, id LIMIT $3`,
-    [place.xid, place.id, limit],
-  );
+const EVENT_ROWS = rowsAfter(`
+  b.xid::text, b.id, b.kind,
+  CASE WHEN b.kind = 'change' AND (
+         (SELECT EXISTS (SELECT FROM signalbox.workflow_callback WHERE callbacks @? '$[*].task'))
+         OR b.events ~ ',-1,0,"(succeeded|failed|cancelled|skipped|retrying)"') THEN b.events
+       WHEN b.kind = 'run' AND b.events LIKE '%"sla-missed"%' THEN b.events
+  END AS events`);
+
+/** Rows of events behind the place. Where no task has a callback, ends of tasks are of no interest. */
+export function readEventRows(tx: Tx, { xid, id }: Place, limit: number): Promise<EventRow[]> {
+  return tx.query<EventRow>(EVENT_ROWS, [xid, id, limit]);
 }
 
 /** Those of the runs whose workflows have callbacks, with the workflow. */

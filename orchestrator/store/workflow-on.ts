@@ -3,8 +3,10 @@ import type { Cause, OnDefinition } from '../../domain/origin.ts';
 import type { CronSchedule } from '../schedule/cron.ts';
 import { jsonText, plainArray, textArray } from './columns.ts';
 import type { Tx } from './connection.ts';
+import { beginPlace, type Place, rowsAfter } from './event-batch.ts';
 
-const FOLLOWER = 'triggers';
+/** Who follows events for these tables. */
+export const TRIGGER_FOLLOWER = 'triggers';
 
 /** Sets what starts these workflows; null for those that nothing does. */
 export async function replaceConditions(
@@ -28,13 +30,7 @@ export async function replaceConditions(
       textArray(some.map(({ on }) => jsonText(on?.conditions))),
     ],
   );
-  // What happens from this transaction on counts.
-  await tx.execute(
-    `INSERT INTO signalbox.follower (name, watermark)
-     SELECT $1, (pg_snapshot_xmin(pg_current_snapshot())::text::numeric - 1)::text || ':9223372036854775807'
-     ON CONFLICT (name) DO NOTHING`,
-    [FOLLOWER],
-  );
+  await beginPlace(tx, TRIGGER_FOLLOWER);
 }
 
 /** Who waits for whom: workflows with the conditions that name other workflows. */
@@ -65,56 +61,21 @@ export function readSubscribers(tx: Tx): Promise<Subscriber[]> {
   );
 }
 
-/** Takes the place in the events; undefined where another server holds it, or nobody ever subscribed. */
-export async function lockPlace(tx: Tx): Promise<string | undefined> {
-  const [row] = await tx.query<{ watermark: string }>(
-    'SELECT watermark FROM signalbox.follower WHERE name = $1 FOR UPDATE SKIP LOCKED',
-    [FOLLOWER],
-  );
-  return row?.watermark;
-}
-
-export async function savePlace(tx: Tx, watermark: string): Promise<void> {
-  await tx.execute(
-    'UPDATE signalbox.follower SET watermark = $2, saved_at = now() WHERE name = $1',
-    [FOLLOWER, watermark],
-  );
-}
-
-/** Nobody subscribes: nothing is to be followed, or kept. */
-export async function dropPlace(tx: Tx): Promise<void> {
-  await tx.execute(
-    `DELETE FROM signalbox.follower WHERE name = $1
-       AND NOT EXISTS (SELECT FROM signalbox.workflow_on)`,
-    [FOLLOWER],
-  );
-}
-
-export interface FollowedRow {
-  readonly xid: string;
-  readonly id: string;
+export interface FollowedRow extends Place {
   readonly kind: 'asset' | 'change';
   /** Null where no run ended in it. */
   readonly events: string | null;
 }
 
-/** Rows of events behind the place, below the oldest transaction that is under way. */
-export function readFollowed(
-  tx: Tx,
-  xid: string,
-  id: string,
-  limit: number,
-): Promise<FollowedRow[]> {
-  return tx.query<FollowedRow>(
-    `SELECT xid::text, id, kind,
-            CASE WHEN kind = 'asset' THEN events
-                 WHEN kind = 'change' AND events ~ ',-1,0,"(succeeded|failed|cancelled|skipped)"' THEN events
-            END AS events
-     FROM signalbox.event_batch
-     WHERE (xid, id) > ($1::text::xid8, $2::bigint) AND xid < pg_snapshot_xmin(pg_current_snapshot())
-     ORDER BY xid, id LIMIT $3`,
-    [xid, id, limit],
-  );
+const FOLLOWED = rowsAfter(`
+  b.xid::text, b.id, b.kind,
+  CASE WHEN b.kind = 'asset' THEN b.events
+       WHEN b.kind = 'change' AND b.events ~ ',-1,0,"(succeeded|failed|cancelled|skipped)"' THEN b.events
+  END AS events`);
+
+/** Rows of events behind the place. */
+export function readFollowed(tx: Tx, { xid, id }: Place, limit: number): Promise<FollowedRow[]> {
+  return tx.query<FollowedRow>(FOLLOWED, [xid, id, limit]);
 }
 
 export interface UpstreamRun {

@@ -1,120 +1,55 @@
 /**
- * Starts runs after ends of runs and after new versions of assets. It follows the events that those transactions left
- * anyway, so that ending a run costs nothing more. Place in the events, conditions that have come true, and the runs
- * are one transaction; besides, each run has a key of what it was started by. So nothing is missed, and nothing is
- * started twice, whichever server does it.
+ * Starts runs after ends of runs and after new versions of assets, by following events. Conditions that have come true
+ * and the runs are written in the transaction that moves the place; besides, each run has a key of what it was started
+ * by.
  */
 import type { AssetEvent } from '../../domain/events.ts';
 import type { Cause, RunOrigin } from '../../domain/origin.ts';
 import { type Clock, toRfc3339 } from '../../domain/time.ts';
 import type { StoredChanges } from '../events/changes.ts';
-import type { Hub } from '../events/hub.ts';
+import { createEventFollower, type EventFollower, type FollowerDeps } from '../events/follower.ts';
 import { isUuid } from '../runs/identifiers.ts';
-import type { AnnounceRuns, CreatedRun, CreateRuns, RunRequest } from '../runs/trigger.ts';
-import type { Reconciler } from '../service.ts';
-import type { Db, Tx } from '../store/connection.ts';
+import type { CreatedRun, CreateRuns, RunRequest } from '../runs/trigger.ts';
+import type { Tx } from '../store/connection.ts';
 import { readOrigins } from '../store/run-origin.ts';
 import {
-  dropPlace,
   type FollowedRow,
-  lockPlace,
   readFollowed,
   readMet,
   readSubscribers,
   readUpstreamRuns,
   replaceMet,
   type Subscriber,
-  savePlace,
+  TRIGGER_FOLLOWER,
   type UpstreamRun,
 } from '../store/workflow-on.ts';
 import { type Happening, matchAll, type Wanted } from './match.ts';
 
-export interface FollowDeps {
-  readonly db: Db;
+export interface FollowDeps extends FollowerDeps {
   readonly clock: Clock;
-  readonly hub: Hub;
   readonly createRuns: CreateRuns;
-  readonly announceRuns: AnnounceRuns;
   defaultParameters(schema: Readonly<Record<string, unknown>> | null): Record<string, unknown>;
-  log(message: string): void;
 }
 
-const EVERY_MS = 500;
-/** Changes that come close together are one look. */
-const GATHER_MS = 50;
 const ROWS = 500;
-const MAX_ROUNDS = 200;
 /** Runs that may start each other in a row. */
 const MAX_DEPTH = 50;
-const PLACE = /^(\d{1,20}):(\d{1,19})$/;
 const TERMINAL = new Set(['succeeded', 'failed', 'cancelled', 'skipped']);
 
-export function createRunTriggers(deps: FollowDeps): {
-  reconciler: Reconciler;
-  close(): Promise<void>;
-} {
-  let subscribed = false;
-  let timer: NodeJS.Timeout | undefined;
-  let running: Promise<void> = Promise.resolve();
-  let closed = false;
-
-  async function follow(): Promise<void> {
-    for (let round = 0; round < MAX_ROUNDS && !closed; round += 1) {
-      const { created, more, anybody } = await step(deps);
-      subscribed = anybody;
-      if (created.length > 0) deps.announceRuns(created);
-      if (!more) return;
-    }
-  }
-
-  function run(): Promise<void> {
-    const next = running.then(follow);
-    running = next.catch(() => undefined);
-    return next;
-  }
-
-  const unfollow = deps.hub.onChange(({ topic }) => {
-    if (!subscribed || closed || timer || (topic !== 'run' && topic !== 'asset')) return;
-    timer = setTimeout(() => {
-      timer = undefined;
-      run().catch((error: Error) => deps.log(`runs after runs wait: ${error.message}`));
-    }, GATHER_MS);
-    timer.unref();
-  });
-
-  return {
-    reconciler: { name: 'run-triggers', everyMs: EVERY_MS, run },
-    async close() {
-      closed = true;
-      clearTimeout(timer);
-      unfollow();
-      await running;
+export function createRunTriggers(deps: FollowDeps): EventFollower {
+  return createEventFollower(deps, {
+    name: 'run-triggers',
+    place: TRIGGER_FOLLOWER,
+    table: 'workflow_on',
+    topics: ['run', 'asset'],
+    waiting: 'runs after runs',
+    rows: ROWS,
+    async wanted(tx) {
+      const subscribers = await readSubscribers(tx);
+      return subscribers.length === 0 ? null : subscribers;
     },
-  };
-}
-
-interface Followed {
-  readonly created: readonly CreatedRun[];
-  readonly more: boolean;
-  /** Whether anybody subscribes. */
-  readonly anybody: boolean;
-}
-
-const NOTHING: Followed = { created: [], more: false, anybody: false };
-
-function step(deps: FollowDeps): Promise<Followed> {
-  return deps.db.transaction(async (tx) => {
-    const place = await lockPlace(tx);
-    const [, xid, id] = PLACE.exec(place ?? '') ?? [];
-    if (xid === undefined || id === undefined) return NOTHING;
-    const subscribers = await readSubscribers(tx);
-    if (subscribers.length === 0) await dropPlace(tx);
-    const rows = await readFollowed(tx, xid, id, ROWS);
-    const last = rows.at(-1);
-    if (!last) return { ...NOTHING, anybody: subscribers.length > 0 };
-    await savePlace(tx, `${last.xid}:${last.id}`);
-    const created = subscribers.length === 0 ? [] : await startWanted(deps, tx, subscribers, rows);
-    return { created, more: rows.length === ROWS, anybody: subscribers.length > 0 };
+    read: readFollowed,
+    act: (tx, subscribers, rows) => startWanted(deps, tx, subscribers, rows),
   });
 }
 

@@ -137,6 +137,26 @@ describe('events', () => {
     ]);
   });
 
+  it('come in the order of their transactions also where the numbers of these get longer', async () => {
+    const at = (at: number) => JSON.stringify([{ at, runId: `r${at}` }]);
+    // Transactions long before all that this database has seen.
+    await stand.sql(
+      `INSERT INTO signalbox.event_batch (xid, at, kind, size, events)
+       VALUES ('9', now(), 'run', 1, $1), ('10', now(), 'run', 1, $2), ('100', now(), 'run', 1, $3)`,
+      [at(9), at(10), at(100)],
+    );
+    const seen: number[] = [];
+    for (let watermark = '0:0'; seen.length < 3; ) {
+      const batch = await stand.orchestrator.events.readAfter(watermark, 1);
+      seen.push(...batch.runEvents.map((event) => event.at));
+      watermark = batch.watermark;
+    }
+    expect(seen).toEqual([9, 10, 100]);
+    const together = await stand.orchestrator.events.readAfter('0:0', 3);
+    expect(together.runEvents.slice(0, 3).map((event) => event.at)).toEqual([9, 10, 100]);
+    await stand.sql(`DELETE FROM signalbox.event_batch WHERE xid <= '100'`);
+  });
+
   it('are kept until they were followed, and deleted a good while later', async () => {
     const { orchestrator } = stand;
     await trigger(orchestrator, 'batched');
