@@ -73,42 +73,34 @@ export function readEdgesAmong(db: Tx, keys: readonly string[]): Promise<EdgeRow
 }
 
 /** What lies within `depth` levels below any of the keys, the keys themselves included. */
-export async function readBelow(
-  db: Tx,
-  keys: readonly string[],
-  depth: number,
-): Promise<readonly string[]> {
-  const rows = await db.query<{ key: string }>(
-    `WITH RECURSIVE down (key, depth) AS (
-       SELECT key, 0 FROM unnest($1::text[]) AS given (key)
-       UNION
-       SELECT e.downstream, w.depth + 1
-       FROM down w JOIN signalbox.asset_edge e ON e.upstream = w.key
-       WHERE w.depth < $2 AND e.upstream <> e.downstream
-     )
-     SELECT key, min(depth) AS depth FROM down GROUP BY key ORDER BY 2, 1`,
-    [keys, depth],
-  );
-  return rows.map((row) => row.key);
+export function readBelow(db: Tx, keys: readonly string[], depth: number): Promise<string[]> {
+  return reach(db, REACH_DOWN, keys, depth);
 }
 
 /** What lies within `depth` levels above any of the keys, the keys themselves included. */
-export async function readAbove(
-  db: Tx,
-  keys: readonly string[],
-  depth: number,
-): Promise<readonly string[]> {
-  const rows = await db.query<{ key: string }>(
-    `WITH RECURSIVE up (key, depth) AS (
-       SELECT key, 0 FROM unnest($1::text[]) AS given (key)
-       UNION
-       SELECT e.upstream, w.depth + 1
-       FROM up w JOIN signalbox.asset_edge e ON e.downstream = w.key
-       WHERE w.depth < $2 AND e.upstream <> e.downstream
-     )
-     SELECT key, min(depth) AS depth FROM up GROUP BY key ORDER BY 2, 1`,
-    [keys, depth],
-  );
+export function readAbove(db: Tx, keys: readonly string[], depth: number): Promise<string[]> {
+  return reach(db, REACH_UP, keys, depth);
+}
+
+const REACH_DOWN = reachAlong('upstream', 'downstream');
+const REACH_UP = reachAlong('downstream', 'upstream');
+
+type End = 'upstream' | 'downstream';
+
+function reachAlong(from: End, to: End): string {
+  return `
+    WITH RECURSIVE reached (key, depth) AS (
+      SELECT key, 0 FROM unnest($1::text[]) AS given (key)
+      UNION
+      SELECT e.${to}, w.depth + 1
+      FROM reached w JOIN signalbox.asset_edge e ON e.${from} = w.key
+      WHERE w.depth < $2 AND e.upstream <> e.downstream
+    )
+    SELECT key, min(depth) AS depth FROM reached GROUP BY key ORDER BY 2, 1`;
+}
+
+async function reach(db: Tx, sql: string, keys: readonly string[], depth: number) {
+  const rows = await db.query<{ key: string }>(sql, [keys, depth]);
   return rows.map((row) => row.key);
 }
 
