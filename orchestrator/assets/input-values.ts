@@ -62,7 +62,7 @@ export function createInputValues({ db, clock }: { readonly db: Db; readonly clo
         : {}),
       values: [...wanted].flatMap((key) => {
         const row = byKey.get(key);
-        if (row) return [fromPartition(upstream, row)];
+        if (row) return [toAssetValue(upstream, row, row.data_version)];
         return fallback ? [{ ...fromServed(upstream, fallback), partition: key }] : [];
       }),
       missing: fallback || !needsAll ? [] : missing.slice(0, MAX_TOLD),
@@ -71,19 +71,14 @@ export function createInputValues({ db, clock }: { readonly db: Db; readonly clo
 }
 
 function fromServed(key: string, row: ServedValue): AssetValue {
-  refuseOmitted(key, row.metadata);
-  return {
-    value: row.value,
-    degraded: row.degraded,
-    at: row.at.toISOString(),
-    stored: row.stored,
-    partition: row.partition,
-    id: row.id,
-    dataVersion: row.data_version ?? row.id,
-  };
+  return toAssetValue(key, row, row.data_version ?? row.id);
 }
 
-function fromPartition(key: string, row: PartitionValue): AssetValue {
+function toAssetValue(
+  key: string,
+  row: ServedValue | PartitionValue,
+  dataVersion: string,
+): AssetValue {
   refuseOmitted(key, row.metadata);
   return {
     value: row.value,
@@ -92,7 +87,7 @@ function fromPartition(key: string, row: PartitionValue): AssetValue {
     stored: row.stored,
     partition: row.partition,
     id: row.id,
-    dataVersion: row.data_version,
+    dataVersion,
   };
 }
 

@@ -8,7 +8,7 @@ import { codeVersionOf, type Dep, readInputMappings, readUpstreams } from './ass
 import { readKey } from './asset-key.ts';
 import { type Check, type CheckOptions, readChecks, type Untyped } from './check.ts';
 import type { AssetContext } from './context.ts';
-import { DEFINITION, type Definition, stackHere } from './definition.ts';
+import { aboutOf, DEFINITION, type Definition, stackHere } from './definition.ts';
 import { type IoManager, kindOf, type Row, readIo } from './io.ts';
 import {
   DefinitionError,
@@ -131,9 +131,7 @@ export function asset<const D extends Upstreams = readonly [], T = unknown>(
       described: {
         name: key,
         kind: 'asset',
-        ...(read.description === null ? {} : { description: read.description }),
-        tags: read.tags,
-        owners: read.owners,
+        ...aboutOf(read),
         schedule: scheduleOf(read),
         parameters: null,
         queue: read.queue,

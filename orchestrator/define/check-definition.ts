@@ -2,7 +2,7 @@
 import type { Asset } from './asset.ts';
 import { readKey } from './asset-key.ts';
 import { type Check, type CheckSettings, type CheckWork, checkReaders, readWork } from './check.ts';
-import { DEFINITION, type Definition, isDefinition, stackHere } from './definition.ts';
+import { aboutOf, DEFINITION, type Definition, isDefinition, stackHere } from './definition.ts';
 import { DefinitionError, inDefinition, name as readName, readOptions } from './options.ts';
 import { scheduleOf } from './schedule.ts';
 import {
@@ -57,9 +57,7 @@ function ownCheck(name: string, options: object, run: unknown): Definition {
     described: {
       name: key,
       kind: 'asset',
-      ...(read.description === null ? {} : { description: read.description }),
-      tags: read.tags,
-      owners: read.owners,
+      ...aboutOf(read),
       schedule: scheduleOf(read),
       parameters: null,
       queue: read.queue,

@@ -44,6 +44,16 @@ export interface Definition {
   readonly madeAt: string;
 }
 
+/** What a definition of any kind says of itself to people. */
+export function aboutOf(read: {
+  readonly description: string | null;
+  readonly tags: readonly string[];
+  readonly owners: readonly string[];
+}): Pick<WorkflowDefinition, 'description' | 'tags' | 'owners'> {
+  const { description, tags, owners } = read;
+  return { ...(description === null ? {} : { description }), tags, owners };
+}
+
 /** Whether a value is something that a workflow file defines. */
 export function isDefinition(value: unknown): value is Definition {
   return typeof value === 'object' && value !== null && DEFINITION in value;

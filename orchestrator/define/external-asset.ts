@@ -7,7 +7,7 @@ import type { PartitionsDefinition } from '../../domain/partition.ts';
 import { type Asset, type FreshnessOptions, readFreshness, type Upstreams } from './asset.ts';
 import { readInputMappings, readUpstreams } from './asset-inputs.ts';
 import { readKey } from './asset-key.ts';
-import { DEFINITION, stackHere } from './definition.ts';
+import { aboutOf, DEFINITION, stackHere } from './definition.ts';
 import { flag, inDefinition, oneOf, optional, readOptions, text, texts } from './options.ts';
 import { readPartitions } from './partitions.ts';
 import { attemptReaders, taskDefinition } from './task-options.ts';
@@ -53,9 +53,8 @@ export function externalAsset<T = unknown>(
       described: {
         name: key,
         kind: 'asset',
-        ...(read.description === null ? {} : { description: read.description }),
-        ...{ tags: read.tags, owners: read.owners, schedule: null, parameters: null },
-        ...{ queue: 'default', maxActiveRuns: null },
+        ...aboutOf(read),
+        ...{ schedule: null, parameters: null, queue: 'default', maxActiveRuns: null },
         tasks: [taskDefinition(key, [], readOptions({}, attemptReaders))],
         asset: definition,
       },

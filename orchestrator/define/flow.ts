@@ -12,7 +12,7 @@ import {
   type RunDeadlineOptions,
   runDeadlineReaders,
 } from './deadline.ts';
-import { DEFINITION, type Definition, stackHere } from './definition.ts';
+import { aboutOf, DEFINITION, type Definition, stackHere } from './definition.ts';
 import { type RunLimitOptions, runLimitReaders } from './limit-options.ts';
 import { type On, readOn } from './on.ts';
 import { DefinitionError, inDefinition, name as readName, readOptions } from './options.ts';
@@ -79,9 +79,7 @@ export function flow<const S extends ParameterSchema = { type: 'object' }, R = u
       described: {
         name,
         kind: 'flow',
-        ...(read.description === null ? {} : { description: read.description }),
-        tags: read.tags,
-        owners: read.owners,
+        ...aboutOf(read),
         schedule,
         parameters: parameters.jsonSchema,
         queue: read.queue,

@@ -8,7 +8,7 @@ import { type Asset, type FreshnessOptions, readFreshness } from './asset.ts';
 import { readKey } from './asset-key.ts';
 import { type Check, type CheckOptions, readChecks } from './check.ts';
 import type { RunContext } from './context.ts';
-import { DEFINITION, stackHere } from './definition.ts';
+import { aboutOf, DEFINITION, stackHere } from './definition.ts';
 import { type IoManager, kindOf, readIo } from './io.ts';
 import { DefinitionError, flag, inDefinition, optional, readOptions, text } from './options.ts';
 import { scheduleOf } from './schedule.ts';
@@ -75,9 +75,7 @@ export function observe<T = unknown>(
       described: {
         name: key,
         kind: 'asset',
-        ...(read.description === null ? {} : { description: read.description }),
-        tags: read.tags,
-        owners: read.owners,
+        ...aboutOf(read),
         schedule: scheduleOf({ ...read, schedule }),
         parameters: null,
         queue: read.queue,

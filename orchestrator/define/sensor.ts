@@ -5,7 +5,7 @@
  */
 import type { SensorEvent, SensorRun } from '../../domain/sensor.ts';
 import type { FlowRef, TaskLog } from './context.ts';
-import { DEFINITION, type Definition, type Handler, stackHere } from './definition.ts';
+import { aboutOf, DEFINITION, type Definition, type Handler, stackHere } from './definition.ts';
 import {
   DefinitionError,
   flag,
@@ -100,9 +100,7 @@ export function sensor<S = unknown>(
       described: {
         name,
         kind: 'flow',
-        ...(read.description === null ? {} : { description: read.description }),
-        tags: read.tags,
-        owners: read.owners,
+        ...aboutOf(read),
         schedule: null,
         parameters: null,
         queue: read.queue,

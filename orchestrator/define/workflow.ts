@@ -12,7 +12,7 @@ import {
   type RunDeadlineOptions,
   runDeadlineReaders,
 } from './deadline.ts';
-import { DEFINITION, type Definition, stackHere } from './definition.ts';
+import { aboutOf, DEFINITION, type Definition, stackHere } from './definition.ts';
 import { type IsolationOptions, isolationOf, isolationReaders } from './isolation.ts';
 import { limitReaders, type RunLimitOptions, runLimitReaders } from './limit-options.ts';
 import { type On, readOn } from './on.ts';
@@ -78,9 +78,7 @@ export function workflow<const S extends ParameterSchema = { type: 'object' }>(
       described: {
         name,
         kind: 'workflow',
-        ...(read.description === null ? {} : { description: read.description }),
-        tags: read.tags,
-        owners: read.owners,
+        ...aboutOf(read),
         schedule,
         parameters: parameters.jsonSchema,
         queue: read.queue,

@@ -1,5 +1,4 @@
 /** The agents' side of waits: beginning to wait, waiting on, giving a flow back, sending events out of tasks. */
-import type {} from '../../domain/agent-protocol.ts';
 import { SignalboxError } from '../../domain/errors.ts';
 import type { Clock } from '../../domain/time.ts';
 import type {
@@ -12,6 +11,7 @@ import type {
 } from '../../domain/wait.ts';
 import { READY, SUSPENDED } from '../dispatch/task-codes.ts';
 import type { Hub } from '../events/hub.ts';
+import { lookAgain } from '../events/look-again.ts';
 import { isToken, isUuid } from '../runs/identifiers.ts';
 import type { Db, Tx } from '../store/connection.ts';
 import { spillHeld } from '../store/held.ts';
@@ -43,8 +43,6 @@ export interface AgentWaits {
   emit(request: EmitRequest): Promise<EventReceipt>;
 }
 
-const LOOK_EVERY_MS = 1_000;
-const MAX_WAIT_MS = 60_000;
 const MAX_KEY = 500;
 /** Live states of a run that is paused are so much greater. */
 const PAUSED = 10;
@@ -138,38 +136,15 @@ async function judge(deps: AgentWaitsDeps, tx: Tx, wait: WaitRow): Promise<WaitR
 }
 
 /** Waits until the run changes, and looks up the wait now and then besides. */
-async function waitOn(
+function waitOn(
   deps: AgentWaitsDeps,
   request: WaitRequest,
   signal: AbortSignal,
 ): Promise<WaitReply> {
-  const until = performance.now() + Math.min(request.waitMs, MAX_WAIT_MS);
-  let wake: () => void = () => undefined;
-  let told = false;
-  const unsubscribe = deps.hub.onChange(({ topic, id }) => {
-    if (topic !== 'run' || (id !== request.runId && id !== '*')) return;
-    told = true;
-    wake();
+  return lookAgain(deps.hub, request.runId, request.waitMs, signal, async () => {
+    const found = await look(deps, request);
+    return { found, isOver: found.state !== 'waiting', leftMs: found.leftMs };
   });
-  signal.addEventListener('abort', () => wake(), { once: true });
-  try {
-    while (true) {
-      told = false;
-      const reply = await look(deps, request);
-      const left = Math.min(until - performance.now(), reply.leftMs ?? Number.POSITIVE_INFINITY);
-      if (reply.state !== 'waiting' || left <= 0 || signal.aborted) return reply;
-      await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, Math.min(left, LOOK_EVERY_MS));
-        wake = () => {
-          clearTimeout(timer);
-          resolve();
-        };
-        if (told) wake();
-      });
-    }
-  } finally {
-    unsubscribe();
-  }
 }
 
 async function look(deps: AgentWaitsDeps, request: WaitRequest): Promise<WaitReply> {
