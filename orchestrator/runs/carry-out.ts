@@ -270,7 +270,10 @@ async function storeGraph(
 ): Promise<void> {
   if (version !== standing.version) await storeExpanded(tx, [{ runId: standing.runId, version }]);
   if (ended) return;
-  const before = [...attempts].filter(([task]) => vector[task] === PENDING);
+  // Items of a mapped task begin anew with it, however they stand now.
+  const toStart = (task: number) =>
+    vector[task] === PENDING || vector[version.tasks[task]?.instance?.of ?? -1] === PENDING;
+  const before = [...attempts].filter(([task]) => toStart(task));
   await storeBefore(tx, standing.runId, version.expanded, new Map(before));
 }
 

@@ -84,6 +84,19 @@ describe('a mapped task', () => {
     expect(await stateOf(runId)).toBe('succeeded');
   });
 
+  it('goes on counting the attempts of an item that was marked before its list came anew', async () => {
+    const agent = await define('marked-then-anew', MAPPED);
+    const runId = await trigger(stand.orchestrator, 'marked-then-anew');
+    const list = first(await agent.claim());
+    await agent.complete([ended(list, 'succeeded', { result: [1, 2, 3] })]);
+    for (const one of await agent.claim(3)) await agent.succeed(one);
+    await control().clear(runId, { tasks: ['list'] }, ACTOR);
+    await control().mark(runId, { as: 'failed', tasks: ['part[0]'] }, ACTOR);
+    expect(await work(agent)).toEqual(['list', 'part[0]', 'sum']);
+    expect(await stateOf(runId)).toBe('succeeded');
+    expect(await control().attempts(runId, 'part[0]')).toHaveLength(3);
+  });
+
   it('is marked or cancelled as a whole while items run', async () => {
     const agent = await define('whole', MAPPED);
     const one = await trigger(stand.orchestrator, 'whole');
