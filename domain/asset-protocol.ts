@@ -1,5 +1,6 @@
 /** What an agent and a server say of assets to each other; `agent-protocol.ts` has the calls. */
 import type { CheckSeverity, StoredVersion } from './asset.ts';
+import type { AutomationDefinition } from './automation.ts';
 import type { InputVersion, PartitionMapping, PartitionsDefinition } from './partition.ts';
 
 export interface AssetOutcome {
@@ -70,6 +71,8 @@ export interface AssetDefinition {
   readonly codeVersion?: string | null;
   /** Declared only: a task of a workflow, or another system, makes it. */
   readonly madeElsewhere?: boolean;
+  /** When it is made without being asked for. */
+  readonly automation?: AutomationDefinition;
 }
 
 /** Answer to `GET assets/{key}`: null where the asset has no value yet. */
@@ -112,4 +115,6 @@ export interface AssetValue {
   /** Of the materialization. */
   readonly id?: string;
   readonly dataVersion?: string;
+  /** Environment that it was made in, of an agent of a branch; production unless told. */
+  readonly environment?: string;
 }

@@ -6,8 +6,22 @@ import type { AssetDefinition } from '../../domain/agent-protocol.ts';
 import type { PartitionsDefinition } from '../../domain/partition.ts';
 import { codeVersionOf, type Dep, readInputMappings, readUpstreams } from './asset-inputs.ts';
 import { readKey } from './asset-key.ts';
+import { type AutomationOptions, type AutomationRule, readAutomation } from './automation.ts';
+import {
+  type CallbackOptions,
+  callbackFlow,
+  callbackReaders,
+  callbacksOf,
+  describedCallbacks,
+} from './callback.ts';
 import { type Check, type CheckOptions, readChecks, type Untyped } from './check.ts';
 import type { AssetContext } from './context.ts';
+import {
+  type DeadlineOptions,
+  deadlineReaders,
+  deadlinesOf,
+  describedDeadlines,
+} from './deadline.ts';
 import { aboutOf, DEFINITION, type Definition, stackHere } from './definition.ts';
 import { type IoManager, kindOf, type Row, readIo } from './io.ts';
 import {
@@ -54,7 +68,11 @@ export type Upstreams =
   | readonly (Asset | Dep | string)[]
   | { readonly [name: string]: Asset | Dep };
 
-export interface AssetOptions<D extends Upstreams, T> extends JobOptions, AttemptOptions {
+export interface AssetOptions<D extends Upstreams, T>
+  extends JobOptions,
+    AttemptOptions,
+    DeadlineOptions,
+    CallbackOptions {
   readonly dependsOn?: D;
   readonly freshness?: FreshnessOptions;
   /** Whether people must be called when it is stale. */
@@ -72,6 +90,8 @@ export interface AssetOptions<D extends Upstreams, T> extends JobOptions, Attemp
   readonly partitionRuns?: 'each' | 'range';
   /** Changes when the code does what it did not do before; unless told it is a hash of the function. */
   readonly codeVersion?: string;
+  /** When it is made without being asked for: `eager()`, `onCron('0 6 * * *')` …, or with options. */
+  readonly automation?: AutomationRule | AutomationOptions;
   /** Keeps the values: `jsonFile(…)`, `postgresTable(…)` …; without it Signalbox does, at most 1 MiB of JSON. */
   readonly io?: IoManager;
   readonly checks?: readonly Check<T>[] | { readonly [name: string]: CheckOptions<T> | Check<T> };
@@ -123,7 +143,11 @@ export function asset<const D extends Upstreams = readonly [], T = unknown>(
       ...(read.partitionRuns === 'range' ? { partitionRuns: read.partitionRuns } : {}),
       ...(Object.keys(mappings).length > 0 ? { mappings } : {}),
       codeVersion: read.codeVersion ?? codeVersionOf(handler),
+      ...(read.automation === null ? {} : { automation: read.automation }),
     };
+    const schedule = scheduleOf(read);
+    const callbacks = callbacksOf(read, key);
+    const madeAt = stackHere();
     return {
       [DEFINITION]: true,
       name: key,
@@ -132,12 +156,14 @@ export function asset<const D extends Upstreams = readonly [], T = unknown>(
         name: key,
         kind: 'asset',
         ...aboutOf(read),
-        schedule: scheduleOf(read),
+        schedule,
         parameters: null,
         queue: read.queue,
         maxActiveRuns: read.maxActiveRuns ?? runsAtATime(key, read),
         tasks: [taskDefinition(key, [], read)],
         asset: definition,
+        ...describedDeadlines(deadlinesOf(read, key), schedule),
+        ...describedCallbacks(callbacks),
       },
       handlers: new Map([[key, handler]]),
       parse: null,
@@ -145,7 +171,8 @@ export function asset<const D extends Upstreams = readonly [], T = unknown>(
       checks: read.checks,
       io: read.io,
       inputs: read.dependsOn,
-      madeAt: stackHere(),
+      companions: callbackFlow({ name: key, queue: read.queue, madeAt }, callbacks),
+      madeAt,
     };
   });
 }
@@ -168,6 +195,8 @@ function runsAtATime(
 const assetReaders = {
   ...jobReaders,
   ...attemptReaders,
+  ...deadlineReaders,
+  ...callbackReaders,
   dependsOn: readUpstreams,
   freshness: readFreshness,
   critical: flag(false),
@@ -178,6 +207,7 @@ const assetReaders = {
   partitions: readPartitions,
   partitionRuns: ((value = 'each') => oneOf('each', 'range')(value)) as Read<'each' | 'range'>,
   codeVersion: optional(text(200)),
+  automation: readAutomation,
 };
 
 export function readFreshness(
