@@ -40,6 +40,7 @@ import type {
   BranchChoice,
   MapDefinition,
   TeardownDefinition,
+  WeightRule,
 } from './task-graph.ts';
 import type { TriggerRule } from './trigger-rule.ts';
 
@@ -55,6 +56,7 @@ export type {
   RecordedVersion,
 } from './asset-protocol.ts';
 export type { RunConcurrency, TaskConcurrency } from './limits.ts';
+export type { OnceReply, OnceRequest } from './once.ts';
 
 /** A task handed to an agent. */
 export interface Assignment {
@@ -78,6 +80,8 @@ export interface Assignment {
   readonly item?: AssignedItem;
   /** Of a run that makes partitions: those that this task makes. */
   readonly partition?: AssignedPartition;
+  /** Environment of the run; production unless told. */
+  readonly environment?: string;
   /** An earlier attempt was lost with its agent: this one is to have a process of its own, so that it dies alone. */
   readonly isolated?: boolean;
 }
@@ -177,6 +181,8 @@ export interface WorkflowDefinition extends WorkflowLimits {
   readonly callbacks?: readonly CallbackDefinition[];
   /** The workflow whose callbacks its runs run: it is no workflow of its own for people. */
   readonly callbacksOf?: string;
+  /** It (or the sensor) is paused when it is registered for the first time. */
+  readonly startsPaused?: boolean;
 }
 
 export interface TaskDefinition extends TaskLimits {
@@ -190,6 +196,10 @@ export interface TaskDefinition extends TaskLimits {
   readonly pool: string | null;
   readonly poolSlots: number;
   readonly priority: number;
+  /** Added to `priority` by a rule, once for each version; 1 where the workflow has weights and it tells none. */
+  readonly priorityWeight?: number;
+  /** `downstream` unless told. */
+  readonly weightRule?: WeightRule;
   readonly idempotent: boolean;
   /** `all-succeeded` unless told. */
   readonly triggerRule?: TriggerRule;
@@ -223,9 +233,14 @@ export interface TaskDefinition extends TaskLimits {
 export interface WorkflowFileError {
   readonly file: string;
   readonly message: string;
+  /** Who told of it, and when; as lists show it. */
+  readonly agent?: string | null;
+  readonly at?: string;
 }
 
 export interface RegisterRequest {
+  /** Environment that it works for; production unless told. */
+  readonly environment?: string;
   readonly name: string;
   readonly queues: readonly string[];
   readonly concurrency: number;
@@ -286,30 +301,6 @@ export interface ShownLogLine extends Omit<LogLine, 'at' | 'seq'> {
   /** A list from here on begins behind this line. */
   readonly cursor?: string;
 }
-
-export type OnceRequest =
-  | {
-      readonly op: 'begin';
-      readonly runId: string;
-      readonly token: string;
-      readonly key: string;
-      readonly onUnknown: 'repeat' | 'stop';
-    }
-  | {
-      readonly op: 'finish';
-      readonly runId: string;
-      readonly token: string;
-      readonly key: string;
-      readonly result: unknown;
-    }
-  | { readonly op: 'fail'; readonly runId: string; readonly token: string; readonly key: string };
-
-export type OnceReply =
-  | { readonly outcome: 'go' }
-  | { readonly outcome: 'done'; readonly result: unknown }
-  | { readonly outcome: 'held'; readonly retryInMs: number }
-  | { readonly outcome: 'unknown' }
-  | { readonly outcome: 'recorded' };
 
 /** Body of `heartbeat`. */
 export interface HeartbeatRequest {

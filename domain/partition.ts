@@ -86,6 +86,8 @@ export interface InputVersion {
   readonly id: string;
   readonly dataVersion: string;
   readonly degraded?: boolean;
+  /** `production` where a run of a branch read it from there; the reader's own environment unless told. */
+  readonly environment?: string;
 }
 
 export const PARTITION_STATES = [

@@ -75,6 +75,8 @@ export type RunTrigger = (typeof RUN_TRIGGERS)[number];
 export interface Run {
   readonly id: string;
   readonly workflow: string;
+  /** Environment that it is of; absent for production's. */
+  readonly environment?: string;
   readonly engine: string;
   readonly state: RunState;
   readonly parameters: Readonly<Record<string, unknown>>;

@@ -88,6 +88,8 @@ export interface Look {
   readonly state: unknown;
   readonly events: readonly (SensorEvent & { readonly id: string })[];
   readonly timeoutMs: number;
+  /** Production unless told. */
+  readonly environment?: string;
 }
 
 export interface LooksReply {

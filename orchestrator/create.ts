@@ -10,6 +10,7 @@ import { createHooks } from './deadlines/create.ts';
 import { createAgentLevers } from './dispatch/agent-levers.ts';
 import { createAgents } from './dispatch/agents.ts';
 import { createDispatch } from './dispatch/create.ts';
+import { createEnvironments } from './environments/create.ts';
 import { createEventRetention, createEventSource } from './events/source.ts';
 import { createKeyKeeper } from './limits/run-keys.ts';
 import type { BlobStore } from './results/blob-store.ts';
@@ -49,9 +50,10 @@ export async function createOrchestrator(options: OrchestratorOptions): Promise<
   const core = await createCore(options);
   const around = createAround(core, options);
   const { catalog, dispatch, hot, db, events, runs } = core;
-  const { asked, hooks, retention, results } = around;
+  const { asked, hooks, retention, results, environments } = around;
   return {
-    ...{ runs, events, runControl: core.runControl, agents: around.agents },
+    ...{ runs, events, runControl: core.runControl, agents: environments.agents },
+    environments: environments.service,
     results: results.service,
     ...asked.services,
     ...hooks.services,
@@ -71,6 +73,7 @@ export async function createOrchestrator(options: OrchestratorOptions): Promise<
       createEventRetention(db, events),
       ...retention.reconcilers,
       ...results.reconcilers,
+      environments.reconciler,
     ],
     onChange: dispatch.hub.onChange,
     async close() {
@@ -158,7 +161,12 @@ function createAround(core: Core, options: OrchestratorOptions) {
     changePartitions: catalog.changePartitions,
   });
   const retention = createRetention({ db, clock });
-  return { results, asked, hooks, retention, agents: { ...agents, ...results.calls } };
+  const environments = createEnvironments({
+    ...{ db, clock, infos, sessions, log, agents: { ...agents, ...results.calls } },
+    ...{ assets: catalog.assets, assetInput: catalog.assetInput },
+    cancelRun: (id, reason, actor) => runs.cancel(id, reason, actor),
+  });
+  return { results, asked, hooks, retention, environments };
 }
 
 /** Services of the catalog, and the levers of runbooks. */

@@ -2,6 +2,7 @@
  * Running checks without making the asset: a run of the workflow `asset-checks`, with a task for the asset's own checks
  * and one for each that stands by itself, since their code may be in other files and at other agents.
  */
+import { environmentOf, plainName, qualify } from '../../domain/environment.ts';
 import { SignalboxError } from '../../domain/errors.ts';
 import type { Run } from '../../domain/run.ts';
 import { hashOf } from '../catalog/register.ts';
@@ -28,9 +29,9 @@ export async function runChecks(deps: MaterializeDeps, request: CheckRequest): P
     const version = await planChecks(tx, key, check, found, new Date(deps.clock.now()));
     return deps.createRuns(tx, [
       {
-        ...{ workflow: CHECKS_WORKFLOW, versionId: version, maxActiveRuns: null },
+        ...{ ...version, maxActiveRuns: null },
         // Which checks: the asset's own are in one task.
-        parameters: { asset: key, ...(check === null ? {} : { checks: [check] }) },
+        parameters: { asset: plainName(key), ...(check === null ? {} : { checks: [check] }) },
         trigger: 'asset',
         idempotencyKey,
       },
@@ -48,7 +49,7 @@ async function planChecks(
   check: string | null,
   { task, checks, others }: CheckableAsset,
   now: Date,
-): Promise<string> {
+): Promise<{ readonly workflow: string; readonly versionId: string }> {
   const isWanted = ({ name }: { name: string }) => check === null || name === check;
   const own = task !== null && checks.some(isWanted) ? [{ ...task, after: [] }] : [];
   const apart = others.filter(isWanted).map((other) => other.task);
@@ -60,9 +61,10 @@ async function planChecks(
     throw new SignalboxError('conflict', `no code here has a check of ${key}`);
   }
   const graph = { tasks };
-  const version = { workflow: CHECKS_WORKFLOW, version: hashOf(graph), graph };
+  const workflow = qualify(environmentOf(key), CHECKS_WORKFLOW);
+  const version = { workflow, version: hashOf(graph), graph };
   const versionId = await ensureVersion(tx, version, now);
   const description = 'Checks the values that assets have, without making them anew';
-  await ensureSystemWorkflow(tx, { name: CHECKS_WORKFLOW, description, versionId }, now);
-  return versionId;
+  await ensureSystemWorkflow(tx, { name: workflow, description, versionId }, now);
+  return { workflow, versionId };
 }

@@ -19,13 +19,17 @@ const MAX_READ = 20_000;
 const MAX_TOLD = 20;
 
 export function createInputValues({ db, clock }: { readonly db: Db; readonly clock: Clock }) {
-  /** @param keys partitions that the downstream's task makes; null for an asset without */
+  /**
+   * @param keys partitions that the downstream's task makes; null for an asset without
+   * @param edge the upstream as the downstream's definition names it, where that is another name
+   */
   return async (
     upstream: string,
     downstream: string,
     keys: readonly string[] | null,
+    edge = upstream,
   ): Promise<AssetInputReply> => {
-    const found = await readSides(db, upstream, downstream);
+    const found = await readSides(db, upstream, downstream, edge);
     const sides = {
       upstream: found?.upstream ?? null,
       downstream: found?.downstream ?? null,

@@ -3,6 +3,7 @@
  * a run of its own workflow; several are a run of the workflow `assets`, with a version for each distinct set, so
  * that the same set is compiled once.
  */
+import { environmentOf, plainName, qualify } from '../../domain/environment.ts';
 import { SignalboxError } from '../../domain/errors.ts';
 import type { PartitionsDefinition, RunPartitions } from '../../domain/partition.ts';
 import type { Run, RunTrigger } from '../../domain/run.ts';
@@ -176,7 +177,8 @@ export async function planWork(
       if (own) return { workflow: only, versionId: own };
       const graph = linkAssets(assets, made, edges);
       const partitioned = assets.some((asset) => definitions.get(asset));
-      return ensureShared(tx, partitioned ? PARTITIONS_WORKFLOW : ASSETS_WORKFLOW, graph, now);
+      const shared = partitioned ? PARTITIONS_WORKFLOW : ASSETS_WORKFLOW;
+      return ensureShared(tx, qualify(environmentOf(only ?? ''), shared), graph, now);
     },
   };
 }
@@ -185,7 +187,8 @@ async function ensureShared(tx: Tx, workflow: string, graph: Graph, now: EpochMs
   const at = new Date(now);
   const versionId = await ensureVersion(tx, { workflow, version: hashOf(graph), graph }, at);
   const description = 'Materializes several assets in dependency order';
-  const maxActiveRuns = workflow === PARTITIONS_WORKFLOW ? PARTITION_RUNS_AT_A_TIME : null;
+  const maxActiveRuns =
+    plainName(workflow) === PARTITIONS_WORKFLOW ? PARTITION_RUNS_AT_A_TIME : null;
   await ensureSystemWorkflow(tx, { name: workflow, description, versionId, maxActiveRuns }, at);
   return { workflow, versionId };
 }

@@ -81,6 +81,8 @@ export interface Catalog {
     upstream: string,
     downstream: string,
     keys: readonly string[] | null,
+    /** The upstream as the definition names it, where that is another name. */
+    edge?: string,
   ): Promise<AssetInputReply>;
   changePartitions(request: DynamicPartitionsRequest, by: string): Promise<void>;
   /** Ends timers; the connection is its owner's. */

@@ -7,6 +7,7 @@
 import { createHash } from 'node:crypto';
 import { setImmediate as yieldToOthers } from 'node:timers/promises';
 import type { WorkflowDefinition, WorkflowFileError } from '../../domain/agent-protocol.ts';
+import { plainName } from '../../domain/environment.ts';
 import { canonicalJson } from '../../domain/run.ts';
 import { type EpochMs, toRfc3339 } from '../../domain/time.ts';
 import { changedDefinitions, recount } from '../assets/partitions/recount.ts';
@@ -28,6 +29,7 @@ import { replaceAssetTasks } from '../store/asset-task.ts';
 import type { Db, Tx } from '../store/connection.ts';
 import { readDefinitions } from '../store/partition.ts';
 import {
+  type FileFault,
   readRegistered,
   replaceFileErrors,
   upsertWorkflows,
@@ -65,28 +67,29 @@ export async function register(
   definitions: readonly WorkflowDefinition[],
   errors: readonly WorkflowFileError[],
   now: EpochMs,
+  agent: string | null,
 ): Promise<readonly string[]> {
-  const faults = new Map<string, string>();
-  const tell = (file: string, message: string) => {
+  const faults = new Map<string, FileFault>();
+  const tell = (file: string, message: string, otherAgent: string | null = null) => {
     const before = faults.get(file);
-    faults.set(file, before === undefined ? message : `${before}\n${message}`);
+    faults.set(
+      file,
+      before === undefined
+        ? { file, message, otherAgent }
+        : // It stands as long as one of its reasons does.
+          { file, message: `${before.message}\n${message}`, otherAgent: null },
+    );
   };
   for (const error of errors) tell(error.file, error.message);
   const workflows = await refuseCircles(db, withoutSensors(definitions), tell);
-  const changed = await changedOnes(db, workflows, tell, now);
+  const changed = await changedOnes(db, workflows, tell, now, agent);
   for (let start = 0; start < changed.length; start += BATCH) {
-    await store(db, changed.slice(start, start + BATCH), now);
+    await store(db, changed.slice(start, start + BATCH), now, agent);
   }
   // After the workflows that they start.
   const sensors = await registerSensors(db, definitions, { isName, versionOf, tell }, now);
-  const files = new Set(definitions.map((definition) => definition.file));
   await db.transaction((tx) =>
-    replaceFileErrors(
-      tx,
-      [...files].filter((file) => !faults.has(file)),
-      [...faults].map(([file, message]) => ({ file, message })),
-      new Date(now),
-    ),
+    replaceFileErrors(tx, agent ?? '', [...faults.values()], new Date(now)),
   );
   return [...changed.map(({ record }) => record.name), ...sensors];
 }
@@ -95,8 +98,9 @@ export async function register(
 async function changedOnes(
   db: Db,
   definitions: readonly WorkflowDefinition[],
-  tell: (file: string, message: string) => void,
+  tell: (file: string, message: string, otherAgent?: string | null) => void,
   now: EpochMs,
+  agent: string | null,
 ): Promise<readonly Registration[]> {
   const byName = new Map<string, WorkflowDefinition>();
   for (const definition of definitions) {
@@ -119,9 +123,15 @@ async function changedOnes(
     if (hashed % HASHED_AT_ONCE === 0) await yieldToOthers();
     const version = versionOf(definition);
     const before = known.get(definition.name);
+    // A file that was renamed or moved is told by who runs the older code as well, until that one ends.
+    if (before?.live && before.agent !== agent && before.file !== definition.file) {
+      const other = `${before.file}, which agent ${before.agent} has`;
+      const what = `${definition.name} is defined in ${other} too: the one that was told last counts`;
+      tell(definition.file, `${what}; give one of them another name`, before.agent);
+    }
     if (before?.version === version && before.file === definition.file) continue;
     try {
-      if (before?.kind === 'system' || definition.name === ASSETS_WORKFLOW) {
+      if (before?.kind === 'system' || plainName(definition.name) === ASSETS_WORKFLOW) {
         if (!isHidden(definition))
           throw new Error(`the name ${definition.name} is Signalbox's own`);
       }
@@ -148,7 +158,7 @@ function isHidden(definition: WorkflowDefinition): boolean {
 }
 
 /** Version of a definition: a hash of all it says, but of the file it stands in. */
-function versionOf({ file: _file, ...said }: WorkflowDefinition): string {
+export function versionOf({ file: _file, ...said }: WorkflowDefinition): string {
   return hashOf(said);
 }
 
@@ -183,6 +193,7 @@ function recordOf(
     queue: definition.queue,
     max_active_runs: maxActiveOf(definition.maxActiveRuns, schedule),
     version,
+    starts_paused: definition.startsPaused === true,
     graph: compileGraph(definition),
     ...nextRunOf(name, schedule, following, 'next'),
     ...nextRunOf(name, schedule, first, 'first'),
@@ -206,7 +217,12 @@ function nextRunOf<Which extends 'next' | 'first'>(
   >;
 }
 
-async function store(db: Db, batch: readonly Registration[], now: EpochMs): Promise<void> {
+async function store(
+  db: Db,
+  batch: readonly Registration[],
+  now: EpochMs,
+  agent: string | null,
+): Promise<void> {
   const at = new Date(now);
   const assets = batch.flatMap(({ definition, record }) => {
     const [task] = record.graph.tasks;
@@ -223,6 +239,7 @@ async function store(db: Db, batch: readonly Registration[], now: EpochMs): Prom
       tx,
       batch.map(({ record }) => record),
       at,
+      agent,
     );
     const conditions = batch.map(({ definition: { name, on = null } }) => ({ workflow: name, on }));
     await replaceConditions(tx, conditions);

@@ -31,10 +31,12 @@ export async function registerHooks(
 }
 
 function recordsOf(
-  { name, schedule, deadlines = [] }: WorkflowDefinition,
+  { name, schedule, deadlines = [], startsPaused = false }: WorkflowDefinition,
   now: EpochMs,
 ): DeadlineRecord[] {
-  const first = deadlines.some(isExpected) && schedule ? intervalAfter(schedule, now) : null;
+  // Of one whose schedule nobody turned on yet no run is missed.
+  const looked = deadlines.some(isExpected) && !startsPaused;
+  const first = looked && schedule ? intervalAfter(schedule, now) : null;
   return deadlines.map((definition, place) => ({
     ...{ workflow: name, place, definition, schedule },
     ...watchOf(definition, schedule, first),

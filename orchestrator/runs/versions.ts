@@ -4,6 +4,7 @@
  */
 import type { RunConcurrency } from '../../domain/agent-protocol.ts';
 import type { DeadlineDefinition } from '../../domain/deadline.ts';
+import { environmentOf, plainName } from '../../domain/environment.ts';
 import type { Graph, GraphTask } from '../catalog/graph.ts';
 import type { Tx } from '../store/connection.ts';
 import type { Expansion } from './expansion.ts';
@@ -88,7 +89,7 @@ function compile(row: {
     workflow: row.workflow,
     version: row.version,
     ...{ tasks, dependents, gates, mapsOver },
-    indexOf: new Map(tasks.map((task, index) => [task.key, index])),
+    indexOf: indexOf(row.workflow, tasks),
     last: leaves.length === 1 ? (leaves[0] ?? -1) : -1,
     roots: tasks.flatMap((task, index) => (startsAtOnce(task) ? [index] : [])),
     deadlines: row.graph.deadlines ?? [],
@@ -98,6 +99,13 @@ function compile(row: {
     expanded: [],
   };
   return withItself(version);
+}
+
+/** Of an environment tasks that make assets are found by their plain keys as well. */
+function indexOf(workflow: string, tasks: readonly GraphTask[]): ReadonlyMap<string, number> {
+  const own = tasks.map(({ key }, index) => [key, index] as const);
+  if (environmentOf(workflow) === null) return new Map(own);
+  return new Map([...own.map(([key, index]) => [plainName(key), index] as const), ...own]);
 }
 
 function withItself(version: Omit<Version, 'base'>): Version {

@@ -63,5 +63,6 @@ function recordOf(
     every_ms: sensor.everyMs,
     timeout_ms: sensor.timeoutMs,
     has_code: sensor.hasCode,
+    starts_paused: definition.startsPaused === true,
   };
 }

@@ -193,7 +193,7 @@ export interface DetectorAssetRow {
   readonly owners: readonly string[];
 }
 
-/** All assets that have a policy or an edge. */
+/** All assets of production that have a policy or an edge. */
 export function readDetectorAssets(db: Tx): Promise<DetectorAssetRow[]> {
   return db.query<DetectorAssetRow>(`
     WITH up AS (
@@ -208,8 +208,9 @@ export function readDetectorAssets(db: Tx): Promise<DetectorAssetRow[]> {
            coalesce(a.set_policy, '{}') AS set_policy, coalesce(up.upstream, '{}') AS upstream,
            a.source, coalesce(a.owners, '[]') AS owners
     FROM seen s LEFT JOIN signalbox.asset a ON a.key = s.key LEFT JOIN up ON up.key = s.key
-    WHERE up.key IS NOT NULL OR a.declared_policy <> '{}' OR a.set_policy <> '{}'
-       OR EXISTS (SELECT FROM signalbox.asset_edge e WHERE e.upstream = s.key)
+    WHERE signalbox.in_environment(s.key, '') AND (
+       up.key IS NOT NULL OR a.declared_policy <> '{}' OR a.set_policy <> '{}'
+       OR EXISTS (SELECT FROM signalbox.asset_edge e WHERE e.upstream = s.key))
     ORDER BY s.key`);
 }
 

@@ -234,6 +234,7 @@ export async function readSides(
   db: Tx,
   upstream: string,
   downstream: string,
+  edge: string,
 ): Promise<
   | {
       upstream: PartitionsDefinition | null;
@@ -251,9 +252,9 @@ export async function readSides(
   }>(
     `SELECT u.partitions AS upstream, u.fallback,
             (SELECT d.partitions FROM signalbox.asset d WHERE d.key = $2) AS downstream,
-            (SELECT e.mapping FROM signalbox.asset_edge e WHERE e.upstream = $1 AND e.downstream = $2) AS mapping
+            (SELECT e.mapping FROM signalbox.asset_edge e WHERE e.upstream = $3 AND e.downstream = $2) AS mapping
      FROM signalbox.asset u WHERE u.key = $1`,
-    [upstream, downstream],
+    [upstream, downstream, edge],
   );
   return row;
 }

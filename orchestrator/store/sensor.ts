@@ -40,6 +40,8 @@ export interface SensorRecord {
   readonly every_ms: number;
   readonly timeout_ms: number;
   readonly has_code: boolean;
+  /** Whether it is paused when it is new. */
+  readonly starts_paused: boolean;
 }
 
 /** Versions of the registered sensors of these names. */
@@ -62,13 +64,13 @@ export async function upsertSensors(
 ): Promise<void> {
   await tx.execute(
     `INSERT INTO signalbox.sensor AS s (
-       name, file, description, queue, version, triggers, every_ms, timeout_ms, has_code, next_look_at,
+       name, file, description, queue, version, triggers, every_ms, timeout_ms, has_code, paused, next_look_at,
        registered_at, updated_at)
      SELECT name, file, description, queue, version, triggers, every_ms, timeout_ms, has_code,
-            clock_timestamp(), $2, $2
+            coalesce(starts_paused, false), clock_timestamp(), $2, $2
      FROM jsonb_to_recordset($1::jsonb) AS d (
        name text, file text, description text, queue text, version text, triggers text, every_ms int,
-       timeout_ms int, has_code boolean)
+       timeout_ms int, has_code boolean, starts_paused boolean)
      ORDER BY name
      ON CONFLICT (name) DO UPDATE SET
        file = excluded.file, description = excluded.description, queue = excluded.queue,

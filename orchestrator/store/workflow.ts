@@ -1,10 +1,11 @@
 /** Tables `workflow`, `workflow_version`, `workflow_file_error`. Definitions come by thousands: one statement for many. */
 import type { WorkflowDefinition, WorkflowFileError } from '../../domain/agent-protocol.ts';
+import type { OnDefinition } from '../../domain/origin.ts';
 import type { Graph } from '../catalog/graph.ts';
-import { jsonText } from './columns.ts';
+import { jsonText, textArray } from './columns.ts';
 import type { Tx } from './connection.ts';
 
-/** What the code defines, with the graph of its newest version. */
+/** What the code defines. */
 interface Described {
   readonly name: string;
   readonly kind: WorkflowDefinition['kind'] | 'system';
@@ -15,19 +16,29 @@ interface Described {
   readonly schedule: WorkflowDefinition['schedule'];
   readonly parameters: Readonly<Record<string, unknown>> | null;
   readonly version: string;
-  readonly graph: Graph;
 }
 
 /** A workflow as it is stored. */
 export interface WorkflowRow extends Described {
   readonly paused: boolean;
   readonly next_run_at: Date | null;
+  readonly task_count: number;
+}
+
+/** With the graph of its newest version, and what starts it beside its schedule. */
+export interface WholeWorkflowRow extends WorkflowRow {
+  readonly graph: Graph;
+  readonly on: OnDefinition | null;
 }
 
 const WORKFLOW_COLUMNS = `w.name, w.kind, w.file, w.description, w.tags, w.owners, w.schedule, w.parameters, w.paused,
-  w.next_run_at, v.version, v.graph`;
+  w.next_run_at, v.version, coalesce(v.task_count, jsonb_array_length(v.graph -> 'tasks')) AS task_count`;
 const WITH_VERSION = 'JOIN signalbox.workflow_version v ON v.id = w.version_id';
-const SELECT_WORKFLOW = `SELECT ${WORKFLOW_COLUMNS} FROM signalbox.workflow w ${WITH_VERSION}`;
+const SELECT_WORKFLOW = `
+  SELECT ${WORKFLOW_COLUMNS}, v.graph, (
+    SELECT jsonb_build_object('match', o.match, 'conditions', o.conditions, 'whilePaused', o.while_paused)
+    FROM signalbox.workflow_on o WHERE o.workflow = w.name) AS "on"
+  FROM signalbox.workflow w ${WITH_VERSION}`;
 /** The page first, then its versions: with statistics from before thousands were registered all would be joined. */
 const LIST_WORKFLOWS = `
   SELECT ${WORKFLOW_COLUMNS} FROM (
@@ -45,8 +56,8 @@ export function listWorkflows(
 }
 
 /** A workflow of any kind. */
-export async function findWorkflow(db: Tx, name: string): Promise<WorkflowRow | undefined> {
-  const [row] = await db.query<WorkflowRow>(`${SELECT_WORKFLOW} WHERE w.name = $1`, [name]);
+export async function findWorkflow(db: Tx, name: string): Promise<WholeWorkflowRow | undefined> {
+  const [row] = await db.query<WholeWorkflowRow>(`${SELECT_WORKFLOW} WHERE w.name = $1`, [name]);
   return row;
 }
 
@@ -54,9 +65,21 @@ export async function findWorkflow(db: Tx, name: string): Promise<WorkflowRow | 
 export function readRegistered(
   db: Tx,
   names: readonly string[],
-): Promise<{ name: string; kind: string; file: string; version: string }[]> {
+): Promise<
+  {
+    name: string;
+    kind: string;
+    file: string;
+    version: string;
+    /** Who told it last. */
+    agent: string | null;
+    /** Whether that one is there. */
+    live: boolean;
+  }[]
+> {
   return db.query(
-    `SELECT w.name, w.kind, w.file, v.version
+    `SELECT w.name, w.kind, w.file, v.version, w.agent, EXISTS (
+       SELECT FROM signalbox.agent_session s WHERE s.name = w.agent AND s.state = 'live') AS live
      FROM signalbox.workflow w JOIN signalbox.workflow_version v ON v.id = w.version_id
      WHERE w.name = ANY($1)`,
     [names],
@@ -65,8 +88,11 @@ export function readRegistered(
 
 /** A workflow to store; the times are Unix milliseconds. */
 export interface WorkflowRecord extends Described {
+  readonly graph: Graph;
   readonly queue: string;
   readonly max_active_runs: number | null;
+  /** Whether it is paused when it is new. */
+  readonly starts_paused: boolean;
   readonly next_run_at: string | null;
   readonly next_logical_date: string | null;
   readonly next_interval_end: string | null;
@@ -94,21 +120,25 @@ const UPSERT_WORKFLOWS = `
   WITH given AS MATERIALIZED (
     SELECT * FROM jsonb_to_recordset($1::jsonb) AS d (
       name text, kind text, file text, description text, tags jsonb, owners jsonb, schedule jsonb,
-      parameters jsonb, queue text, max_active_runs int, version text, graph jsonb,
+      parameters jsonb, queue text, max_active_runs int, starts_paused boolean, version text, graph jsonb,
       next_run_at timestamptz, next_logical_date timestamptz, next_interval_end timestamptz,
       first_run_at timestamptz, first_logical_date timestamptz, first_interval_end timestamptz)
   ), made AS (
-    INSERT INTO signalbox.workflow_version (workflow, version, graph, created_at)
-    SELECT name, version, graph, $2 FROM given ORDER BY name
-    ON CONFLICT (workflow, version) DO UPDATE SET version = excluded.version
+    INSERT INTO signalbox.workflow_version (workflow, version, graph, created_at, last_used_at, task_count)
+    SELECT name, version, graph, $2, $2, jsonb_array_length(graph -> 'tasks') FROM given ORDER BY name
+    ON CONFLICT (workflow, version) DO UPDATE SET last_used_at = excluded.last_used_at
     RETURNING id, workflow
+  ), left_behind AS (
+    UPDATE signalbox.workflow_version v SET last_used_at = $2
+    FROM given g JOIN signalbox.workflow w ON w.name = g.name
+    WHERE v.id = w.version_id AND v.version <> g.version
   )
   INSERT INTO signalbox.workflow AS w (
     name, kind, file, description, tags, owners, schedule, parameters, queue, max_active_runs,
-    version_id, next_run_at, next_logical_date, next_interval_end, registered_at, updated_at)
+    version_id, next_run_at, next_logical_date, next_interval_end, paused, registered_at, updated_at)
   SELECT g.name, g.kind, g.file, g.description, g.tags, g.owners, g.schedule,
          g.parameters, g.queue, g.max_active_runs, made.id,
-         g.first_run_at, g.first_logical_date, g.first_interval_end, $2, $2
+         g.first_run_at, g.first_logical_date, g.first_interval_end, coalesce(g.starts_paused, false), $2, $2
   FROM given g JOIN made ON made.workflow = g.name
   ORDER BY g.name
   ON CONFLICT (name) DO UPDATE SET
@@ -119,15 +149,16 @@ const UPSERT_WORKFLOWS = `
     ${nextColumn('run_at')},
     ${nextColumn('logical_date')},
     ${nextColumn('interval_end')},
-    updated_at = excluded.updated_at`;
+    updated_at = excluded.updated_at, agent = excluded.agent`;
 
 /** Stores these workflows and their versions; what is not among them stays. */
 export async function upsertWorkflows(
   tx: Tx,
   records: readonly WorkflowRecord[],
   now: Date,
+  agent: string | null,
 ): Promise<void> {
-  await tx.execute(UPSERT_WORKFLOWS, [jsonText(records), now]);
+  await tx.execute(UPSERT_WORKFLOWS, [jsonText(records), now, agent]);
 }
 
 /** Id of a version, made where it is not there yet. */
@@ -137,9 +168,9 @@ export async function ensureVersion(
   now: Date,
 ): Promise<string> {
   const [row] = await tx.query<{ id: string }>(
-    `INSERT INTO signalbox.workflow_version (workflow, version, graph, created_at)
-     VALUES ($1, $2, $3, $4)
-     ON CONFLICT (workflow, version) DO UPDATE SET version = excluded.version
+    `INSERT INTO signalbox.workflow_version (workflow, version, graph, created_at, last_used_at, task_count)
+     VALUES ($1, $2, $3::jsonb, $4, $4, jsonb_array_length($3::jsonb -> 'tasks'))
+     ON CONFLICT (workflow, version) DO UPDATE SET last_used_at = excluded.last_used_at
      RETURNING id`,
     [of.workflow, of.version, jsonText(of.graph), now],
   );
@@ -178,27 +209,49 @@ export async function setWorkflowPaused(
   return changed > 0;
 }
 
-/** Replaces the faults of the files that were read: `read` without a fault, `errors` with one. */
+/** Rows of agents that nobody has heard of for so long go with the next word of any. */
+const FORGOTTEN = `agent <> $1 AND at < $2::timestamptz - interval '1 hour'
+  AND NOT EXISTS (SELECT FROM signalbox.agent_session s WHERE s.name = agent)`;
+
+/** A fault of a file; `otherAgent` where it is one only while that agent is there. */
+export interface FileFault extends WorkflowFileError {
+  readonly otherAgent?: string | null;
+}
+
+/** Replaces the faults that the agent told before: a file that is good now, or gone, has none any more. */
 export async function replaceFileErrors(
   tx: Tx,
-  read: readonly string[],
-  errors: readonly WorkflowFileError[],
+  agent: string,
+  faults: readonly FileFault[],
   now: Date,
 ): Promise<void> {
-  await tx.execute('DELETE FROM signalbox.workflow_file_error WHERE file = ANY($1)', [read]);
   await tx.execute(
-    `INSERT INTO signalbox.workflow_file_error (file, message, at)
-     SELECT file, message, $2 FROM jsonb_to_recordset($1::jsonb) AS e (file text, message text)
+    `DELETE FROM signalbox.workflow_file_error
+     WHERE (agent = $1 AND file <> ALL($3::text[])) OR (${FORGOTTEN})`,
+    [agent, now, textArray(faults.map(({ file }) => file))],
+  );
+  if (faults.length === 0) return;
+  await tx.execute(
+    `INSERT INTO signalbox.workflow_file_error (file, message, at, agent, other_agent)
+     SELECT file, message, $2, $3, "otherAgent"
+     FROM jsonb_to_recordset($1::jsonb) AS e (file text, message text, "otherAgent" text)
      ORDER BY file
-     ON CONFLICT (file) DO UPDATE SET message = excluded.message, at = excluded.at`,
-    [jsonText(errors), now],
+     ON CONFLICT (file, agent) DO UPDATE SET
+       message = excluded.message, at = excluded.at, other_agent = excluded.other_agent`,
+    [jsonText(faults), now, agent],
   );
 }
 
-export function readFileErrors(db: Tx): Promise<WorkflowFileError[]> {
-  return db.query<WorkflowFileError>(
-    'SELECT file, message FROM signalbox.workflow_file_error ORDER BY file LIMIT 1000',
+/** Faults of files as they stand, one a file: what several agents tell of it is told once. */
+export async function readFileErrors(db: Tx): Promise<WorkflowFileError[]> {
+  const rows = await db.query<Omit<WorkflowFileError, 'at'> & { readonly at: Date }>(
+    `SELECT file, message, nullif(string_agg(DISTINCT nullif(agent, ''), ', '), '') AS agent, max(at) AS at
+     FROM signalbox.workflow_file_error e
+     WHERE other_agent IS NULL OR EXISTS (
+       SELECT FROM signalbox.agent_session s WHERE s.name = e.other_agent AND s.state = 'live')
+     GROUP BY file, message ORDER BY file, message LIMIT 1000`,
   );
+  return rows.map((row) => ({ ...row, at: row.at.toISOString() }));
 }
 
 /** Id of a workflow's newest version. */

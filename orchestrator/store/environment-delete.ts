@@ -1,0 +1,181 @@
+/**
+ * Deleting what is of an environment, table by table, in batches: its names tell what that is. Runs go first, with
+ * all that is of them; the environment's own row goes last, so that a deletion which was cut off is gone on with.
+ */
+import { textArray } from './columns.ts';
+import type { Db, Tx } from './connection.ts';
+import { growLineageEpoch } from './lineage.ts';
+
+const AT_ONCE = 2_000;
+
+/** Rows of a run, by its id; `run` itself is deleted after them. */
+const OF_RUN = [
+  ...['run_live', 'task_live', 'task_log', 'step_log', 'run_origin', 'run_partition', 'run_action'],
+  ...[
+    'flow_event',
+    'flow_wait',
+    'run_superseded',
+    'run_hold',
+    'deadline',
+    'deadline_miss',
+    'run_key',
+  ],
+  ...['result_cache_hit', 'artifact', 'task_revoked', 'environment_read'],
+];
+
+/** By the name of a workflow. */
+const OF_WORKFLOW = [
+  ...['once_key', 'result_cache', 'expected_run', 'run_hold', 'workflow_on', 'workflow_on_met'],
+  ...['workflow_deadline', 'deadline_miss', 'workflow_callback', 'callback', 'run_key', 'backfill'],
+  ...['asset_task', 'workflow_version'],
+];
+
+/** By the key of an asset. */
+const OF_ASSET = [
+  ...[
+    'asset_task',
+    'asset_partition',
+    'asset_check',
+    'asset_check_result',
+    'asset_check_definition',
+  ],
+  ...['asset_observation', 'materialization'],
+];
+
+/** Small, or without an index by name: [table, column]. */
+const BY_PREFIX = [
+  ['sensor_event', 'sensor'],
+  ['sensor', 'name'],
+  ['artifact', 'key'],
+  ['flow_event', 'name'],
+  ['dynamic_partition', 'name'],
+  ['asset_edge', 'downstream'],
+  ['asset_edge', 'upstream'],
+  ['asset', 'key'],
+  ['workflow', 'name'],
+  ['workflow_file_error', 'file'],
+  ['pool', 'name'],
+  ['queue', 'name'],
+  ['agent_session', 'name'],
+] as const;
+
+/** Nothing of it starts by itself any more, and no backfill goes on. */
+export async function stopAll(tx: Tx, prefix: string, now: Date): Promise<void> {
+  await tx.execute(
+    `UPDATE signalbox.workflow SET paused = true, paused_at = $2 WHERE NOT paused AND starts_with(name, $1)`,
+    [prefix, now],
+  );
+  await tx.execute(
+    'UPDATE signalbox.sensor SET paused = true WHERE NOT paused AND starts_with(name, $1)',
+    [prefix],
+  );
+  await tx.execute(
+    `UPDATE signalbox.backfill SET state = 'cancelled', finished_at = $2
+     WHERE state IN ('running', 'paused', 'cancelling') AND starts_with(workflow, $1)`,
+    [prefix, now],
+  );
+}
+
+/** Unfinished runs, those that nobody has cancelled yet first. */
+export async function findUnfinished(
+  db: Tx,
+  prefix: string,
+  limit: number,
+): Promise<readonly { readonly id: string; readonly cancelled: boolean }[]> {
+  return db.query(
+    `SELECT run_id AS id, cancel_reason IS NOT NULL AS cancelled FROM signalbox.run_live
+     WHERE starts_with(workflow, $1) ORDER BY cancel_reason IS NOT NULL, run_id LIMIT $2`,
+    [prefix, limit],
+  );
+}
+
+/** Ids and public ids of live sessions of its agents. */
+export function findSessions(
+  db: Tx,
+  prefix: string,
+): Promise<{ readonly id: string; readonly publicId: string }[]> {
+  return db.query(
+    `SELECT id, public_id AS "publicId" FROM signalbox.agent_session
+     WHERE state = 'live' AND starts_with(name, $1)`,
+    [prefix],
+  );
+}
+
+/** Deletes everything but the environment's own row. Nothing of it may be live. */
+export async function deleteContents(db: Db, prefix: string): Promise<void> {
+  const workflows = await namesOf(
+    db,
+    `SELECT name FROM signalbox.workflow WHERE starts_with(name, $1)
+     UNION SELECT workflow FROM signalbox.workflow_version WHERE starts_with(workflow, $1)`,
+    prefix,
+  );
+  const assets = await namesOf(
+    db,
+    `SELECT key FROM signalbox.asset WHERE starts_with(key, $1)
+     UNION SELECT downstream FROM signalbox.asset_edge WHERE starts_with(downstream, $1)
+     UNION SELECT upstream FROM signalbox.asset_edge WHERE starts_with(upstream, $1)
+     UNION SELECT asset_key FROM signalbox.asset_task WHERE starts_with(asset_key, $1)
+     UNION SELECT asset_key FROM signalbox.asset_check_definition WHERE starts_with(asset_key, $1)`,
+    prefix,
+  );
+  await inBatches(() => deleteRuns(db, workflows));
+  for (const table of OF_WORKFLOW) await deleteBy(db, table, 'workflow', workflows);
+  for (const table of OF_ASSET) await deleteBy(db, table, 'asset_key', assets);
+  for (const [table, column] of BY_PREFIX) {
+    await inBatches(() =>
+      db.execute(
+        `DELETE FROM signalbox.${table} WHERE ctid = ANY(ARRAY(
+           SELECT ctid FROM signalbox.${table} WHERE starts_with(${column}, $1) LIMIT ${AT_ONCE}))`,
+        [prefix],
+      ),
+    );
+  }
+  await db.transaction(growLineageEpoch);
+}
+
+export async function deleteEnvironmentRow(db: Tx, name: string): Promise<void> {
+  await db.execute(`DELETE FROM signalbox.environment WHERE name = $1 AND state = 'deleting'`, [
+    name,
+  ]);
+}
+
+async function namesOf(db: Tx, sql: string, prefix: string): Promise<readonly string[]> {
+  return (await db.rows<readonly [string]>(sql, [prefix])).map(([name]) => name);
+}
+
+async function deleteRuns(db: Db, workflows: readonly string[]): Promise<number> {
+  return db.transaction(async (tx) => {
+    const rows = await tx.rows<readonly [string]>(
+      `SELECT id FROM signalbox.run WHERE workflow = ANY($1::text[]) LIMIT ${AT_ONCE}`,
+      [textArray(workflows)],
+    );
+    if (rows.length === 0) return 0;
+    const ids = textArray(rows.map(([id]) => id));
+    for (const table of OF_RUN) {
+      await tx.execute(`DELETE FROM signalbox.${table} WHERE run_id = ANY($1::uuid[])`, [ids]);
+    }
+    await tx.execute('DELETE FROM signalbox.callback WHERE run_id = ANY($1::text[])', [ids]);
+    await tx.execute('DELETE FROM signalbox.run WHERE id = ANY($1::uuid[])', [ids]);
+    return rows.length;
+  });
+}
+
+async function deleteBy(
+  db: Db,
+  table: string,
+  column: string,
+  names: readonly string[],
+): Promise<void> {
+  await inBatches(() =>
+    db.execute(
+      `DELETE FROM signalbox.${table} WHERE ctid = ANY(ARRAY(
+         SELECT ctid FROM signalbox.${table} WHERE ${column} = ANY($1::text[]) LIMIT ${AT_ONCE}))`,
+      [textArray(names)],
+    ),
+  );
+}
+
+/** @param work deletes up to `AT_ONCE` rows, and tells how many */
+async function inBatches(work: () => Promise<number>): Promise<void> {
+  for (let deleted = AT_ONCE; deleted >= AT_ONCE; ) deleted = await work();
+}
