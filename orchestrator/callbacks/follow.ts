@@ -28,6 +28,8 @@ export interface FollowDeps extends FollowerDeps {
 }
 
 const ROWS = 200;
+/** Workflows whose runs make several assets: each task is an asset's, and so are its callbacks. */
+const OF_ASSETS = ['assets', 'asset-partitions'];
 const SUFFIX = ':callbacks';
 
 export function createCallbackFollower(deps: FollowDeps): EventFollower {
@@ -55,18 +57,17 @@ async function callAll(
   happened: readonly Happened[],
 ): Promise<readonly CreatedRun[]> {
   const ids = happened.flatMap(({ runId, told }) => (told ? [] : [runId]));
-  const found = await runsWithCallbacks(tx, [...new Set(ids)]);
+  const found = await runsWithCallbacks(tx, [...new Set(ids)], OF_ASSETS);
   const own = found.map(([id]) => id);
   const named = happened.flatMap(({ told }) => told?.workflow ?? []);
   const workflows = new Set([...found.map(([, workflow]) => workflow), ...named]);
   if (workflows.size === 0) return [];
-  const owners = await readCallbackOwners(tx, [...workflows]);
-  const byWorkflow = new Map(owners.map(({ workflow, callbacks }) => [workflow, callbacks]));
   await deps.infos.load(tx, own);
   await deps.infos.loadTasks(tx, tasksOf(happened, new Set(own)));
-  const calls = happened.flatMap((one): Call[] => {
-    const event = toEvent(one, deps.infos.get(one.runId));
-    if (!event) return [];
+  const events = happened.flatMap((one) => ofOwner(toEvent(one, deps.infos.get(one.runId))));
+  const owners = await readCallbackOwners(tx, [...new Set(events.map((event) => event.workflow))]);
+  const byWorkflow = new Map(owners.map(({ workflow, callbacks }) => [workflow, callbacks]));
+  const calls = events.flatMap((event): Call[] => {
     const base = event.task?.replace(/\[\d+\]$/, '') ?? null;
     return (byWorkflow.get(event.workflow) ?? []).flatMap((callback) =>
       callback.on === event.outcome &&
@@ -79,6 +80,13 @@ async function callAll(
   const { created, rows } = await startCode(deps, tx, calls);
   await insertCallbacks(tx, rows, new Date(deps.clock.now()));
   return created;
+}
+
+/** Where a run makes several assets, what becomes of one is told as that asset's own. */
+function ofOwner(event: CallbackEvent | null): readonly CallbackEvent[] {
+  if (event === null) return [];
+  const { workflow, task } = event;
+  return [task !== null && OF_ASSETS.includes(workflow) ? { ...event, workflow: task } : event];
 }
 
 /** Instances of mapped tasks may be newer than what is known of the run. */

@@ -4,6 +4,7 @@ import { readKey } from './asset-key.ts';
 import { type Check, type CheckSettings, type CheckWork, checkReaders, readWork } from './check.ts';
 import { aboutOf, DEFINITION, type Definition, isDefinition, stackHere } from './definition.ts';
 import { DefinitionError, inDefinition, name as readName, readOptions } from './options.ts';
+import { retryRules } from './retry-rule.ts';
 import { scheduleOf } from './schedule.ts';
 import {
   type AttemptOptions,
@@ -68,6 +69,7 @@ function ownCheck(name: string, options: object, run: unknown): Definition {
     },
     handlers: new Map([[key, bound.run]]),
     parse: null,
+    retryRules: retryRules([[key, read]]),
     checks: [bound],
     inputs: [],
     madeAt: stackHere(),

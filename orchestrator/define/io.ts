@@ -54,6 +54,23 @@ export interface StagedVersion {
   discard(): Promise<void>;
 }
 
+/** Several partitions that one run makes. */
+export interface RangeContext extends Omit<WriteContext, 'partitionKey'> {
+  readonly partitionKeys: readonly string[];
+}
+
+/** Partitions that are written and that nobody reads yet. */
+export interface StagedRange {
+  /** Writes one of them; called one after the other. */
+  stage(
+    partitionKey: string,
+    value: Untyped,
+  ): Promise<Pick<StagedVersion, 'written'> & { read(): unknown }>;
+  /** Makes all of them those that are read, in one step: a reader finds all of them or none. */
+  publish(): Promise<void>;
+  discard(): Promise<void>;
+}
+
 interface Reader {
   /** Stands in the catalog; `custom` unless told. */
   readonly kind?: string;
@@ -69,6 +86,11 @@ interface Writer extends Reader {
 /** Writes in two steps. */
 interface Stager extends Reader {
   stage(context: WriteContext, value: Untyped): Promise<StagedVersion>;
+  /**
+   * For a run that makes several partitions. Without it they are published one after the other, and where the run
+   * breaks off those that were published are recorded, the others have failed.
+   */
+  stageRange?(context: RangeContext): Promise<StagedRange>;
 }
 
 /** Keeps the values of assets. */

@@ -6,11 +6,25 @@ import type { AssetDefinition } from '../../domain/agent-protocol.ts';
 import { parseDuration } from '../../domain/time.ts';
 import { type Asset, type FreshnessOptions, readFreshness } from './asset.ts';
 import { readKey } from './asset-key.ts';
+import {
+  type CallbackOptions,
+  callbackFlow,
+  callbackReaders,
+  callbacksOf,
+  describedCallbacks,
+} from './callback.ts';
 import { type Check, type CheckOptions, readChecks } from './check.ts';
 import type { RunContext } from './context.ts';
+import {
+  type DeadlineOptions,
+  deadlineReaders,
+  deadlinesOf,
+  describedDeadlines,
+} from './deadline.ts';
 import { aboutOf, DEFINITION, stackHere } from './definition.ts';
 import { type IoManager, kindOf, readIo } from './io.ts';
 import { DefinitionError, flag, inDefinition, optional, readOptions, text } from './options.ts';
+import { retryRules } from './retry-rule.ts';
 import { scheduleOf } from './schedule.ts';
 import {
   type AttemptOptions,
@@ -29,7 +43,11 @@ export interface Seen {
   readonly metadata?: Readonly<Record<string, unknown>>;
 }
 
-export interface ObserveOptions<T> extends JobOptions, AttemptOptions {
+export interface ObserveOptions<T>
+  extends JobOptions,
+    AttemptOptions,
+    DeadlineOptions,
+    CallbackOptions {
   /** Time between two looks, which divides a minute, an hour or a day: `30s`, `5m`, `6h`. Or give a `schedule`. */
   readonly every?: string | number;
   readonly freshness?: FreshnessOptions;
@@ -60,7 +78,10 @@ export function observe<T = unknown>(
     if (read.every !== null && read.schedule !== null) {
       throw new DefinitionError('give every or schedule, not both');
     }
-    const schedule = read.every === null ? read.schedule : jobReaders.schedule(read.every);
+    const every = read.every === null ? read.schedule : jobReaders.schedule(read.every);
+    const schedule = scheduleOf({ ...read, schedule: every });
+    const callbacks = callbacksOf(read, key);
+    const madeAt = stackHere();
     const definition: AssetDefinition = {
       ...{ key, dependsOn: [], source: read.source, description: read.description },
       ...{ owners: read.owners, ...read.freshness, critical: read.critical, fallback: null },
@@ -76,19 +97,23 @@ export function observe<T = unknown>(
         name: key,
         kind: 'asset',
         ...aboutOf(read),
-        schedule: scheduleOf({ ...read, schedule }),
+        schedule,
         parameters: null,
         queue: read.queue,
         maxActiveRuns: read.maxActiveRuns,
         tasks: [taskDefinition(key, [], read)],
         asset: definition,
+        ...describedDeadlines(deadlinesOf(read, key), schedule),
+        ...describedCallbacks(callbacks),
       },
       handlers: new Map([[key, look]]),
       parse: null,
+      retryRules: retryRules([[key, read]]),
       checks: read.checks,
       io: read.io,
       inputs: [],
-      madeAt: stackHere(),
+      companions: callbackFlow({ name: key, queue: read.queue, madeAt }, callbacks),
+      madeAt,
     };
   });
 }
@@ -96,6 +121,8 @@ export function observe<T = unknown>(
 const readers = {
   ...jobReaders,
   ...attemptReaders,
+  ...deadlineReaders,
+  ...callbackReaders,
   every: optional(cronOfSpan),
   freshness: readFreshness,
   critical: flag(false),

@@ -9,13 +9,13 @@ import {
   isStream,
   type ReadContext,
   type Row,
-  type StagedVersion,
   type WriteContext,
 } from '../define/io.ts';
 import { inDefinition, readOptions } from '../define/options.ts';
 import { LOOKED_AT } from './batches.ts';
 import { schemaOf } from './columns.ts';
 import { directory, type FileOptions, fileReaders, locationPath } from './file-options.ts';
+import { type StagedAsFile, stagerOfFiles } from './staged-files.ts';
 import { stageFile } from './versioned-files.ts';
 
 const BUFFERED_BYTES = 256 * 1024;
@@ -29,7 +29,7 @@ export function jsonFile(options: FileOptions): IoManager {
     const { directory: folder, keep } = readOptions(options, { ...fileReaders, directory });
     return {
       kind: 'json-file',
-      stage: (context: WriteContext, value: unknown) => stage({ folder, keep }, context, value),
+      ...stagerOfFiles(folder, (context, value) => stage({ folder, keep }, context, value)),
       read: (context: ReadContext) => read(folder, context),
     };
   });
@@ -39,7 +39,7 @@ async function stage(
   to: { folder: string; keep: number },
   context: WriteContext,
   value: unknown,
-): Promise<StagedVersion> {
+): Promise<StagedAsFile> {
   const lines = isStream(value);
   const { assetKey, partitionKey, versionId } = context;
   const version = {
@@ -60,8 +60,7 @@ async function stage(
         ...(schema === null ? {} : { schema }),
       },
       read: () => (lines ? linesOf(file.draft) : readFile(file.draft, 'utf8').then(parse)),
-      publish: () => file.publish(),
-      discard: () => file.discard(),
+      file,
     };
   } catch (error) {
     await file.discard();

@@ -1,12 +1,13 @@
 /** Rows as Parquet files. The library is loaded when the first one is written or read. */
 import { randomUUID } from 'node:crypto';
 import { stat } from 'node:fs/promises';
-import type { IoManager, ReadContext, Row, StagedVersion, WriteContext } from '../define/io.ts';
+import type { IoManager, ReadContext, Row, WriteContext } from '../define/io.ts';
 import { isStream } from '../define/io.ts';
 import { inDefinition, readOptions } from '../define/options.ts';
 import { collect, integerOf, toTable } from './batches.ts';
 import { type Column, ColumnError, type Columns, type ColumnType, readColumns } from './columns.ts';
 import { directory, type FileOptions, fileReaders, locationPath } from './file-options.ts';
+import { type StagedAsFile, stagerOfFiles } from './staged-files.ts';
 import { type StagedFile, stageFile } from './versioned-files.ts';
 
 export interface ParquetOptions extends FileOptions {
@@ -37,7 +38,7 @@ export function parquetFile(options: ParquetOptions): IoManager {
     const read = readOptions(options, { ...fileReaders, directory, columns: readColumns });
     return {
       kind: 'parquet-file',
-      stage: (context: WriteContext, value: unknown) => stage(read, context, value),
+      ...stagerOfFiles(read.directory, (context, value) => stage(read, context, value)),
       async read(context: ReadContext) {
         const path = await locationPath(read.directory, context);
         return context.stream ? rowsIn(path) : collect(rowsIn(path));
@@ -50,7 +51,7 @@ async function stage(
   settings: Settings,
   context: WriteContext,
   value: unknown,
-): Promise<StagedVersion> {
+): Promise<StagedAsFile> {
   const { assetKey, partitionKey, versionId, signal } = context;
   const version = {
     ...{ directory: settings.directory, keep: settings.keep, assetKey, partitionKey, versionId },
@@ -65,8 +66,7 @@ async function stage(
     return {
       written: { location: { path: file.path }, rows, sizeBytes, schema: table.columns },
       read: () => (isStream(value) ? rowsIn(file.draft) : collect(rowsIn(file.draft))),
-      publish: () => file.publish(),
-      discard: () => file.discard(),
+      file,
     };
   } catch (error) {
     await file.discard();

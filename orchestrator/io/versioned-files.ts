@@ -2,14 +2,17 @@
  * Versions of an asset as files: each is written beside the others under a name that says it is not whole, made
  * durable, and renamed; then a pointer is replaced in the same way. So there is no moment in which a reader finds
  * half a version, whatever dies. Readers within Signalbox open the version that is recorded, whoever else reads
- * follows `current.json`.
+ * follows `current.json`. Several partitions of one run are published by one file that names them all; the pointers
+ * follow, and a process that dies in between leaves them to the next one.
  */
-import { createHash } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
-import { basename, join, resolve } from 'node:path';
+import { basename, join, relative, resolve } from 'node:path';
 
 const POINTER = 'current.json';
 const WRITING = '.writing-';
+/** Names the files of a range from the moment in which they are published until all pointers name them. */
+const PUBLISHING = '.publishing-';
 /** Unfinished versions of which nobody is heard any more. */
 const ABANDONED_MS = 86_400_000;
 const MAX_PART_BYTES = 150;
@@ -30,7 +33,14 @@ export interface StagedFile {
   readonly draft: string;
   /** Where the version will be. */
   readonly path: string;
-  publish(): Promise<void>;
+  /** The folder of the version, seen from the asset's. */
+  readonly folder: string;
+  /** What the pointer says of it. */
+  readonly named: Named;
+  /** Puts it where it will be; whoever follows the pointer does not see it yet. */
+  settle(): Promise<void>;
+  /** Lets the pointer name it, and takes old versions away. */
+  point(): Promise<void>;
   discard(): Promise<void>;
 }
 
@@ -41,27 +51,97 @@ export async function stageFile(version: FileVersion, random: string): Promise<S
   const name = `${part(version.versionId)}.${version.extension}`;
   const draft = join(folder, `${WRITING}${random}-${name}`);
   const path = join(folder, name);
+  const named = { version: version.versionId, file: name };
   await (await open(draft, 'w')).close();
   return {
-    ...{ draft, path },
-    async publish() {
-      await replace(draft, path);
-      const pointer = join(folder, `${WRITING}${random}-${POINTER}`);
-      const handle = await open(pointer, 'w');
-      await handle.writeFile(`${JSON.stringify({ version: version.versionId, file: name })}\n`);
-      await handle.close();
-      await replace(pointer, join(folder, POINTER));
+    ...{ draft, path, folder: relative(assetFolder(version), folder), named },
+    settle: () => replace(draft, path),
+    async point() {
+      await pointTo(folder, named, random);
       await sweep(folder, path, version);
     },
     discard: () => rm(draft, { force: true }),
   };
 }
 
-/** The file that the pointer of an asset names. */
+/** Makes these files the versions that are read. Of several, a reader who asks `currentFile` sees all of them or none. */
+export async function publishFiles(
+  of: Pick<FileVersion, 'directory' | 'assetKey'>,
+  files: readonly StagedFile[],
+  random: string,
+): Promise<void> {
+  for (const file of files) await file.settle();
+  const whole = assetFolder(of);
+  await finishPublishing(whole);
+  if (files.length < 2) {
+    for (const file of files) await file.point();
+    return;
+  }
+  const note = join(whole, `${PUBLISHING}${random}.json`);
+  const named = Object.fromEntries(files.map(({ folder, named: to }) => [folder, to]));
+  await writeWhole(note, JSON.stringify(named), join(whole, `${WRITING}${random}-range`));
+  // From here on it is published: where a pointer cannot be written now, the next writer does it.
+  try {
+    for (const file of files) await file.point();
+    await rm(note, { force: true });
+  } catch {}
+}
+
+/** Does to the end what a process that died in the middle has begun: its files are whole, and are those that are read. */
+async function finishPublishing(whole: string): Promise<void> {
+  for (const [name, files] of await notesIn(whole)) {
+    for (const [folder, file] of Object.entries(files)) {
+      await pointTo(join(whole, basename(folder)), file, randomUUID());
+    }
+    await rm(join(whole, name), { force: true });
+  }
+}
+
+interface Named {
+  readonly version: string;
+  readonly file: string;
+}
+
+type Note = readonly [name: string, files: Readonly<Record<string, Named>>];
+
+/** What is being published, by folder. */
+async function notesIn(whole: string): Promise<Note[]> {
+  const entries = await readdir(whole).catch(() => []);
+  const notes: Note[] = [];
+  for (const name of entries.filter((one) => one.startsWith(PUBLISHING)).sort()) {
+    // Taken away meanwhile: then it is done.
+    const text = await readFile(join(whole, name), 'utf8').catch(() => null);
+    if (text !== null) notes.push([name, JSON.parse(text) as Note[1]]);
+  }
+  return notes;
+}
+
+async function pointTo(folder: string, to: Named, random: string): Promise<void> {
+  const text = `${JSON.stringify({ version: to.version, file: basename(to.file) })}\n`;
+  await writeWhole(join(folder, POINTER), text, join(folder, `${WRITING}${random}-${POINTER}`));
+}
+
+async function writeWhole(path: string, text: string, draft: string): Promise<void> {
+  try {
+    const handle = await open(draft, 'w');
+    await handle.writeFile(text).finally(() => handle.close());
+    await replace(draft, path);
+  } catch (error) {
+    await rm(draft, { force: true });
+    throw error;
+  }
+}
+
+/** The file that the pointer of an asset names, or a range that is being published. */
 export async function currentFile(
   of: Pick<FileVersion, 'directory' | 'assetKey' | 'partitionKey'>,
 ): Promise<string> {
   const folder = folderOf(of);
+  const whole = assetFolder(of);
+  const [published] = (await notesIn(whole)).flatMap(
+    ([, files]) => files[relative(whole, folder)] ?? [],
+  );
+  if (published !== undefined) return join(folder, basename(published.file));
   const { file } = JSON.parse(await readFile(join(folder, POINTER), 'utf8')) as { file: string };
   return join(folder, basename(file));
 }
@@ -113,9 +193,12 @@ async function sweep(
 
 /** A folder for each part of the key, and one for the partition: no part can leave the directory. */
 function folderOf(of: Pick<FileVersion, 'directory' | 'assetKey' | 'partitionKey'>): string {
-  const parts = of.assetKey.split('/').map(part);
-  if (of.partitionKey !== undefined) parts.push(`partition=${part(of.partitionKey)}`);
-  return join(resolve(of.directory), ...parts);
+  const whole = assetFolder(of);
+  return of.partitionKey === undefined ? whole : join(whole, `partition=${part(of.partitionKey)}`);
+}
+
+function assetFolder(of: Pick<FileVersion, 'directory' | 'assetKey'>): string {
+  return join(resolve(of.directory), ...of.assetKey.split('/').map(part));
 }
 
 /** A text as the name of a file: different texts give different names, and none is special. */

@@ -67,17 +67,19 @@ export function readEventRows(tx: Tx, { xid, id }: Place, limit: number): Promis
   return tx.query<EventRow>(EVENT_ROWS, [xid, id, limit]);
 }
 
-/** Those of the runs whose workflows have callbacks, with the workflow. */
+/** Those of the runs whose workflows, or the assets that they make together, may have callbacks; with the workflow. */
 export async function runsWithCallbacks(
   tx: Tx,
   ids: readonly string[],
+  shared: readonly string[],
 ): Promise<readonly (readonly [id: string, workflow: string])[]> {
   if (ids.length === 0) return [];
   return tx.rows<readonly [string, string]>(
     `SELECT r.id, r.workflow FROM signalbox.run r
      WHERE r.id = ANY($1::uuid[])
-       AND EXISTS (SELECT FROM signalbox.workflow_callback c WHERE c.workflow = r.workflow)`,
-    [ids],
+       AND (r.workflow = ANY($2::text[])
+            OR EXISTS (SELECT FROM signalbox.workflow_callback c WHERE c.workflow = r.workflow))`,
+    [ids, shared],
   );
 }
 
