@@ -76,7 +76,7 @@ export async function readInput(
     value: many ? Object.fromEntries(loaded) : (loaded[0]?.[1] ?? null),
     degraded: values.some((version) => version.degraded),
     of: reply.of ?? {},
-    versions: values.flatMap(({ id, dataVersion, partition = null, degraded }) =>
+    versions: values.flatMap(({ id, dataVersion, partition = null, degraded, environment }) =>
       id === undefined
         ? []
         : [
@@ -86,6 +86,7 @@ export async function readInput(
               id,
               dataVersion: dataVersion ?? id,
               ...(degraded ? { degraded } : {}),
+              ...(environment === undefined ? {} : { environment }),
             },
           ],
     ),

@@ -3,6 +3,7 @@ import type { AssetValue } from '../../domain/agent-protocol.ts';
 import type { StoredVersion } from '../../domain/asset.ts';
 import type { Definition } from '../define/definition.ts';
 import { kindOf } from '../define/io.ts';
+import { ioIn } from '../define/io-environment.ts';
 import type { VersionCalls } from './asset-version.ts';
 
 /** A value that is kept where this agent cannot read it. */
@@ -21,13 +22,13 @@ const NOWHERE: StoredVersion = {
 export async function loadValue(
   calls: Pick<VersionCalls, 'definition'>,
   assetKey: string,
-  version: Pick<AssetValue, 'value' | 'stored' | 'partition'>,
+  version: Pick<AssetValue, 'value' | 'stored' | 'partition' | 'environment'>,
   signal: AbortSignal,
 ): Promise<unknown> {
   const { stored = null, partition } = version;
   if (stored === null) return version.value;
   const definition = await calls.definition(assetKey);
-  const io = definition?.io ?? null;
+  const io = ioIn(definition?.io ?? null, version.environment, assetKey);
   if (io === null || kindOf(io) !== stored.kind) {
     const what = io === null ? 'has no IO manager for it here' : `is ${kindOf(io)} here`;
     throw new UnreadableValue(

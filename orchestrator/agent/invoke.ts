@@ -1,5 +1,6 @@
 /** Calls a user's code with what its kind is given. */
 import type { Definition, Handler } from '../define/definition.ts';
+import { ioIn } from '../define/io-environment.ts';
 import { cacheRuleOf } from '../define/results.ts';
 import { subflowOf } from '../define/subflow-task.ts';
 import { checkAsset } from './asset-look.ts';
@@ -23,7 +24,7 @@ export function invoke(
   handler: Handler,
 ): unknown {
   const { kind, parameters } = task.assignment;
-  if (kind === 'asset') return makeAsset(task, calls, definition, handler);
+  if (kind === 'asset') return makeAsset(task, calls, inItsPlace(task, definition), handler);
   if (kind === 'check') return checkAsset(task, calls, definition);
   task.keeper = () => keeperOf(calls, task.assignment, definition);
   if (kind === 'flow') return runFlow(task, calls, definition, handler);
@@ -31,6 +32,14 @@ export function invoke(
   return parsed(definition, parameters).then((values) =>
     runTask(task, calls, definition, handler, values),
   );
+}
+
+/** An asset's definition with its IO manager as it is in the run's environment. */
+function inItsPlace({ assignment }: RunningTask, definition: Definition): Definition {
+  const { environment } = assignment;
+  // What is made elsewhere is read where it is.
+  if (environment === undefined || definition.described.asset?.observed) return definition;
+  return { ...definition, io: ioIn(definition.io ?? null, environment, definition.name) };
 }
 
 function runTask(

@@ -12,6 +12,8 @@ export interface RunAgentOptions {
   readonly url: string;
   readonly token: string;
   readonly queues: readonly string[];
+  /** Environment that it works for; production unless told. */
+  readonly environment?: string | undefined;
   readonly labels?: Readonly<Record<string, string>>;
   readonly concurrency: number;
   readonly name: string;

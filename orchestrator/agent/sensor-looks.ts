@@ -2,6 +2,7 @@
  * Looks of sensors on an agent, beside its tasks: few at a time, each within its timeout. An agent without sensors
  * asks for none. A look that its agent cannot finish is given to another.
  */
+import { PRODUCTION } from '../../domain/environment.ts';
 import type { Look, LookEnd } from '../../domain/sensor.ts';
 import type { TaskLog } from '../define/context.ts';
 import type { AgentDefinitions } from '../define/registry.ts';
@@ -119,6 +120,7 @@ async function run(
   }
   const context: SensorContext = {
     ...{ cursor: look.cursor, state: look.state ?? null, signal },
+    environment: look.environment ?? PRODUCTION,
     events: look.events.map(({ key, body, at }) => ({ key, body, at })),
     log: logOf(look.sensor, deps.log),
   };

@@ -20,6 +20,8 @@ export interface AgentOptions {
   readonly definitions: AgentDefinitions;
   readonly name: string;
   readonly queues: readonly string[];
+  /** Environment that it works for; production unless told. */
+  readonly environment?: string | undefined;
   /** What it has that tasks may require. */
   readonly labels?: Readonly<Record<string, string>>;
   /** Tasks at a time. */
@@ -121,12 +123,13 @@ class Agent implements RunningAgent {
   }
 
   async #register(): Promise<RegisterReply> {
-    const { transport, name, queues, concurrency, labels = {}, log } = this.#options;
+    const { transport, name, queues, concurrency, labels = {}, log, environment } = this.#options;
     let told = false;
     const call = () => {
       const { definitions, fileErrors } = this.#definitions;
       const version = versionOf(definitions);
-      const own = { name, queues, concurrency, labels, version };
+      const where = environment === undefined ? {} : { environment };
+      const own = { ...where, name, queues, concurrency, labels, version };
       return transport.register({ ...own, definitions, fileErrors });
     };
     return persist(call, this.#stopping.signal, (error) => {

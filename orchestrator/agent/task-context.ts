@@ -6,6 +6,7 @@ import type {
   ResultReply,
   RunWaitReply,
 } from '../../domain/agent-protocol.ts';
+import { PRODUCTION } from '../../domain/environment.ts';
 import type { RunOrigin } from '../../domain/origin.ts';
 import type { TaskState } from '../../domain/run.ts';
 import { type Clock, toRfc3339 } from '../../domain/time.ts';
@@ -111,6 +112,10 @@ class Context implements RunContext<Record<string, unknown>> {
 
   get partitionKeys(): readonly string[] {
     return this.#task.assignment.partition?.keys ?? [];
+  }
+
+  get environment() {
+    return this.#task.assignment.environment ?? PRODUCTION;
   }
 
   get runId() {

@@ -59,6 +59,8 @@ export interface RunContext<P> extends PartitionLists {
   /** The time that the run's data is from; without a schedule it is empty, at the logical date or the start. */
   readonly dataInterval: DataInterval;
   readonly runId: string;
+  /** Where the run is: `production`, or the environment of a branch. */
+  readonly environment: string;
   readonly attempt: number;
   /** Aborted on cancellation, timeout, and loss of the lease; `signal.reason` says which. */
   readonly signal: AbortSignal;

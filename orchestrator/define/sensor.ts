@@ -44,6 +44,8 @@ export interface SensorContext<S = unknown> {
   readonly events: readonly SensorEvent[];
   /** Aborted when the look's time is over, or the agent stops. */
   readonly signal: AbortSignal;
+  /** `production`, or the environment of a branch. */
+  readonly environment: string;
   /** Writes to the agent's log. */
   readonly log: TaskLog;
 }
