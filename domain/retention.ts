@@ -33,6 +33,19 @@ export const RETENTION_KINDS: readonly RetentionKind[] = [
   inPostgres('check-results', 400, 'what checks said; the latest word of each stays'),
   inPostgres('observations', 400, 'observations of data made elsewhere; the newest stays'),
   inPostgres('expected-runs', 90, 'runs that schedules called for, and what became of them'),
+  inPostgres('deadline-misses', 400, 'what was late and why; what is still late stays'),
+  inPostgres('callbacks', 90, 'callbacks and webhooks that were called, and what became of them'),
+  inPostgres('cached-results', 365, 'cached results that have no time of their own'),
+  inPostgres(
+    'workflow-versions',
+    90,
+    'graphs of versions that no workflow has any more and no run that is kept was made of',
+  ),
+  inPostgres(
+    'automation-evaluations',
+    90,
+    'looks of automation that found something else than the one before; the latest stays',
+  ),
   inPostgres('agent-sessions', 7, 'ended sessions of agents'),
   inPostgres(
     'sensor-events',
@@ -55,6 +68,45 @@ export const RETENTION_KINDS: readonly RetentionKind[] = [
   inClickHouse('asset-events', 400, 'what became of assets, and lineage events'),
   inClickHouse('incident-events', 400, 'timelines of incidents, copied'),
 ];
+
+/** What bounds tables that no kind does. */
+const DEFINITIONS = 'as many rows as code defines or people set';
+const UNFINISHED = 'rows of what has not ended';
+const MINUTES = 'rows that go within minutes';
+const DATA = 'as many rows as there are assets, partitions and edges between them';
+const FIXED = 'a fixed number of rows';
+
+/** What bounds each table in PostgreSQL: the kind that it is deleted with, or why it needs none. */
+export const TABLES_KEPT: Readonly<Record<string, string>> = {
+  ...{ run: 'runs', run_origin: 'runs', run_partition: 'runs', run_action: 'runs' },
+  ...{ task_log: 'runs', step_log: 'runs', flow_wait: 'runs', artifact: 'runs' },
+  ...{ result_cache_hit: 'runs', deadline: 'runs', subflow_wait: 'runs' },
+  ...{ run_hold: 'runs', run_superseded: 'runs', run_key: 'runs' },
+  ...{ once_key: 'once-keys', materialization: 'materializations' },
+  ...{ asset_check_result: 'check-results', asset_observation: 'observations' },
+  ...{ expected_run: 'expected-runs', deadline_miss: 'deadline-misses', callback: 'callbacks' },
+  ...{ result_cache: 'cached-results', workflow_version: 'workflow-versions' },
+  ...{ agent_session: 'agent-sessions', workflow_file_error: 'agent-sessions' },
+  ...{ sensor_event: 'sensor-events', flow_event: 'flow-events' },
+  ...{ backfill: 'backfills', backfill_item: 'backfills' },
+  ...{ incident: 'incidents', incident_event: 'incidents', execution: 'incidents' },
+  audit: 'audit',
+  event_batch: 'an hour after it was copied to ClickHouse, seven days where nobody copies',
+  ...{ run_live: UNFINISHED, task_live: UNFINISHED, workflow_on_queued: UNFINISHED },
+  ...{ gate_due: MINUTES, task_revoked: MINUTES, login_code: MINUTES, web_session: MINUTES },
+  ...{ workflow: DEFINITIONS, workflow_on: DEFINITIONS, workflow_on_met: DEFINITIONS },
+  ...{ workflow_callback: DEFINITIONS, workflow_deadline: DEFINITIONS, sensor: DEFINITIONS },
+  ...{ pool: DEFINITIONS, queue: DEFINITIONS, label_set: DEFINITIONS, api_token: DEFINITIONS },
+  ...{ asset_check_definition: DEFINITIONS, detector_setting: DEFINITIONS },
+  ...{ runbook_mode: DEFINITIONS, detector_round: DEFINITIONS, retention: DEFINITIONS },
+  ...{ asset: DATA, asset_edge: DATA, asset_task: DATA, asset_check: DATA },
+  ...{ asset_partition: DATA, dynamic_partition: DATA },
+  ...{ follower: FIXED, lineage_epoch: FIXED, retention_round: FIXED, reconciler_lease: FIXED },
+  ...{ kill_switch: FIXED, migration: FIXED },
+  ...{ asset_automation: DEFINITIONS, automation_state: DATA, automation_pause: FIXED },
+  automation_evaluation: 'automation-evaluations',
+  ...{ environment: DEFINITIONS, environment_definition: DEFINITIONS, environment_read: 'runs' },
+};
 
 /** What retention does about a kind. */
 export interface RetentionPolicy extends RetentionKind {
@@ -90,4 +142,6 @@ export interface TableStatus {
   /** Null where rows have no time, or there are none. */
   readonly oldest: string | null;
   readonly lastAutovacuum: string | null;
+  /** The kind that bounds it, or what does. */
+  readonly kept: string;
 }

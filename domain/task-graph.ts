@@ -36,3 +36,10 @@ export interface MapDefinition {
   /** Items at a time; null for no limit. */
   readonly concurrency: number | null;
 }
+
+/**
+ * What a task's priority is made of beside its own number: its weight (`absolute`), or that and the weights of all
+ * tasks after it (`downstream`), or before it (`upstream`).
+ */
+export const WEIGHT_RULES = ['absolute', 'downstream', 'upstream'] as const;
+export type WeightRule = (typeof WEIGHT_RULES)[number];

@@ -21,8 +21,6 @@ import type {
   RegisterReply,
   RegisterRequest,
   StepRecord,
-  WorkflowDefinition,
-  WorkflowFileError,
 } from '../domain/agent-protocol.ts';
 import type { Asset, Materialization } from '../domain/asset.ts';
 import type { EventSource, ExternalRunSink } from '../domain/events.ts';
@@ -63,11 +61,18 @@ import type {
 import type { BackfillService, SensorService, SignalService } from './asked-service.ts';
 import type { AssetQualityService } from './assets/quality-service.ts';
 import type { CallbackService } from './callbacks/service.ts';
+import type { WorkflowService } from './catalog/workflow-service.ts';
 import type { DeadlineService } from './deadlines/service.ts';
+import type { EnvironmentService } from './environments/contract.ts';
 import type { ResultCalls, ResultService } from './results/contract.ts';
 import type { RetentionService } from './retention/service.ts';
 
 export type { BackfillService, SensorService, SignalService } from './asked-service.ts';
+export type {
+  WorkflowDetail,
+  WorkflowService,
+  WorkflowSummary,
+} from './catalog/workflow-service.ts';
 
 export interface Page<T> {
   readonly items: readonly T[];
@@ -93,36 +98,9 @@ export interface TriggerReply {
   readonly created: boolean;
 }
 
-export interface WorkflowSummary {
-  readonly name: string;
-  readonly kind: WorkflowDefinition['kind'] | 'system';
-  readonly description: string | null;
-  readonly paused: boolean;
-  readonly tags: readonly string[];
-  readonly owners: readonly string[];
-  readonly schedule: WorkflowDefinition['schedule'];
-  readonly nextRunAt: string | null;
-  readonly version: string;
-  readonly parameters: Readonly<Record<string, unknown>> | null;
-  readonly tasks: readonly { key: string; after: readonly string[] }[];
-  readonly file: string;
-}
-
 export interface Actor {
   /** `token:NAME`, or `signalbox` for what the product does by itself. */
   readonly name: string;
-}
-
-export interface WorkflowService {
-  list(query: PageQuery): Promise<Page<WorkflowSummary>>;
-  get(name: string): Promise<WorkflowSummary>;
-  setPaused(name: string, paused: boolean, actor: Actor): Promise<WorkflowSummary>;
-  /** Upserts what a loader or an agent read; a file that fails is recorded and hurts no other. */
-  register(
-    definitions: readonly WorkflowDefinition[],
-    errors: readonly WorkflowFileError[],
-  ): Promise<void>;
-  fileErrors(): Promise<readonly WorkflowFileError[]>;
 }
 
 export interface ScheduleService {
@@ -382,6 +360,7 @@ export interface Orchestrator {
   readonly queues: QueueService;
   readonly agents: AgentService;
   readonly events: EventSource;
+  readonly environments: EnvironmentService;
   /** What is kept for how long. */
   readonly retention: RetentionService;
   readonly external: ExternalRunSink;

@@ -13,6 +13,7 @@ import { SignalboxError } from '../../domain/errors.ts';
 import type { PartitionsDefinition } from '../../domain/partition.ts';
 import type { Instance } from '../runs/expansion.ts';
 import { spanOf } from './span.ts';
+import { withWeights } from './weights.ts';
 
 /** Tasks of one graph; a vector of states has one byte for each. */
 const MAX_TASKS = 20_000;
@@ -133,11 +134,11 @@ function linkTasks(
       ...(map && over !== undefined ? { map: { ...map, over } } : {}),
     };
   });
-  const graph = { tasks: linked };
   refuseTwoMeanings(name, tasks, indexes);
-  refuseCycle(name, graph);
+  refuseCycle(name, { tasks: linked });
+  const graph = { tasks: withWeights(linked) };
   if (!linked.some(({ teardown }) => teardown)) return graph;
-  const spanned = { tasks: linked.map(spanOf(linked)) };
+  const spanned = { tasks: graph.tasks.map(spanOf(graph.tasks)) };
   refuseCycle(name, spanned, ': name in "after" of the teardowns what each of them is to wait for');
   return spanned;
 }

@@ -2,13 +2,14 @@
 import { SignalboxError } from '../../domain/errors.ts';
 import type { Clock } from '../../domain/time.ts';
 import { toRfc3339 } from '../../domain/time.ts';
-import type { WorkflowService, WorkflowSummary } from '../service.ts';
+import type { WorkflowDetail, WorkflowService, WorkflowSummary } from '../service.ts';
 import type { Db } from '../store/connection.ts';
 import {
   findWorkflow,
   listWorkflows,
   readFileErrors,
   setWorkflowPaused,
+  type WholeWorkflowRow,
   type WorkflowRow,
 } from '../store/workflow.ts';
 import { readPageQuery, toPage } from './page.ts';
@@ -30,7 +31,7 @@ export function createWorkflows(deps: WorkflowDeps): WorkflowService {
   const get = async (name: string) => {
     const row = await findWorkflow(db, name);
     if (!row) throw new SignalboxError('not-found', `workflow ${name}`);
-    return toSummary(row);
+    return toDetail(row);
   };
   return {
     get,
@@ -47,8 +48,8 @@ export function createWorkflows(deps: WorkflowDeps): WorkflowService {
       deps.nudgeScheduler();
       return get(name);
     },
-    async register(definitions, errors) {
-      const changed = await register(db, definitions, errors, clock.now());
+    async register(definitions, errors, agent = null) {
+      const changed = await register(db, definitions, errors, clock.now(), agent);
       if (changed.length === 0) return;
       const told = changed.length > MAX_TOLD ? [''] : changed;
       for (const name of told) deps.changed('workflow', name);
@@ -60,7 +61,6 @@ export function createWorkflows(deps: WorkflowDeps): WorkflowService {
 }
 
 function toSummary(row: WorkflowRow): WorkflowSummary {
-  const { tasks } = row.graph;
   return {
     name: row.name,
     kind: row.kind,
@@ -72,10 +72,22 @@ function toSummary(row: WorkflowRow): WorkflowSummary {
     nextRunAt: row.paused ? null : toRfc3339(row.next_run_at),
     version: row.version,
     parameters: row.parameters,
+    taskCount: row.task_count,
+    file: row.file,
+  };
+}
+
+function toDetail(row: WholeWorkflowRow): WorkflowDetail {
+  const { tasks } = row.graph;
+  return {
+    ...toSummary(row),
+    ...(row.on === null ? {} : { on: row.on }),
     tasks: tasks.map((task) => ({
       key: task.key,
       after: task.after.flatMap((index) => tasks[index]?.key ?? []),
+      ...(task.priority === 0 ? {} : { priority: task.priority }),
+      ...(task.priorityWeight === undefined ? {} : { priorityWeight: task.priorityWeight }),
+      ...(task.weightRule === undefined ? {} : { weightRule: task.weightRule }),
     })),
-    file: row.file,
   };
 }

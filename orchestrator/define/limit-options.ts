@@ -4,6 +4,7 @@ import type {
   TaskConcurrency,
   TaskDefinition,
 } from '../../domain/agent-protocol.ts';
+import { WEIGHT_RULES } from '../../domain/task-graph.ts';
 import { DefinitionError, integer, oneOf, optional, type Read, readOptions } from './options.ts';
 
 /**
@@ -122,6 +123,13 @@ export const limitReaders = {
 export const taskLimitReaders = {
   maxActivePerRun: optional(integer(1, MOST, 1)),
   concurrency: optional(taskConcurrency),
+};
+
+const MOST_WEIGHT = 10_000;
+
+export const weightReaders = {
+  priorityWeight: optional(integer(-MOST_WEIGHT, MOST_WEIGHT, 1)),
+  weightRule: optional(oneOf(...WEIGHT_RULES)),
 };
 
 export const runLimitReaders = { concurrency: optional(runConcurrency) };

@@ -1,5 +1,6 @@
 /** What a workflow's function is given to write its tasks down with. */
 import type { TaskDefinition } from '../../domain/agent-protocol.ts';
+import type { WeightRule } from '../../domain/task-graph.ts';
 import type { Asset } from './asset.ts';
 import { readAssetKeys } from './asset-inputs.ts';
 import { type CallbackOptions, callbackReaders, callbacksOf } from './callback.ts';
@@ -11,6 +12,7 @@ import {
   type TaskConcurrencyOptions,
   type TaskLimitOptions,
   taskLimitReaders,
+  weightReaders,
 } from './limit-options.ts';
 import {
   DefinitionError,
@@ -45,6 +47,13 @@ export interface TaskOptions
     TaskLimitOptions,
     DeadlineOptions,
     CallbackOptions {
+  /**
+   * Airflow's way of telling what goes first: added to `priority`, with the weights of all tasks after it (or before
+   * it, or alone, as `weightRule` says). A task without one counts 1 in a workflow that has weights.
+   */
+  readonly priorityWeight?: number;
+  /** `downstream` unless told here or in the workflow's options. */
+  readonly weightRule?: WeightRule;
   /** Assets that a success of it makes, or their keys; what it returns is the value (of several, an object by key). */
   readonly produces?: readonly (Asset | string)[];
   /** Assets that it reads, or their keys; lineage shows it. */
@@ -134,6 +143,7 @@ const taskReaders = {
   ...deadlineReaders,
   ...callbackReaders,
   ...taskLimitReaders,
+  ...weightReaders,
   queue: optional(readName),
   produces: readAssetKeys,
   consumes: readAssetKeys,
@@ -231,8 +241,11 @@ function addTask<T>(
     failRun,
     ...rest
   } = read;
-  const { produces, consumes, cache, queue, concurrency, maxActivePerRun, ...attempt } = rest;
+  const { produces, consumes, cache, queue, concurrency, maxActivePerRun, ...others } = rest;
+  const { priorityWeight, weightRule, ...attempt } = others;
   const limits = {
+    ...(priorityWeight === null ? {} : { priorityWeight }),
+    ...(weightRule === null ? {} : { weightRule }),
     ...(queue === null ? {} : { queue }),
     ...(concurrency === null ? {} : { concurrency }),
     ...(maxActivePerRun === null ? {} : { maxActivePerRun }),

@@ -1,3 +1,4 @@
+import type { WeightRule } from '../../domain/task-graph.ts';
 import {
   type CallbackOptions,
   callbackFlow,
@@ -14,7 +15,12 @@ import {
 } from './deadline.ts';
 import { aboutOf, DEFINITION, type Definition, stackHere } from './definition.ts';
 import { type IsolationOptions, isolationOf, isolationReaders } from './isolation.ts';
-import { limitReaders, type RunLimitOptions, runLimitReaders } from './limit-options.ts';
+import {
+  limitReaders,
+  type RunLimitOptions,
+  runLimitReaders,
+  weightReaders,
+} from './limit-options.ts';
 import { type On, readOn } from './on.ts';
 import { inDefinition, name as readName, readOptions } from './options.ts';
 import { type ParameterSchema, type Parameters, readSchema } from './parameters.ts';
@@ -33,6 +39,8 @@ export interface WorkflowOptions<S extends ParameterSchema>
   readonly maxActiveTasks?: number;
   /** Labels that an agent must have to be given its tasks; what a task requires itself is asked for besides. */
   readonly requires?: Readonly<Record<string, string>>;
+  /** How weights of its tasks (`priorityWeight`) add up, where they do not say; `downstream` unless told. */
+  readonly weightRule?: WeightRule;
   /** Ends of other workflows' runs and new versions of assets that start a run. */
   readonly on?: On;
   /** JSON Schema of the parameters, or a TypeBox or Zod schema. */
@@ -62,6 +70,7 @@ export function workflow<const S extends ParameterSchema = { type: 'object' }>(
       on: readOn,
       maxActiveTasks: limitReaders.maxActive,
       requires: limitReaders.requires,
+      weightRule: weightReaders.weightRule,
       ...runLimitReaders,
       ...runDeadlineReaders,
       ...callbackReaders,
@@ -87,6 +96,7 @@ export function workflow<const S extends ParameterSchema = { type: 'object' }>(
         ...(read.concurrency === null ? {} : { concurrency: read.concurrency }),
         tasks: tasks.map((task) => ({
           ...isolationOf(read),
+          ...(read.weightRule === null ? {} : { weightRule: read.weightRule }),
           ...task,
           ...(read.requires ? { requires: { ...read.requires, ...task.requires } } : {}),
         })),

@@ -72,9 +72,7 @@ export function createAgents(deps: AgentServiceDeps): Omit<AgentService, keyof R
     ...createWaitCalls(deps),
     list: () => listAgents(deps.db),
     async register(request) {
-      if (request.definitions.length > 0 || request.fileErrors.length > 0) {
-        await deps.workflows.register(request.definitions, request.fileErrors);
-      }
+      await deps.workflows.register(request.definitions, request.fileErrors, request.name);
       const session = await sessions.open(request, deps.leaseMs);
       hub.changed('agent', session.name);
       return {

@@ -21,6 +21,12 @@ import {
   WALKED_KINDS,
   writeKeeps,
 } from '../store/retention.ts';
+import {
+  deleteCachedForGood,
+  deleteCallbacks,
+  deleteMisses,
+  deleteVersions,
+} from '../store/retention-by-age.ts';
 import { firstIdAt } from './id-range.ts';
 import { dropOld, makeAhead } from './partitions.ts';
 import { type Deletion, runDeletion } from './round.ts';
@@ -119,6 +125,10 @@ function ownDeletions(db: Db): readonly Deletion[] {
     { kind: 'runs', batch: (cursor, beforeMs) => deleteOldRuns(db, cursor, beforeMs) },
     byAge('once-keys', deleteOnceKeys),
     byAge('backfills', deleteBackfills),
+    byAge('deadline-misses', deleteMisses),
+    byAge('callbacks', deleteCallbacks),
+    byAge('cached-results', deleteCachedForGood),
+    byAge('workflow-versions', deleteVersions),
     ...WALKED_KINDS.map(
       (kind): Deletion => ({
         kind,

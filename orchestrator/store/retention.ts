@@ -1,5 +1,10 @@
 /** Tables `retention` and `retention_round`, and the statements that delete what is old, each a bounded number of rows. */
-import { RETENTION_KINDS, type RetentionRound, type TableStatus } from '../../domain/retention.ts';
+import {
+  RETENTION_KINDS,
+  type RetentionRound,
+  TABLES_KEPT,
+  type TableStatus,
+} from '../../domain/retention.ts';
 import { toRfc3339 } from '../../domain/time.ts';
 import { plainArray } from './columns.ts';
 import type { Db, Tx } from './connection.ts';
@@ -166,7 +171,7 @@ export function readTrees(db: Tx, roots: readonly string[], before: Date): Promi
 /** Tables with rows of a run that mean nothing without it. */
 const OF_RUN = [
   ...['run_origin', 'run_partition', 'run_action', 'flow_event', 'flow_wait', 'run_superseded'],
-  ...['run_hold', 'deadline', 'result_cache_hit'],
+  ...['run_hold', 'deadline', 'result_cache_hit', 'run_key', 'subflow_wait'],
   ...PARTITIONED_LOGS.map((log) => `${log}_other`),
 ];
 
@@ -210,6 +215,8 @@ const WALKED = {
                       AND (w.partition IS NULL OR n.partition = w.partition))`,
   ],
   'check-results': ['asset_check_result', 'false'],
+  // The latest look of each is in `automation_state`.
+  'automation-evaluations': ['automation_evaluation', 'false'],
   observations: [
     'asset_observation',
     `EXISTS (SELECT FROM signalbox.asset a WHERE a.key = w.asset_key AND a.observation_id = w.id)
@@ -286,6 +293,10 @@ const OLDEST: Readonly<Record<string, string>> = {
   ...{ incident: 'SELECT detected_at FROM signalbox.incident ORDER BY number LIMIT 1' },
   ...{ incident_event: 'SELECT at FROM signalbox.incident_event ORDER BY id LIMIT 1' },
   ...{ audit: 'SELECT at FROM signalbox.audit ORDER BY id LIMIT 1' },
+  ...{
+    deadline_miss: 'SELECT noticed_at FROM signalbox.deadline_miss ORDER BY noticed_at LIMIT 1',
+  },
+  ...{ callback: 'SELECT created_at FROM signalbox.callback ORDER BY created_at LIMIT 1' },
   ...{ event_batch: 'SELECT at FROM signalbox.event_batch ORDER BY xid, id LIMIT 1' },
   ...{ task_log: 'SELECT finished_at FROM signalbox.task_log ORDER BY run_id LIMIT 1' },
   ...{ step_log: 'SELECT finished_at FROM signalbox.step_log ORDER BY run_id LIMIT 1' },
@@ -305,14 +316,15 @@ const TABLES = `
 /** All tables, the largest first. */
 export async function readTables(db: Tx): Promise<TableStatus[]> {
   const rows = await db.query<
-    Omit<TableStatus, 'oldest' | 'lastAutovacuum'> & { lastAutovacuum: Date | null }
+    Omit<TableStatus, 'oldest' | 'lastAutovacuum' | 'kept'> & { lastAutovacuum: Date | null }
   >(TABLES);
   return Promise.all(
     rows.map(async (row) => {
       const sql = OLDEST[row.table];
       const [oldest] = sql === undefined ? [] : await db.rows<readonly [Date]>(sql);
       const lastAutovacuum = toRfc3339(row.lastAutovacuum);
-      return { ...row, lastAutovacuum, oldest: toRfc3339(oldest?.[0] ?? null) };
+      const kept = TABLES_KEPT[row.table] ?? 'not told';
+      return { ...row, lastAutovacuum, oldest: toRfc3339(oldest?.[0] ?? null), kept };
     }),
   );
 }

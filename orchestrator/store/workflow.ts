@@ -135,10 +135,11 @@ const UPSERT_WORKFLOWS = `
   )
   INSERT INTO signalbox.workflow AS w (
     name, kind, file, description, tags, owners, schedule, parameters, queue, max_active_runs,
-    version_id, next_run_at, next_logical_date, next_interval_end, paused, registered_at, updated_at)
+    version_id, next_run_at, next_logical_date, next_interval_end, paused, registered_at, updated_at, agent)
   SELECT g.name, g.kind, g.file, g.description, g.tags, g.owners, g.schedule,
          g.parameters, g.queue, g.max_active_runs, made.id,
-         g.first_run_at, g.first_logical_date, g.first_interval_end, coalesce(g.starts_paused, false), $2, $2
+         g.first_run_at, g.first_logical_date, g.first_interval_end, coalesce(g.starts_paused, false), $2, $2,
+         $3
   FROM given g JOIN made ON made.workflow = g.name
   ORDER BY g.name
   ON CONFLICT (name) DO UPDATE SET

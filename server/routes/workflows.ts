@@ -2,11 +2,15 @@
 import { Type } from 'typebox';
 import type { WorkflowFileError } from '../../domain/agent-protocol.ts';
 import type { Run } from '../../domain/run.ts';
-import type { TriggerRequest, WorkflowSummary } from '../../orchestrator/service.ts';
+import type {
+  TriggerRequest,
+  WorkflowDetail,
+  WorkflowSummary,
+} from '../../orchestrator/service.ts';
 import { callerOf } from '../auth/authenticate.ts';
 import type { App } from '../http/app-type.ts';
 import type { Parts } from '../parts.ts';
-import { Closed, Name, Named, PageOf, pageFields } from '../schemas/parts.ts';
+import { Closed, Name, Named, Nullable, PageOf, pageFields, Time } from '../schemas/parts.ts';
 import { TriggerBatchBody, TriggerBody } from '../schemas/runs.ts';
 import { currentTraceparent } from '../telemetry/trace-context.ts';
 
@@ -16,7 +20,14 @@ const MAX_BATCH_BYTES = 32 * 1024 * 1024;
 
 const FileErrors = Type.Unsafe<{ items: readonly WorkflowFileError[] }>(
   Type.Object({
-    items: Type.Array(Type.Object({ file: Type.String(), message: Type.String() })),
+    items: Type.Array(
+      Type.Object({
+        file: Type.String(),
+        message: Type.String(),
+        agent: Type.Optional(Nullable(Type.String())),
+        at: Type.Optional(Time),
+      }),
+    ),
   }),
 );
 
@@ -57,7 +68,7 @@ export function workflowRoutes(app: App, { orchestrator }: Parts): void {
       config: { role: 'viewer' },
       schema: {
         ...{ tags, summary: 'One workflow', params: ByName },
-        response: { 200: Named<WorkflowSummary>('Workflow') },
+        response: { 200: Named<WorkflowDetail>('WorkflowDetail') },
       },
     },
     (request) => workflows.get(request.params.name),
@@ -75,7 +86,7 @@ export function workflowRoutes(app: App, { orchestrator }: Parts): void {
           summary: paused ? 'Stop starting runs by schedule' : 'Start runs by schedule again',
           params: ByName,
           body: Closed({}),
-          response: { 200: Named<WorkflowSummary>('Workflow') },
+          response: { 200: Named<WorkflowDetail>('WorkflowDetail') },
         },
       },
       (request) =>

@@ -1,6 +1,7 @@
 /** Workflows, runs and tasks as the API gives them. */
 import { Type } from 'typebox';
 import { RUN_STATES, RUN_TRIGGERS, TASK_STATES, TASK_WAIT_REASONS } from '../../domain/run.ts';
+import { WEIGHT_RULES } from '../../domain/task-graph.ts';
 import { AnyObject, Closed, IdempotencyKey, Nullable, OneOf, Time } from './parts.ts';
 import { Schedule } from './schedules.ts';
 
@@ -21,8 +22,22 @@ const Workflow = Type.Object({
   nextRunAt: Nullable(Time),
   version: Type.String(),
   parameters: Nullable(AnyObject),
-  tasks: Type.Array(Type.Object({ key: Type.String(), after: Type.Array(Type.String()) })),
+  taskCount: Type.Integer(),
   file: Type.String(),
+});
+
+const WorkflowDetail = Type.Object({
+  ...Workflow.properties,
+  tasks: Type.Array(
+    Type.Object({
+      key: Type.String(),
+      after: Type.Array(Type.String()),
+      priority: Type.Optional(Type.Integer()),
+      priorityWeight: Type.Optional(Type.Integer()),
+      weightRule: Type.Optional(OneOf(WEIGHT_RULES)),
+    }),
+  ),
+  on: Type.Optional(AnyObject),
 });
 
 const Run = Type.Object({
@@ -102,4 +117,4 @@ export const TriggerBatchBody = Closed({
   runs: Type.Array(TriggerBody, { minItems: 1, maxItems: MAX_BATCH }),
 });
 
-export const RUN_SCHEMAS = { Workflow, Run, Task, LogLine };
+export const RUN_SCHEMAS = { Workflow, WorkflowDetail, Run, Task, LogLine };

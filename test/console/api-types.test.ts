@@ -9,6 +9,7 @@ import type {
   LineageGraph,
   Page,
   QueueSummary,
+  WorkflowDetail,
   WorkflowSummary,
 } from '../../orchestrator/service.ts';
 
@@ -17,12 +18,13 @@ type Same<A, B> =
 
 const same: [
   Same<console.WorkflowSummary, WorkflowSummary>,
+  Same<console.WorkflowDetail, WorkflowDetail>,
   Same<console.QueueSummary, QueueSummary>,
   Same<console.LineageGraph, LineageGraph>,
   Same<console.DetectorSummary, DetectorSummary>,
   Same<console.RunbookSummary, RunbookSummary>,
   Same<console.Page<string>, Page<string>>,
-] = [true, true, true, true, true, true];
+] = [true, true, true, true, true, true, true];
 
 it('has the types that the server answers with', () => {
   expect(same).not.toContain(false);

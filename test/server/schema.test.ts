@@ -72,7 +72,7 @@ const externalRun: Described<Omit<ExternalRunRow, keyof RunRow | 'external_id'>>
   inputs: '_text?',
   outputs: '_text?',
 };
-const workflow: Described<Omit<WorkflowRow & DueRow, 'version' | 'graph' | keyof DueRow>> = {
+const workflow: Described<Omit<WorkflowRow & DueRow, 'version' | 'task_count' | keyof DueRow>> = {
   kind: 'text',
   file: 'text',
   description: 'text?',

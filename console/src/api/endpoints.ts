@@ -17,6 +17,7 @@ import type {
   Page,
   QueueSummary,
   RunbookSummary,
+  WorkflowDetail,
   WorkflowSummary,
 } from './types.ts';
 
@@ -81,14 +82,14 @@ export const workflows = {
   list: (query: ListQuery, signal?: AbortSignal) =>
     list<WorkflowSummary>('/workflows', { ...query }, signal),
   get: (name: string, signal?: AbortSignal) =>
-    get<WorkflowSummary>(`/workflows/${id(name)}`, signal),
+    get<WorkflowDetail>(`/workflows/${id(name)}`, signal),
   trigger: (
     name: string,
     body: { parameters: Record<string, unknown>; idempotencyKey?: string; logicalDate?: string },
   ) => post<Run>(`/workflows/${id(name)}/runs`, body),
   fileErrors: (signal?: AbortSignal) => list<WorkflowFileError>('/workflow-errors', {}, signal),
   setPaused: (name: string, paused: boolean) =>
-    post<WorkflowSummary>(`/workflows/${id(name)}/${paused ? 'pause' : 'unpause'}`),
+    post<WorkflowDetail>(`/workflows/${id(name)}/${paused ? 'pause' : 'unpause'}`),
 };
 
 export const assets = {

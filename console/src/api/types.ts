@@ -4,7 +4,9 @@
  */
 import type { WorkflowDefinition } from '../../../domain/agent-protocol.ts';
 import type { Asset } from '../../../domain/asset.ts';
+import type { OnDefinition } from '../../../domain/origin.ts';
 import type { RunbookMode } from '../../../domain/runbook.ts';
+import type { WeightRule } from '../../../domain/task-graph.ts';
 
 /** A list's answer, newest first. */
 export interface Page<T> {
@@ -23,8 +25,19 @@ export interface WorkflowSummary {
   readonly nextRunAt: string | null;
   readonly version: string;
   readonly parameters: Readonly<Record<string, unknown>> | null;
-  readonly tasks: readonly { key: string; after: readonly string[] }[];
+  readonly taskCount: number;
   readonly file: string;
+}
+
+export interface WorkflowDetail extends WorkflowSummary {
+  readonly tasks: readonly {
+    readonly key: string;
+    readonly after: readonly string[];
+    readonly priority?: number;
+    readonly priorityWeight?: number;
+    readonly weightRule?: WeightRule;
+  }[];
+  readonly on?: OnDefinition;
 }
 
 export interface QueueSummary {

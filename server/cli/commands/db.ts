@@ -98,6 +98,7 @@ function renderTables(tables: readonly TableStatus[]): string {
       ['RANGES', (one) => (one.partitions === 0 ? null : one.partitions)],
       ['OLDEST', (one) => time(one.oldest)],
       ['LAST AUTOVACUUM', (one) => time(one.lastAutovacuum)],
+      ['BOUNDED BY', (one) => one.kept],
     ],
     'no tables',
   );

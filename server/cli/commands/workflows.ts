@@ -2,7 +2,7 @@
 import { Command } from 'commander';
 import type { WorkflowFileError } from '../../../domain/agent-protocol.ts';
 import type { Run } from '../../../domain/run.ts';
-import type { WorkflowSummary } from '../../../orchestrator/service.ts';
+import type { WorkflowDetail, WorkflowSummary } from '../../../orchestrator/service.ts';
 import type { List } from '../api-client.ts';
 import { UsageError } from '../exit.ts';
 import { printable, renderFields, renderTable, state, time } from '../output.ts';
@@ -26,7 +26,7 @@ export function workflowsCommand(): Command {
         'show <name>',
         'One workflow with its tasks and parameters',
         async (remote, name = '') => {
-          const workflow = await remote.api.get<WorkflowSummary>(`/workflows/${segment(name)}`);
+          const workflow = await remote.api.get<WorkflowDetail>(`/workflows/${segment(name)}`);
           remote.print(workflow, renderWorkflow);
         },
       ),
@@ -58,6 +58,7 @@ function renderWorkflows(items: readonly WorkflowSummary[]): string {
     [
       ['WORKFLOW', (item) => item.name],
       ['KIND', (item) => item.kind],
+      ['TASKS', (item) => item.taskCount],
       [
         'SCHEDULE',
         (item) => (item.paused ? `${item.schedule?.cron ?? ''} (paused)` : item.schedule?.cron),
@@ -69,11 +70,12 @@ function renderWorkflows(items: readonly WorkflowSummary[]): string {
   );
 }
 
-function renderFileError({ file, message }: WorkflowFileError): string {
-  return `\n${state('error')}  ${printable(file)}\n       ${printable(message)}`;
+function renderFileError({ file, message, agent }: WorkflowFileError): string {
+  const by = agent ? ` (agent ${printable(agent)})` : '';
+  return `\n${state('error')}  ${printable(file)}${by}\n       ${printable(message)}`;
 }
 
-function renderWorkflow(workflow: WorkflowSummary): string {
+function renderWorkflow(workflow: WorkflowDetail): string {
   const { schedule } = workflow;
   const fields = renderFields([
     ['name', workflow.name],
@@ -92,10 +94,28 @@ function renderWorkflow(workflow: WorkflowSummary): string {
     [
       ['TASK', (task) => task.key],
       ['AFTER', (task) => task.after.join(', ')],
+      ...weightColumns(workflow),
     ],
     'No tasks',
   );
   return `${fields}\n\n${tasks}`;
+}
+
+type Column = readonly [string, (task: WorkflowDetail['tasks'][number]) => unknown];
+
+/** What claims go by, where tasks have it. */
+function weightColumns({ tasks }: WorkflowDetail): readonly Column[] {
+  if (!tasks.some(({ priority }) => priority !== undefined)) return [];
+  const priority: Column = ['PRIORITY', (task) => task.priority ?? 0];
+  const isWeighted = tasks.some(
+    ({ priorityWeight, weightRule }) => priorityWeight !== undefined || weightRule !== undefined,
+  );
+  if (!isWeighted) return [priority];
+  return [
+    priority,
+    ['WEIGHT', (task) => task.priorityWeight ?? 1],
+    ['RULE', (task) => task.weightRule ?? 'downstream'],
+  ];
 }
 
 function triggerCommand(): Command {

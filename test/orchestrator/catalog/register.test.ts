@@ -125,10 +125,9 @@ describe('registration', () => {
       [],
     );
     expect((await stand.catalog.workflows.get('twice')).file).toBe('one.ts');
-    expect(await stand.catalog.workflows.fileErrors()).toContainEqual({
-      file: 'two.ts',
-      message: 'twice is defined in one.ts too',
-    });
+    expect(await stand.catalog.workflows.fileErrors()).toContainEqual(
+      expect.objectContaining({ file: 'two.ts', message: 'twice is defined in one.ts too' }),
+    );
   });
 
   test('an edit of a workflow leaves the next run of its schedule, another schedule does not', async () => {
