@@ -8,6 +8,9 @@ const MAX_BATCH_BYTES = 8 * 1024 * 1024;
 /** Of a cell that is no text. */
 const CELL_BYTES = 8;
 
+/** What is told where nothing says which columns a table has. */
+export const NO_COLUMNS = 'there are no rows to tell the columns from: name them with "columns"';
+
 /** Some rows, as one list of cells for each column. */
 export interface Batch {
   readonly size: number;

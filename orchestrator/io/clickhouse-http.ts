@@ -2,6 +2,8 @@
 import type { Readable } from 'node:stream';
 
 export interface ClickHouse {
+  /** Aborted when the attempt must stop. */
+  readonly signal: AbortSignal;
   /** A statement that gives no rows. */
   run(sql: string): Promise<void>;
   /** Tidies up; also after the attempt was told to stop, and where ClickHouse does not answer the next writer does. */
@@ -48,8 +50,7 @@ export async function clickHouseAt(url: string, signal: AbortSignal): Promise<Cl
   };
   const text = (value: string) => `'${value.replace(/[\\']/g, '\\$&').replaceAll('\0', '\\0')}'`;
   return {
-    rows,
-    text,
+    ...{ signal, rows, text },
     async run(sql) {
       await client.command({ query: sql, ...shared });
     },

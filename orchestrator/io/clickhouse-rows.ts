@@ -55,6 +55,46 @@ export async function createTable(
   );
 }
 
+/** Adds the columns that a table has not. @throws ColumnError where one that it has takes other values */
+export async function growTable(
+  clickhouse: ClickHouse,
+  table: string,
+  columns: readonly Column[],
+): Promise<void> {
+  const there = await columnsOf(clickhouse, table);
+  if (there === null) return;
+  const odd = columns.find(({ name, type }) => !takes(there.get(name), type));
+  if (odd !== undefined) {
+    throw new ColumnError(
+      `the column ${JSON.stringify(odd.name)} of ${table} is ${there.get(odd.name)}, and the value's is ${odd.type}: other partitions are in the table, so change its type by hand`,
+    );
+  }
+  const added = columns
+    .filter(({ name }) => !there.has(name))
+    .map(({ name, type }) => `ADD COLUMN IF NOT EXISTS ${quote(name)} Nullable(${TYPES[type]})`);
+  if (added.length > 0) await clickhouse.run(`ALTER TABLE ${table} ${added.join(', ')}`);
+}
+
+/** Whether a column of the table takes values of a type; of a type that is not known here ClickHouse judges. */
+function takes(stored: string | undefined, type: ColumnType): boolean {
+  if (stored === undefined) return true;
+  const plain = plainType(stored);
+  if (plain === 'Bool') return type === 'boolean';
+  if (/^U?Int/.test(plain)) return type === 'integer';
+  if (/^(Float|Decimal)/.test(plain)) return type === 'integer' || type === 'number';
+  if (plain.startsWith('DateTime')) return type === 'timestamp' || type === 'text';
+  return plain === 'String' ? type === 'text' || type === 'json' : true;
+}
+
+function plainType(stored: string): string {
+  let plain = stored;
+  for (let inner = /^(?:Nullable|LowCardinality)\((.*)\)$/.exec(plain); inner; ) {
+    plain = inner[1] ?? plain;
+    inner = /^(?:Nullable|LowCardinality)\((.*)\)$/.exec(plain);
+  }
+  return plain;
+}
+
 export async function insertBatch(
   clickhouse: ClickHouse,
   table: string,
@@ -128,7 +168,7 @@ async function columnsIn(
 }
 
 function typeOf(stored: string): ColumnType {
-  const plain = /^(?:Nullable|LowCardinality)\((.*)\)$/.exec(stored)?.[1] ?? stored;
+  const plain = plainType(stored);
   if (/^U?Int/.test(plain)) return 'integer';
   if (/^(Float|Decimal)/.test(plain)) return 'number';
   if (plain.startsWith('DateTime')) return 'timestamp';

@@ -14,6 +14,7 @@ import {
 import { inDefinition, readOptions } from '../define/options.ts';
 import { LOOKED_AT } from './batches.ts';
 import { schemaOf } from './columns.ts';
+import { directoryIn } from './environment.ts';
 import { directory, type FileOptions, fileReaders, locationPath } from './file-options.ts';
 import { type StagedAsFile, stagerOfFiles } from './staged-files.ts';
 import { stageFile } from './versioned-files.ts';
@@ -31,6 +32,7 @@ export function jsonFile(options: FileOptions): IoManager {
       kind: 'json-file',
       ...stagerOfFiles(folder, (context, value) => stage({ folder, keep }, context, value)),
       read: (context: ReadContext) => read(folder, context),
+      inEnvironment: (name) => jsonFile({ keep, directory: directoryIn(folder, name) }),
     };
   });
 }

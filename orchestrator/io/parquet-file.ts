@@ -4,8 +4,9 @@ import { stat } from 'node:fs/promises';
 import type { IoManager, ReadContext, Row, WriteContext } from '../define/io.ts';
 import { isStream } from '../define/io.ts';
 import { inDefinition, readOptions } from '../define/options.ts';
-import { collect, integerOf, toTable } from './batches.ts';
+import { collect, integerOf, NO_COLUMNS, toTable } from './batches.ts';
 import { type Column, ColumnError, type Columns, type ColumnType, readColumns } from './columns.ts';
+import { directoryIn } from './environment.ts';
 import { directory, type FileOptions, fileReaders, locationPath } from './file-options.ts';
 import { type StagedAsFile, stagerOfFiles } from './staged-files.ts';
 import { type StagedFile, stageFile } from './versioned-files.ts';
@@ -43,6 +44,8 @@ export function parquetFile(options: ParquetOptions): IoManager {
         const path = await locationPath(read.directory, context);
         return context.stream ? rowsIn(path) : collect(rowsIn(path));
       },
+      inEnvironment: (name) =>
+        parquetFile({ ...options, directory: directoryIn(read.directory, name) }),
     };
   });
 }
@@ -79,7 +82,7 @@ async function writeTable(
   { columns, batches }: Awaited<ReturnType<typeof toTable>>,
 ): Promise<void> {
   if (columns.length === 0) {
-    throw new ColumnError('there are no rows to tell the columns from: name them with "columns"');
+    throw new ColumnError(NO_COLUMNS);
   }
   const { fileWriter, ParquetWriter, schemaFromColumnData } = await import('hyparquet-writer');
   const specs = columns.map(({ name, type }) => ({ name, type: PARQUET[type], nullable: true }));

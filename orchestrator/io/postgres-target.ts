@@ -1,5 +1,6 @@
 /** The table that a version goes into: the one that is there where its columns fit, else a new one for its place. */
 import pg from 'pg';
+import { NO_COLUMNS } from './batches.ts';
 import { type Column, ColumnError, type ColumnType } from './columns.ts';
 import { withHash } from './identifiers.ts';
 
@@ -13,6 +14,8 @@ export interface TargetTable {
 export interface PreparedTable {
   /** Quoted name that rows are inserted into. */
   readonly into: string;
+  /** Its name, as it is for now. */
+  readonly table: string;
   /** Columns as the table has them, in the order of the value's. */
   readonly columns: readonly Column[];
   /** Type of each column in a table that was there; as SQL_TYPES has it in a new one. */
@@ -76,12 +79,12 @@ export async function prepareTarget(
   ]);
   const there = await columnsOf(client, target);
   if (columns.length === 0 && there.size === 0) {
-    throw new ColumnError('there are no rows to tell the columns from: name them with "columns"');
+    throw new ColumnError(NO_COLUMNS);
   }
   if (there.size > 0 && fits(there, target, columns)) {
     await removeRows(client, target, full);
-    const types = columns.map(({ name, type }) => there.get(name) ?? SQL_TYPES[type]);
-    return { into: full, columns, types, replaces: null };
+    const { table } = target;
+    return { into: full, table, columns, types: typesOf(columns, there), replaces: null };
   }
   const partition =
     target.partition === null
@@ -91,7 +94,50 @@ export async function prepareTarget(
   const fresh = { ...target, table: withHash(target.table, `new/${full}`) };
   await client.query(`CREATE TABLE ${quoted(fresh)} (${[...partition, ...lines].join(', ')})`);
   const types = columns.map(({ type }) => SQL_TYPES[type]);
-  return { into: quoted(fresh), columns, types, replaces: full };
+  return { into: quoted(fresh), table: fresh.table, columns, types, replaces: full };
+}
+
+/**
+ * Goes on with another partition in the transaction that `prepareTarget` has begun: into the same table, which grows
+ * by columns where it must.
+ */
+export async function prepareNext(
+  client: pg.ClientBase,
+  before: PreparedTable,
+  target: TargetTable,
+  columns: readonly Column[],
+): Promise<PreparedTable> {
+  const place = { ...target, table: before.table };
+  const there = await columnsOf(client, place);
+  const added = columns.filter(({ name }) => !there.has(name));
+  if (added.length > 0) {
+    await client.query(`${LOCK_LIMIT}; ALTER TABLE ${before.into} ${addingOf(added)}`);
+  }
+  const now = new Map([
+    ...there,
+    ...added.map(({ name, type }) => [name, SQL_TYPES[type]] as const),
+  ]);
+  fits(now, place, columns);
+  await removeRows(client, target, before.into);
+  return { ...before, columns, types: typesOf(columns, now) };
+}
+
+/** Whether the table is there already. */
+export async function hasTable(client: pg.ClientBase, target: TargetTable): Promise<boolean> {
+  return (await columnsOf(client, target)).size > 0;
+}
+
+function typesOf(columns: readonly Column[], there: ReadonlyMap<string, string>): string[] {
+  return columns.map(({ name, type }) => there.get(name) ?? SQL_TYPES[type]);
+}
+
+function addingOf(columns: readonly Column[]): string {
+  return columns
+    .map(
+      ({ name, type }) =>
+        `ADD COLUMN IF NOT EXISTS ${pg.escapeIdentifier(name)} ${SQL_TYPES[type]}`,
+    )
+    .join(', ');
 }
 
 /** Puts a new table into its place; rows that were replaced are in place already. */
@@ -135,11 +181,8 @@ async function addColumns(
   }
   const added = columns.filter(({ name }) => !there.has(name));
   if (added.length === 0) return;
-  const clauses = added.map(
-    ({ name, type }) => `ADD COLUMN IF NOT EXISTS ${pg.escapeIdentifier(name)} ${SQL_TYPES[type]}`,
-  );
   await client.query(
-    `BEGIN; ${LOCK_LIMIT}; ALTER TABLE ${quoted(target)} ${clauses.join(', ')}; COMMIT`,
+    `BEGIN; ${LOCK_LIMIT}; ALTER TABLE ${quoted(target)} ${addingOf(added)}; COMMIT`,
   );
 }
 

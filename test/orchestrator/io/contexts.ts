@@ -3,6 +3,7 @@ import {
   type IoManager,
   kindOf,
   type Row,
+  type StagedRange,
   type StagedVersion,
 } from '../../../orchestrator/define/io.ts';
 
@@ -35,6 +36,21 @@ export async function stage(
     },
     value,
   );
+}
+
+export async function stageRange(
+  io: IoManager,
+  partitionKeys: readonly string[],
+  options: WriteOptions = {},
+): Promise<StagedRange> {
+  if (!('stage' in io) || !io.stageRange) throw new Error(`${kindOf(io)} has no stageRange`);
+  versions += 1;
+  const versionId = options.versionId ?? `0199-${String(versions).padStart(6, '0')}`;
+  return io.stageRange({
+    ...{ assetKey: options.assetKey ?? 'shop/orders', partitionKeys, versionId, runId: versionId },
+    ...{ attempt: options.attempt ?? 1, log },
+    signal: options.signal ?? new AbortController().signal,
+  });
 }
 
 /** Stages, publishes, and gives what `read` needs. */
