@@ -99,7 +99,11 @@ function withoutCycles(outcomes: FileOutcome[], errors: WorkflowFileError[]): Fi
   for (const [index, { definitions }] of outcomes.entries()) {
     for (const { asset } of definitions) {
       if (asset === null) continue;
-      upstreams.set(asset.key, asset.dependsOn);
+      // On itself it can only depend for partitions before (`readInputMappings`), which is no circle.
+      upstreams.set(
+        asset.key,
+        asset.dependsOn.filter((key) => key !== asset.key),
+      );
       places.set(asset.key, index);
     }
   }

@@ -139,6 +139,21 @@ describe('loadWorkflows', () => {
     expect(messages(loaded)['b.ts']).toMatch(/in a circle: c\/\w → c\/\w → c\/\w/);
   });
 
+  it('takes an asset that goes on from its own partition before, which is no circle', async () => {
+    await using dir = await folderOf({
+      'a.ts': `import { asset, daily, dep, timeWindow } from 'signalbox';
+        const partitions = daily({ start: '2026-01-01' });
+        export const a = asset('s/a', { partitions }, async () => 1);
+        export const total = asset('s/total', {
+          partitions,
+          dependsOn: { a, before: dep('s/total', timeWindow({ offset: -1 })) },
+        }, async () => 1);`,
+    });
+    const loaded = await loadWorkflows([dir.path]);
+    expect(loaded.errors).toEqual([]);
+    expect(names(loaded)).toEqual(['s/a', 's/total']);
+  });
+
   it('says which folder cannot be read', async () => {
     await expect(loadWorkflows(['/no/such/folder'])).rejects.toThrow(/\/no\/such\/folder/);
   });
