@@ -26,6 +26,10 @@ export interface AssetOutcome {
   readonly inputs?: readonly InputVersion[];
   /** Of an attempt that makes several partitions: what was recorded of each, by key. */
   readonly partitions?: Readonly<Record<string, PartitionOutcome>>;
+  /** Of an attempt that broke off: partitions that its IO manager, which publishes them one by one, had published. */
+  readonly published?: readonly string[];
+  /** Of a task of a workflow: what was recorded of each asset that it produces, by key. */
+  readonly produced?: Readonly<Record<string, AssetOutcome>>;
 }
 
 export interface PartitionOutcome {

@@ -1,6 +1,7 @@
 /** Makes a version of an asset: reads what it depends on, runs its code, lets the checks look at the value. */
 import type {
   AssetInputReply,
+  AssetOutcome,
   AssetValue,
   Assignment,
   PartitionOutcome,
@@ -19,9 +20,9 @@ import {
   type ReadInput,
   readInput,
 } from './asset-partition.ts';
-import { keepRange } from './asset-range.ts';
+import { type KeptRange, keepRange } from './asset-range.ts';
 import { loadObserved, loadValue } from './asset-value.ts';
-import { keepVersion, type VersionCalls } from './asset-version.ts';
+import { type KeptVersion, keepVersion, type VersionCalls } from './asset-version.ts';
 import { throughJson } from './encode.ts';
 import type { RunningTask } from './running-task.ts';
 import { runContext, type TaskCalls } from './task-context.ts';
@@ -78,21 +79,24 @@ export async function makeAsset(
     return run(context, inputs.values);
   });
   checkRange(task.assignment, value);
-  const kept = await keep(task, calls, definition, value);
-  const partitions = { ...recorded.partitions };
-  for (const [key, one] of Object.entries(kept.partitions)) {
-    const said = partitions[key];
-    partitions[key] = { ...one, ...said, metadata: { ...one.metadata, ...said?.metadata } };
-  }
-  const durationMs = calls.clock.now() - begun;
+  const durationOf = () => ({ durationMs: calls.clock.now() - begun });
+  const published: Record<string, PartitionOutcome> = {};
+  const kept = await keep(task, calls, definition, value, (key, outcome) => {
+    published[key] = outcome;
+    // Should the attempt break off, these are there nevertheless.
+    task.asset = {
+      ...outcomeOf(recorded, { metadata: durationOf(), checks: [], stored: null }, published),
+      published: Object.keys(published),
+    };
+  });
+  const { metadata, checks, stored } = kept;
   task.asset = {
-    metadata: { durationMs, ...kept.metadata, ...recorded.metadata },
-    checks: kept.checks,
-    ...(recorded.eventTime === undefined ? {} : { eventTime: recorded.eventTime }),
-    ...(recorded.dataVersion === undefined ? {} : { dataVersion: recorded.dataVersion }),
-    ...(Object.keys(partitions).length === 0 ? {} : { partitions }),
-    ...(kept.stored === null ? {} : { stored: kept.stored }),
-    inputs: recorded.inputs,
+    ...outcomeOf(
+      recorded,
+      { metadata: { ...durationOf(), ...metadata }, checks, stored },
+      kept.partitions,
+    ),
+    ...(kept.published.length === 0 ? {} : { published: kept.published }),
   };
   const refused = kept.checks.filter((check) => check.blocking && !check.passed);
   if (refused.length === 0) return kept.result;
@@ -102,10 +106,38 @@ export async function makeAsset(
   );
 }
 
-async function keep(task: RunningTask, calls: AssetCalls, definition: Definition, value: unknown) {
+function outcomeOf(
+  recorded: Recorded,
+  kept: Pick<KeptVersion, 'metadata' | 'checks' | 'stored'>,
+  made: Readonly<Record<string, PartitionOutcome>>,
+): AssetOutcome {
+  const partitions = { ...recorded.partitions };
+  for (const [key, one] of Object.entries(made)) {
+    const said = partitions[key];
+    partitions[key] = { ...one, ...said, metadata: { ...one.metadata, ...said?.metadata } };
+  }
+  return {
+    metadata: { ...kept.metadata, ...recorded.metadata },
+    checks: kept.checks,
+    ...(recorded.eventTime === undefined ? {} : { eventTime: recorded.eventTime }),
+    ...(recorded.dataVersion === undefined ? {} : { dataVersion: recorded.dataVersion }),
+    ...(Object.keys(partitions).length === 0 ? {} : { partitions }),
+    ...(kept.stored === null ? {} : { stored: kept.stored }),
+    inputs: recorded.inputs,
+  };
+}
+
+async function keep(
+  task: RunningTask,
+  calls: AssetCalls,
+  definition: Definition,
+  value: unknown,
+  onPublished: Parameters<typeof keepRange>[5],
+): Promise<KeptRange> {
   const keys = task.assignment.partition?.keys ?? [];
-  if (keys.length > 1) return keepRange(task, calls, definition, keys, value);
-  return { ...(await keepVersion(task, calls, definition, keys[0], value)), partitions: {} };
+  if (keys.length > 1) return keepRange(task, calls, definition, keys, value, onPublished);
+  const kept = await keepVersion(task, calls, definition, keys[0], value);
+  return { ...kept, partitions: {}, published: [] };
 }
 
 interface Inputs {

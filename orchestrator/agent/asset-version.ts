@@ -55,13 +55,23 @@ export async function keepVersion(
   const { io = null } = definition;
   const subject = subjectOf(task, calls, definition.name, partitionKey);
   if (io === null) return keepInline(subject, checks, value);
-  const { runId, attempt } = task.assignment;
-  const context: WriteContext = {
-    ...{ assetKey: definition.name, partitionKey, runId, attempt, versionId: runId },
-    ...{ signal: task.signal, log: calls.log(task) },
-  };
+  const context = writeContext(task, calls, definition.name, partitionKey);
   if ('stage' in io) return keepStaged(io, context, subject, checks, value);
   return keepWritten(io, context, subject, checks, value);
+}
+
+/** What IO managers are told of a write. */
+export function writeContext(
+  task: RunningTask,
+  calls: VersionCalls,
+  assetKey: string,
+  partitionKey: string | undefined,
+): WriteContext {
+  const { runId, attempt } = task.assignment;
+  return {
+    ...{ assetKey, partitionKey, runId, attempt, versionId: runId },
+    ...{ signal: task.signal, log: calls.log(task) },
+  };
 }
 
 /** Checks of the asset itself, and those of other files that this agent knows. */
@@ -122,27 +132,43 @@ async function keepStaged(
   checks: readonly BoundCheck[],
   value: unknown,
 ): Promise<KeptVersion> {
-  const tap = isStream(value) ? tapped(value, checks, context.signal) : null;
-  const staged = await io.stage(context, tap === null ? value : tap.rows);
+  let staged: StagedVersion | undefined;
   try {
-    const facts = writtenFacts(staged.written, tap === null ? factsOf(value) : tap.facts());
-    const checked = { ...subject, ...facts, read: () => staged.read() };
-    const said =
-      tap === null
-        ? await checkValue(checks, value, checked)
-        : await checkStream(checks, checked, tap.feeding);
-    const kept = keptBy(io, staged.written, facts, said, tap !== null);
-    if (isRefused(said)) {
-      await staged.discard();
-      return { ...kept, stored: null };
+    const kept = await checkStaged(io, subject, checks, value, async (rows) => {
+      staged = await io.stage(context, rows);
+      return staged;
+    });
+    if (isRefused(kept.checks)) {
+      await staged?.discard();
+      return kept;
     }
     context.signal.throwIfAborted();
-    await staged.publish();
+    await staged?.publish();
     return kept;
   } catch (error) {
-    await discardQuietly(staged);
+    if (staged) await discardQuietly(staged);
     throw error;
   }
+}
+
+/** Lets checks look at a value once it is staged. One that they refuse is stored nowhere. */
+export async function checkStaged(
+  io: IoManager,
+  subject: Subject,
+  checks: readonly BoundCheck[],
+  value: unknown,
+  stage: (value: unknown) => Promise<Pick<StagedVersion, 'written' | 'read'>>,
+): Promise<KeptVersion> {
+  const tap = isStream(value) ? tapped(value, checks, subject.signal) : null;
+  const staged = await stage(tap === null ? value : tap.rows);
+  const facts = writtenFacts(staged.written, tap === null ? factsOf(value) : tap.facts());
+  const checked = { ...subject, ...facts, read: () => staged.read() };
+  const said =
+    tap === null
+      ? await checkValue(checks, value, checked)
+      : await checkStream(checks, checked, tap.feeding);
+  const kept = keptBy(io, staged.written, facts, said, tap !== null);
+  return isRefused(said) ? { ...kept, stored: null } : kept;
 }
 
 /** What went wrong first is what is told. */

@@ -25,6 +25,10 @@ export interface AssetTaskEnd {
   readonly codeVersion?: string | null;
   /** True for a task that only runs checks over what the asset has. */
   readonly looked?: boolean;
+  /** True for an attempt that is tried again: only what it published counts. */
+  readonly retried?: boolean;
+  /** Who said by hand that it has succeeded, with the reason if there is one. */
+  readonly marked?: { readonly by: string; readonly reason: string | null };
 }
 
 /** The first blocking check that did not pass, or null: such an asset has failed, whatever its function returned. */

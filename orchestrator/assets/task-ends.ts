@@ -29,14 +29,30 @@ export function readTaskEnds(
       continue;
     }
     const blocked = failedBlockingCheck(end.outcome);
-    if (end.state === 'succeeded' && blocked === null) versions.push(toVersion(end, newId(), now));
-    const failure = toFailure(end, blocked, now);
+    const good = end.state === 'succeeded' && blocked === null;
+    const published = good ? null : publishedOf(end);
+    if (good) versions.push(toVersion(end, newId(), now));
+    else if (published) versions.push(toVersion(published, newId(), now));
+    if (end.retried === true) continue;
+    const failure = toFailure(published ? withoutPublished(end) : end, blocked, now);
     if (failure) failures.push(failure);
     for (const check of end.outcome?.checks ?? []) {
       checks.push({ ...check, assetKey: end.assetKey, runId: end.runId, at: now });
     }
   }
   return { versions, failures, checks, observations };
+}
+
+/** Of an attempt that broke off: the end of what it published before, one partition after the other. */
+function publishedOf(end: AssetTaskEnd): AssetTaskEnd | null {
+  const { published = [], ...outcome } = end.outcome ?? { metadata: {}, checks: [] };
+  const keys = published.filter((key) => end.partitions?.includes(key));
+  return keys.length === 0 ? null : { ...end, result: null, outcome, partitions: keys };
+}
+
+function withoutPublished(end: AssetTaskEnd): AssetTaskEnd {
+  const published = new Set(end.outcome?.published);
+  return { ...end, partitions: end.partitions?.filter((key) => !published.has(key)) ?? null };
 }
 
 function toVersion(end: AssetTaskEnd, id: string, now: EpochMs): SeenVersion {

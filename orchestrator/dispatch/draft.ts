@@ -307,8 +307,15 @@ function noteAsset(
 ): void {
   const task = info.version.tasks[report.task];
   const state = taskStateOf(code);
-  if (!task || (state !== 'succeeded' && state !== 'failed' && state !== 'cancelled')) return;
   const { error, asset: outcome } = report;
+  if (!task) return;
+  if (state !== 'succeeded' && state !== 'failed' && state !== 'cancelled') {
+    // It is tried again, and yet part of what it makes is there already.
+    if (task.kind !== 'asset' || !outcome?.published?.length) return;
+    const end = { ...assetEnd(info, task, task.key, at), result: null, outcome, error };
+    draft.assets.push({ ...end, state: 'failed', retried: true });
+    return;
+  }
   if (task.kind === 'asset' || task.kind === 'check') {
     const end = assetEnd(info, task, task.key, at);
     const looked = task.kind === 'check';
@@ -318,7 +325,8 @@ function noteAsset(
   // Items of a mapped task make no version each.
   for (const key of task.instance ? [] : (task.produces ?? [])) {
     const result = valueFor(report.result, key, task.produces ?? []);
-    draft.assets.push({ ...assetEnd(info, task, key, at), state, result, outcome, error });
+    const own = outcome?.produced?.[key] ?? outcome;
+    draft.assets.push({ ...assetEnd(info, task, key, at), state, result, outcome: own, error });
   }
 }
 

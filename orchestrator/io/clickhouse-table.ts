@@ -235,9 +235,10 @@ async function dropAbandoned(
   const left = await clickhouse
     .rows<[string]>(
       `SELECT name FROM system.tables WHERE database = ${clickhouse.text(database)}
-       AND startsWith(name, ${clickhouse.text(prefix)}) AND metadata_modification_time < now() - 86400`,
+       AND startsWith(name, ${clickhouse.text(prefix)})
+       AND toUnixTimestamp(metadata_modification_time) BETWEEN 1 AND toUnixTimestamp(now()) - 86400`,
     )
-    // Not everybody may read the system's tables.
+    // Not everybody may read the system's tables, and not every server knows how old they are (it says 1970).
     .catch(() => []);
   for (const [name] of left) {
     await clickhouse.run(`DROP TABLE IF EXISTS ${quote(database)}.${quote(name)} SYNC`);

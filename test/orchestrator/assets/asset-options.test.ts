@@ -88,8 +88,9 @@ describe('an asset has the options of a task', () => {
 
   it('an observation is tried again only for the errors that it names', async () => {
     told.length = 0;
-    const run = await stand.run('opt/source');
-    expect(run.state).toBe('failed');
+    const { assets } = stand.stand.orchestrator;
+    const { id } = await assets.materialize(['opt/source'], {}, ACTOR);
+    expect((await stand.ended(id)).state).toBe('failed');
     expect(looks).toBe(3);
     expect(await names(1)).toEqual(['not seen']);
   });
