@@ -41,7 +41,9 @@ export interface AssetEvent {
     | 'observed'
     | 'failed'
     | 'check-passed'
-    | 'check-failed';
+    | 'check-failed'
+    /** Its automation has been holding it back for longer than it may; `detail` says since when and why. */
+    | 'automation-held';
   readonly runId: string;
   readonly partition: string;
   readonly detail: string;

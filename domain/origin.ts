@@ -1,5 +1,7 @@
 /** Who asked for a run, where that was no person and no schedule; `ctx.trigger` tells it to the run's code. */
 
+import type { AutomationCause } from './automation.ts';
+
 /** A run that ended, as a cause of another. */
 export interface RunCause {
   readonly kind: 'run';
@@ -30,10 +32,19 @@ export type OnCondition =
     }
   | { readonly kind: 'asset'; readonly asset: string };
 
+/**
+ * What becomes of a workflow's events that come while it is paused. `latest`: when it is unpaused, one run for the
+ * newest; the others are skipped. `all`: a run for each, up to a thousand. `skip`: none.
+ */
+export const WHILE_PAUSED = ['latest', 'all', 'skip'] as const;
+export type WhilePaused = (typeof WHILE_PAUSED)[number];
+
 export interface OnDefinition {
   /** `any`: each that comes true starts a run; `all`: when all have come true since the last run. */
   readonly match: 'any' | 'all';
   readonly conditions: readonly OnCondition[];
+  /** `latest` unless told. */
+  readonly whilePaused?: WhilePaused;
 }
 
 export type RunOrigin =
@@ -45,4 +56,6 @@ export type RunOrigin =
       readonly causes: readonly Cause[];
       /** Runs before it that started each other in this way. */
       readonly depth: number;
-    };
+    }
+  /** The condition of assets: at most 100 of those that it was made for, with what called for each. */
+  | { readonly kind: 'automation'; readonly assets: readonly AutomationCause[] };

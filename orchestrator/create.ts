@@ -5,6 +5,7 @@
 import type { Clock } from '../domain/time.ts';
 import { createAsked } from './asked.ts';
 import { createPartitionedRuns } from './assets/partitions/scheduled.ts';
+import { createAutomation } from './automation/create.ts';
 import { createCatalog } from './catalog/create.ts';
 import { createHooks } from './deadlines/create.ts';
 import { createAgentLevers } from './dispatch/agent-levers.ts';
@@ -59,6 +60,7 @@ export async function createOrchestrator(options: OrchestratorOptions): Promise<
     ...hooks.services,
     ...servicesOf(core),
     retention: retention.service,
+    automation: around.automation.service,
     reconcilers: [
       ...catalog.reconcilers,
       ...dispatch.reconcilers,
@@ -70,6 +72,7 @@ export async function createOrchestrator(options: OrchestratorOptions): Promise<
       createPastTasks(db, (queues) => dispatch.hub.ready(queues)),
       ...asked.reconcilers,
       ...hooks.reconcilers,
+      around.automation.reconciler,
       createEventRetention(db, events),
       ...retention.reconcilers,
       ...results.reconcilers,
@@ -79,6 +82,7 @@ export async function createOrchestrator(options: OrchestratorOptions): Promise<
     async close() {
       await asked.close();
       await hooks.close();
+      await around.automation.close();
       await catalog.close();
       await dispatch.close();
       await core.connection.close();
@@ -166,7 +170,10 @@ function createAround(core: Core, options: OrchestratorOptions) {
     ...{ assets: catalog.assets, assetInput: catalog.assetInput },
     cancelRun: (id, reason, actor) => runs.cancel(id, reason, actor),
   });
-  return { results, asked, hooks, retention, environments };
+  const automation = createAutomation({
+    ...{ db, clock, hub, log, createRuns, announceRuns, versions: core.versions },
+  });
+  return { results, asked, hooks, retention, environments, automation };
 }
 
 /** Services of the catalog, and the levers of runbooks. */

@@ -60,6 +60,7 @@ import type {
 } from '../domain/wait.ts';
 import type { BackfillService, SensorService, SignalService } from './asked-service.ts';
 import type { AssetQualityService } from './assets/quality-service.ts';
+import type { AutomationService } from './automation/service.ts';
 import type { CallbackService } from './callbacks/service.ts';
 import type { WorkflowService } from './catalog/workflow-service.ts';
 import type { DeadlineService } from './deadlines/service.ts';
@@ -82,6 +83,8 @@ export interface Page<T> {
 export interface PageQuery {
   readonly limit?: number;
   readonly cursor?: string;
+  /** Only what is of this environment, `*` for all; production's unless told. */
+  readonly environment?: string;
 }
 
 export interface TriggerRequest {
@@ -113,6 +116,7 @@ export interface ScheduleService {
   /** Runs that were due longer than `graceMs` ago, of which nothing has become: no scheduler looks. At most 1,000. */
   overdue(
     graceMs: number,
+    environment?: string,
   ): Promise<readonly { workflow: string; logicalDate: string; dueAt: string }[]>;
 }
 
@@ -361,6 +365,8 @@ export interface Orchestrator {
   readonly agents: AgentService;
   readonly events: EventSource;
   readonly environments: EnvironmentService;
+  /** Assets that are made when their condition says so. */
+  readonly automation: AutomationService;
   /** What is kept for how long. */
   readonly retention: RetentionService;
   readonly external: ExternalRunSink;

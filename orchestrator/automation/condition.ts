@@ -219,10 +219,7 @@ export function isConsidered(condition: AutomationCondition, key: string): boole
 
 function isAboutUpstreams(
   node: AutomationCondition,
-): node is Extract<
-  AutomationCondition,
-  { kind: UpstreamOperand | 'all-upstreams-updated-since' }
-> {
+): node is Extract<AutomationCondition, { kind: UpstreamOperand | 'all-upstreams-updated-since' }> {
   return (
     node.kind === 'all-upstreams-updated-since' ||
     UPSTREAM_OPERANDS.some((kind) => kind === node.kind)

@@ -11,6 +11,7 @@ import { plainName } from '../../domain/environment.ts';
 import { canonicalJson } from '../../domain/run.ts';
 import { type EpochMs, toRfc3339 } from '../../domain/time.ts';
 import { changedDefinitions, recount } from '../assets/partitions/recount.ts';
+import { checkAutomation, storeAutomation } from '../automation/register.ts';
 import { checkHooks, registerHooks } from '../deadlines/register.ts';
 import {
   type CronSchedule,
@@ -174,6 +175,7 @@ function recordOf(
 ): WorkflowRecord {
   const { name, schedule } = definition;
   checkHooks(definition);
+  checkAutomation(definition.asset);
   const following = schedule && next.following(schedule);
   const first = schedule && next.first(schedule);
   if (schedule && !first && schedule.endDate === undefined) {
@@ -265,6 +267,8 @@ async function storeAssets(tx: Tx, assets: readonly DeclaredAsset[], at: Date): 
     ),
   );
   const before = cut.size === 0 ? cut : await readDefinitions(tx, [...cut.keys()]);
+  const declared = assets.map(({ asset }) => asset);
+  await storeAutomation(tx, declared, at.getTime());
   await upsertAssets(tx, assets, at);
   if (cut.size > 0) await recount(tx, changedDefinitions(before, cut), at.getTime());
 }

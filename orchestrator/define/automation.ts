@@ -15,8 +15,8 @@ import { SignalboxError } from '../../domain/errors.ts';
 import {
   MAX_PARTITIONS,
   MAX_PER_ROUND,
-  readAutomation as readRegistered,
   readCondition,
+  readAutomation as readRegistered,
 } from '../automation/condition.ts';
 import { readKey } from './asset-key.ts';
 import {
@@ -98,11 +98,7 @@ function isRule(value: unknown): value is AutomationRule {
   return typeof value === 'object' && value !== null && CONDITION in value;
 }
 
-function listOf(
-  kind: 'all' | 'any',
-  of: readonly AutomationRule[],
-  name?: string,
-): AutomationRule {
+function listOf(kind: 'all' | 'any', of: readonly AutomationRule[], name?: string): AutomationRule {
   const conditions = of.map((one, index) => jsonOf(one, `${kind}: the ${index + 1}. argument`));
   return rule({ kind, of: conditions, ...(name === undefined ? {} : { name }) });
 }
@@ -134,7 +130,10 @@ function choiceOf(options: UpstreamOptions = {}): UpstreamChoice {
   const keys = (list: UpstreamOptions['only']) =>
     list?.map((one) => readKey(typeof one === 'string' ? one : one?.key));
   const { only, ignore } = options;
-  return { ...(only ? { only: keys(only) ?? [] } : {}), ...(ignore ? { ignore: keys(ignore) ?? [] } : {}) };
+  return {
+    ...(only ? { only: keys(only) ?? [] } : {}),
+    ...(ignore ? { ignore: keys(ignore) ?? [] } : {}),
+  };
 }
 
 const upstream = (kind: UpstreamOperand) => (options?: UpstreamOptions) =>

@@ -61,7 +61,7 @@ export async function savePlace(tx: Tx, follower: string, place: Place): Promise
 export async function dropPlace(
   tx: Tx,
   follower: string,
-  table: 'workflow_on' | 'workflow_callback',
+  table: 'workflow_on' | 'workflow_callback' | 'asset_automation',
 ): Promise<void> {
   await tx.execute(
     `DELETE FROM signalbox.follower WHERE name = $1 AND NOT EXISTS (SELECT FROM signalbox.${table})`,

@@ -1,0 +1,203 @@
+/** Reads all that a round has to know, for many assets at once: a few statements, whatever their number. */
+import type { AutomationCondition } from '../../domain/automation.ts';
+import type { StaleCause } from '../../domain/partition.ts';
+import type { EpochMs } from '../../domain/time.ts';
+import { judgeAt } from '../assets/partitions/freshness.ts';
+import type { MappingMoment } from '../assets/partitions/mapping.ts';
+import { dynamicNamesOf } from '../assets/partitions/partition-set.ts';
+import { effectivePolicy } from '../assets/policy.ts';
+import type { Staleness } from '../assets/staleness.ts';
+import type { Versions } from '../runs/versions.ts';
+import { type AutomationRow, lockAutomation, readAllPaused } from '../store/automation.ts';
+import { type AssetFactRow, readAssetFacts, readCheckFacts } from '../store/automation-facts.ts';
+import { readRunEnds, readStates, type StateRow } from '../store/automation-state.ts';
+import type { Tx } from '../store/connection.ts';
+import { readDynamicKeys } from '../store/dynamic-partition.ts';
+import { candidatesOf } from './candidates.ts';
+import { nodesOf } from './condition.ts';
+import { type CheckFact, NO_MEMORY, nodeName, type OwnFacts, type Subject } from './facts.ts';
+import type { Network } from './network.ts';
+import type { AssetLook } from './round.ts';
+import { readUnderWay } from './under-way.ts';
+import { needsOf, ownVersion, readVersions, toUpstream, type World } from './versions.ts';
+
+export interface FactsDeps {
+  readonly versions: Versions;
+  readonly staleness: Staleness;
+}
+
+export interface Facts {
+  readonly looks: readonly AssetLook[];
+  readonly rows: ReadonlyMap<string, AutomationRow>;
+  readonly states: ReadonlyMap<string, StateRow>;
+  readonly assets: ReadonlyMap<string, AssetFactRow>;
+}
+
+/** What is known of these automated assets; their rows are locked. */
+export async function readFacts(
+  tx: Tx,
+  deps: FactsDeps,
+  network: Network,
+  keys: readonly string[],
+  now: EpochMs,
+): Promise<Facts> {
+  const rows = new Map((await lockAutomation(tx, keys)).map((row) => [row.asset_key, row]));
+  const own = [...rows.keys()];
+  const all = new Set([
+    ...own,
+    ...own.flatMap((key) => (network.into.get(key) ?? []).map(([upstream]) => upstream)),
+  ]);
+  const asking = own.filter((key) => asksForChecks(rows.get(key)?.definition.condition));
+  const ofChecks = asking.flatMap((key) => [
+    key,
+    ...(network.into.get(key) ?? []).map(([upstream]) => upstream),
+  ]);
+  const [assetRows, stateRows, checkRows, paused, busy] = await Promise.all([
+    readAssetFacts(tx, [...all]),
+    readStates(tx, own),
+    readCheckFacts(tx, [...new Set(ofChecks)]),
+    readAllPaused(tx),
+    readUnderWay(tx, deps.versions, all, network.producers),
+  ]);
+  const assets = new Map(assetRows.map((row) => [row[0], row]));
+  const states = new Map(stateRows.map((row) => [nodeName(row[0], row[1] || null), row]));
+  const names = assetRows.flatMap(([, , partitions]) => dynamicNamesOf(partitions));
+  const moment = { now, dynamic: await readDynamicKeys(tx, names) };
+  const partitions = new Map(
+    own.map((key) => [key, partitionsOf(key, rows, assets, stateRows, moment)]),
+  );
+  const needs = needsOf(own, network, assets, partitions, moment);
+  const versions = await readVersions(tx, needs, own, partitions);
+  const world: World = {
+    ...{ assets, busy, versions, producers: network.producers },
+    checks: Map.groupBy(checkRows, ([key]) => key),
+  };
+  const ends = await readRunEnds(tx, openRequests(stateRows, world));
+  const stale = await readStale(deps.staleness, own, rows, partitions);
+  const judge = judgeAt(now);
+  const looks = own.map((key): AssetLook => {
+    const row = rows.get(key);
+    if (!row) return { key, subjects: [], underWay: 0 };
+    const shared = sharedFacts(key, world, judge);
+    const subjects = (partitions.get(key) ?? [null]).map((partition): Subject => {
+      const memory = states.get(nodeName(key, partition))?.[2] ?? NO_MEMORY;
+      const requestEnded = ends.get(memory.request?.runId ?? '') ?? null;
+      const causes = stale.get(nodeName(key, partition)) ?? [];
+      const facts = {
+        ...shared,
+        ...ownVersion(key, partition, world),
+        requestEnded,
+        stale: causes,
+      };
+      return {
+        ...{ key, partition, memory, own: facts, hash: row.hash, crons: row.crons },
+        definition: row.definition,
+        paused: pauseOf(row, paused),
+        upstreams: (needs.get(nodeName(key, partition)) ?? []).map((need) =>
+          toUpstream(need, world),
+        ),
+      };
+    });
+    return { key, subjects, underWay: busy.get(key)?.partitions.size ?? 0 };
+  });
+  return { looks, rows, states, assets };
+}
+
+function asksForChecks(condition: AutomationCondition | undefined): boolean {
+  return (
+    condition !== undefined &&
+    nodesOf(condition).some(
+      ({ kind }) => kind === 'checks-passed' || kind === 'any-upstream-check-failed',
+    )
+  );
+}
+
+/** Partitions that are looked at; one null for an asset that is one whole. */
+function partitionsOf(
+  key: string,
+  rows: Facts['rows'],
+  assets: Facts['assets'],
+  states: readonly StateRow[],
+  { now, dynamic }: MappingMoment,
+): readonly (string | null)[] {
+  const definition = assets.get(key)?.[2] ?? null;
+  const automation = rows.get(key)?.definition;
+  if (definition === null || !automation) return [null];
+  const open = states.flatMap(([asset, partition, , decision]) =>
+    asset === key && partition !== '' && decision !== 'idle' ? [partition] : [],
+  );
+  const { partitions: newest } = automation;
+  return candidatesOf(definition, { newest, most: MOST_PARTITIONS, open, now, dynamic });
+}
+
+/** Partitions of one asset that are looked at in a round. */
+const MOST_PARTITIONS = 10_000;
+
+/** What is the same for all partitions of an asset. */
+function sharedFacts(
+  key: string,
+  world: World,
+  judge: ReturnType<typeof judgeAt>,
+): Pick<OwnFacts, 'codeVersion' | 'freshness' | 'checks'> {
+  const row = world.assets.get(key);
+  const checks = (world.checks.get(key) ?? []).map(
+    ([, name, passed, severity, at]): CheckFact => ({ name, passed, severity, at }),
+  );
+  if (!row) return { codeVersion: null, freshness: 'unknown', checks };
+  const [, , partitions, codeVersion, declared, set, computedAt, fallback, made, completeAt] = row;
+  const freshness = judge({
+    policy: effectivePolicy(declared, set),
+    ...{ computedAtMs: computedAt, fallback, partitions, made, completeAtMs: completeAt },
+  });
+  return { codeVersion, freshness, checks };
+}
+
+function pauseOf(row: AutomationRow, all: { at: Date; by: string } | null): Subject['paused'] {
+  if (row.paused_at) return { at: row.paused_at.getTime(), by: row.paused_by ?? '', all: false };
+  if (all) return { at: all.at.getTime(), by: all.by, all: true };
+  const at = row.workflow_paused_at?.getTime();
+  return at === undefined ? null : { at, by: 'a pause of its workflow', all: false };
+}
+
+/** Runs that were asked for and have not made a version since, as far as they do not run any more. */
+function openRequests(states: readonly StateRow[], world: World): readonly string[] {
+  const runs = states.flatMap(([key, partition, { request }]) => {
+    if (!request) return [];
+    const { marker, inProgress } = ownVersion(key, partition || null, world);
+    return request.own === marker && inProgress === null ? [request.runId] : [];
+  });
+  return [...new Set(runs)];
+}
+
+/** Causes by asset and partition, of those whose condition asks for them. */
+async function readStale(
+  staleness: Staleness,
+  own: readonly string[],
+  rows: Facts['rows'],
+  partitions: ReadonlyMap<string, readonly (string | null)[]>,
+): Promise<ReadonlyMap<string, readonly StaleCause[]>> {
+  const causes = new Map<string, readonly StaleCause[]>();
+  const asking = own.filter((key) => {
+    const condition = rows.get(key)?.definition.condition;
+    return condition && nodesOf(condition).some(({ kind }) => kind === 'stale');
+  });
+  if (asking.length === 0) return causes;
+  const all = await staleness.all();
+  for (const key of asking) {
+    const of = (partitions.get(key) ?? []).flatMap((partition) => partition ?? []);
+    if (of.length === 0) {
+      causes.set(nodeName(key, null), all.get(key) ?? []);
+      continue;
+    }
+    const found = await staleness.ofPartitions(key, of);
+    for (const partition of of) {
+      causes.set(nodeName(key, partition), found.get(partition) ?? [NEVER_MADE]);
+    }
+  }
+  return causes;
+}
+
+const NEVER_MADE: StaleCause = {
+  ...{ reason: 'never-materialized', upstream: null, partition: null },
+  detail: 'it was never materialized',
+};
