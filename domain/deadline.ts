@@ -45,9 +45,16 @@ export const LATE_REASONS = [
   'paused',
   'max-active-runs',
   'depends-on-past',
+  'concurrency-key',
+  'run-limit',
+  'task-limit',
+  'workflow-limit',
   'pool',
   'queue-paused',
+  'queue-limit',
+  'queue-rate',
   'no-agent',
+  'no-agent-with-labels',
   'no-slot',
   'upstream',
   'retrying',
@@ -60,7 +67,7 @@ export type LateReason = (typeof LATE_REASONS)[number];
 
 /** What held it up: the pool, the task before it, the run that is paused. */
 export interface LateBlocker {
-  readonly kind: 'pool' | 'queue' | 'run' | 'task' | 'workflow';
+  readonly kind: 'key' | 'labels' | 'pool' | 'queue' | 'run' | 'task' | 'workflow';
   readonly name: string;
   readonly detail: string;
 }

@@ -102,6 +102,13 @@ export interface ExpectedRun {
   /** Where very many passed, one row stands for those since this logical date that are not listed. */
   readonly sinceLogicalDate: string | null;
   readonly noticedAt: string;
+  /**
+   * Of a workflow that is started by what happens: so many events were skipped in a pause that began at `logicalDate`;
+   * one row stands for them.
+   */
+  readonly events?: number;
+  /** A run that a backfill made of the date has succeeded since. */
+  readonly madeGood?: { readonly at: string; readonly runId: string | null };
 }
 
 /** One of the next runs of a schedule. */

@@ -26,6 +26,7 @@ import {
   settleItems,
 } from '../store/backfill.ts';
 import type { Db, Tx } from '../store/connection.ts';
+import { noteAllMadeGood, noteMadeGood } from '../store/expected-run.ts';
 import { type RunnableWorkflow, readRunnable } from '../store/run-workflow.ts';
 import { needsRun } from './plan.ts';
 
@@ -61,7 +62,7 @@ export function advance(
   return deps.db.transaction(async (tx) => {
     const backfill = await lockBackfill(tx, id, wait);
     if (!backfill || backfill.finished_at !== null) return undefined;
-    await settleItems(tx, id);
+    await noteMadeGood(tx, id, await settleItems(tx, id), new Date(deps.clock.now()));
     const running = await findRunning(tx, id);
     if (backfill.state === 'paused') return { created: [], running, toCancel: [], changed: false };
     if (backfill.state === 'cancelling') {
@@ -97,6 +98,8 @@ async function start(
     if (pending === 0) break;
     const { toSkip, toRun } = await choose(tx, backfill, items, room);
     await setItems(tx, backfill.id, 'skipped', toSkip);
+    const seqs = toSkip.map(({ seq }) => seq);
+    await noteMadeGood(tx, backfill.id, seqs, now);
     const made = await deps.createRuns(
       tx,
       toRun.map((item) => toRequest(backfill, workflow, item)),
@@ -117,6 +120,7 @@ async function start(
   if (isOver) {
     const state = (await hasUnsuccessful(tx, backfill.id)) ? 'failed' : 'succeeded';
     await setState(tx, backfill.id, state, now);
+    if (state === 'succeeded') await noteAllMadeGood(tx, backfill.id, now);
   }
   return { created: fresh, running: under(), toCancel: [], changed: isOver };
 }

@@ -7,6 +7,7 @@ import type {
   BackfillRequest,
 } from '../../domain/backfill.ts';
 import { BACKFILL_ITEM_STATES, BACKFILL_STATES } from '../../domain/backfill.ts';
+import { ALL_ENVIRONMENTS, listPrefix } from '../../domain/environment.ts';
 import { SignalboxError } from '../../domain/errors.ts';
 import { toRfc3339 } from '../../domain/time.ts';
 import { readPageQuery, toPage } from '../catalog/page.ts';
@@ -80,7 +81,10 @@ export function createBackfillService(deps: BackfillDeps): BackfillService {
           `state is one of ${BACKFILL_STATES.join(', ')}`,
         );
       }
-      const rows = await listBackfills(db, { workflow, state, before: after, limit: limit + 1 });
+      const rows = await listBackfills(db, {
+        ...{ workflow, state, before: after, limit: limit + 1 },
+        prefix: workflow === null ? listPrefix(query.environment) : ALL_ENVIRONMENTS,
+      });
       const shown = await withCounts(db, rows);
       return toPage(
         shown,

@@ -141,7 +141,7 @@ async function missOf(
   const task = deadline.task ?? null;
   const why: Why = end
     ? { reason: 'ended-late', blockers: [] }
-    : await whyLate(tx, run, info.version, await looked.tasks(), task);
+    : await whyLate(tx, run, await looked.tasks(), task);
   return {
     key: runKey(run.id, deadline.name, task),
     ...{ workflow: run.workflow, run_id: run.id, task_key: task, name: deadline.name },

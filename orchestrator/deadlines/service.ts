@@ -1,5 +1,6 @@
 /** Deadlines as people ask for them: what was missed, and what is to come. */
 import type { Deadline } from '../../domain/deadline.ts';
+import { ALL_ENVIRONMENTS, listPrefix } from '../../domain/environment.ts';
 import { SignalboxError } from '../../domain/errors.ts';
 import { toRfc3339 } from '../../domain/time.ts';
 import { readPageQuery, toPage } from '../catalog/page.ts';
@@ -41,19 +42,22 @@ export function createDeadlineService(db: Db, versions: Versions): DeadlineServi
     async list(query) {
       const { after, limit } = readPageQuery(query);
       const { workflow = null, missed = 'true' } = query;
+      const prefix = workflow === null ? listPrefix(query.environment) : ALL_ENVIRONMENTS;
       if (missed === 'false') {
-        return { items: await pending({ workflow, runId: null, limit }), nextCursor: null };
+        const of = { workflow, runId: null, limit, prefix };
+        return { items: await pending(of), nextCursor: null };
       }
       if (after !== null && !/^\d{1,18}$/.test(after)) throw new SignalboxError('invalid-cursor');
       const rows = await listMisses(db, {
         ...{ workflow, runId: null, open: missed === 'open', before: after, limit: limit + 1 },
+        prefix,
       });
       return toPage(rows, limit, ({ id }) => id, toMissed);
     },
     async ofRun(id) {
       if (!isUuid(id)) throw new SignalboxError('not-found', `there is no run ${id}`);
       const { id: runId } = await readRun(db, id);
-      const of = { workflow: null, runId, limit: MAX };
+      const of = { workflow: null, runId, limit: MAX, prefix: ALL_ENVIRONMENTS };
       const misses = await listMisses(db, { ...of, open: false, before: null });
       return [...misses.map(toMissed), ...(await pending(of))];
     },

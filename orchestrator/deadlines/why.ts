@@ -1,10 +1,12 @@
-/** Why a run or a task is late: what holds it up, by name, as far as the run's own rows and the limits tell. */
+/**
+ * Why a run or a task is late: what holds it up, by name. What a ready task waits for is said by its page as well, and
+ * in one way (`limits/waits-for.ts`); here is added what goes before: paused runs, keys, room, what comes upstream.
+ */
 import type { LateBlocker, LateReason } from '../../domain/deadline.ts';
-import type { Task } from '../../domain/run.ts';
-import type { Version } from '../runs/versions.ts';
+import type { Task, TaskWait } from '../../domain/run.ts';
 import type { Tx } from '../store/connection.ts';
-import { readLimits } from '../store/late.ts';
 import type { RunRow } from '../store/run.ts';
+import { type KeyWait, readKeyWait } from '../store/run-key.ts';
 
 export interface Why {
   readonly reason: LateReason;
@@ -15,9 +17,16 @@ const MAX_BLOCKERS = 10;
 const OPEN = new Set(['pending', 'ready', 'retrying', 'waiting', 'running']);
 /** The first that holds for anything is the reason. */
 const ORDER: readonly LateReason[] = [
+  'concurrency-key',
+  'run-limit',
+  'task-limit',
+  'workflow-limit',
   'pool',
   'queue-paused',
+  'queue-limit',
+  'queue-rate',
   'no-agent',
+  'no-agent-with-labels',
   'no-slot',
   'depends-on-past',
   'upstream',
@@ -37,7 +46,6 @@ export function isOpen(task: Task): boolean {
 export async function whyLate(
   tx: Tx,
   run: RunRow,
-  version: Version,
   tasks: readonly Task[],
   taskKey: string | null,
 ): Promise<Why> {
@@ -51,7 +59,7 @@ export async function whyLate(
   const open = tasks.filter(isOpen);
   const holding = late?.state === 'pending' ? upstreamOf(late, open) : [];
   const looked = late === null ? open : [late, ...holding];
-  const found = await blockersOf(tx, version, looked);
+  const found = blockersOf(looked);
   if (late?.state === 'pending' && holding.length > 0) {
     for (const before of holding) {
       const detail = `${late.key} waits for it, and it is ${before.state}`;
@@ -75,6 +83,8 @@ async function whyNotBegun(tx: Tx, run: RunRow): Promise<Why> {
       blockers: [{ kind: 'run', name: run.waits_for, detail }],
     };
   }
+  const key = await readKeyWait(tx, run.id);
+  if (key) return whyNoKey(key);
   const before = await tx.query<{ run_id: string; state: string; paused: boolean }>(
     `SELECT run_id, state, paused_at IS NOT NULL AS paused FROM signalbox.run_live
      WHERE workflow = $1 AND state <> 'scheduled' ORDER BY run_id LIMIT ${MAX_BLOCKERS}`,
@@ -106,41 +116,53 @@ function upstreamOf(task: Task, open: readonly Task[]): readonly Task[] {
   return found;
 }
 
-async function blockersOf(
-  tx: Tx,
-  version: Version,
-  tasks: readonly Task[],
-): Promise<[LateReason, LateBlocker][]> {
-  const waiting = tasks.flatMap((task) => {
-    const graphTask = version.tasks[version.indexOf.get(task.key) ?? -1];
-    return task.state === 'ready' && graphTask ? [{ task, graphTask }] : [];
-  });
-  const limits = await readLimits(tx, {
-    pools: waiting.flatMap(({ graphTask }) => graphTask.pool ?? []),
-    queues: waiting.map(({ graphTask }) => graphTask.queue),
-  });
-  const found = waiting.map(({ task, graphTask }): [LateReason, LateBlocker] => {
-    const pool = graphTask.pool === null ? undefined : limits.pools.get(graphTask.pool);
-    if (pool && pool.used + graphTask.poolSlots > pool.max) {
-      const detail = `${task.key} waits for a slot: ${pool.used} of ${pool.max} are in use`;
-      return ['pool', { kind: 'pool', name: graphTask.pool ?? '', detail }];
+function whyNoKey({ key, max, holders }: KeyWait): Why {
+  const shown = key.slice(key.indexOf(':') + 1);
+  const many = `${holders.length} of ${max} runs hold it`;
+  return {
+    reason: 'concurrency-key',
+    blockers: [
+      { kind: 'key', name: shown, detail: `the run waits for this concurrency key: ${many}` },
+      ...holders.slice(0, MAX_BLOCKERS - 1).map((name) => ({
+        ...{ kind: 'run' as const, name },
+        detail: `it holds the concurrency key ${shown}`,
+      })),
+    ],
+  };
+}
+
+/** What stands in the way of a ready task, in the words that its page has for it. */
+const WAITS: Readonly<Record<TaskWait['reason'], readonly [LateReason, LateBlocker['kind']]>> = {
+  'pool-full': ['pool', 'pool'],
+  'queue-paused': ['queue-paused', 'queue'],
+  'queue-limit': ['queue-limit', 'queue'],
+  'queue-rate': ['queue-rate', 'queue'],
+  'no-agent': ['no-agent', 'queue'],
+  'no-agent-with-labels': ['no-agent-with-labels', 'labels'],
+  'no-slot': ['no-slot', 'queue'],
+  'concurrency-key': ['concurrency-key', 'key'],
+  'run-limit': ['run-limit', 'task'],
+  'task-limit': ['task-limit', 'task'],
+  'workflow-limit': ['workflow-limit', 'workflow'],
+};
+
+function blockersOf(tasks: readonly Task[]): [LateReason, LateBlocker][] {
+  const found: [LateReason, LateBlocker][] = [];
+  for (const { key, state, reason, agent, waitsFor } of tasks) {
+    if (waitsFor) {
+      const [late, kind] = WAITS[waitsFor.reason];
+      const detail = `${key} is ready, and ${waitsFor.message}`;
+      found.push([late, { kind, name: waitsFor.name, detail }]);
+      if (waitsFor.runId !== undefined) {
+        const holds = `it has what ${key} waits for`;
+        found.push([late, { kind: 'run', name: waitsFor.runId, detail: holds }]);
+      }
     }
-    const queue = limits.queues.get(graphTask.queue);
-    const blocker = (detail: string): LateBlocker => ({
-      kind: 'queue',
-      name: graphTask.queue,
-      detail: `${task.key} is ready, and ${detail}`,
-    });
-    if (queue?.paused) return ['queue-paused', blocker('the queue is paused')];
-    if (!queue || queue.agents === 0) return ['no-agent', blocker('no agent serves the queue')];
-    return ['no-slot', blocker('no agent of the queue has a free slot')];
-  });
-  for (const task of tasks) {
-    const words = WORDS[task.state];
+    const words = WORDS[state];
     if (!words) continue;
-    const reason = task.reason === 'depends-on-past' ? 'depends-on-past' : words[0];
-    const on = task.agent === null ? '' : ` on ${task.agent}`;
-    found.push([reason, { kind: 'task', name: task.key, detail: `${words[1]}${on}` }]);
+    const late = reason === 'depends-on-past' ? 'depends-on-past' : words[0];
+    const on = agent === null ? '' : ` on ${agent}`;
+    found.push([late, { kind: 'task', name: key, detail: `${words[1]}${on}` }]);
   }
   return found;
 }

@@ -1,6 +1,11 @@
 /** What a workflow is started by beside its schedule: ends of other workflows' runs, new versions of assets. */
-import type { OnCondition, OnDefinition } from '../../domain/origin.ts';
-import { DefinitionError, inDefinition, oneOf, type Read } from './options.ts';
+import {
+  type OnCondition,
+  type OnDefinition,
+  WHILE_PAUSED,
+  type WhilePaused,
+} from '../../domain/origin.ts';
+import { DefinitionError, inDefinition, oneOf, optional, type Read } from './options.ts';
 
 interface Named {
   readonly name: string;
@@ -25,30 +30,51 @@ export type Condition = RunCondition | AssetCondition;
  */
 export type On =
   | readonly Condition[]
-  | { readonly any: readonly Condition[] }
-  | { readonly all: readonly Condition[] };
+  | ({ readonly any: readonly Condition[] } & OnOptions)
+  | ({ readonly all: readonly Condition[] } & OnOptions);
+
+export interface OnOptions {
+  /**
+   * What becomes of what happens while the workflow is paused. `latest` (unless told): when it is unpaused, one run
+   * for the newest; the others are skipped. `all`: a run for each, up to 1,000. `skip`: none. What was skipped stands
+   * among the workflow's expected runs.
+   */
+  readonly whilePaused?: WhilePaused;
+}
 
 const MAX_CONDITIONS = 50;
 const STATE = oneOf('succeeded', 'failed', 'any');
+const readWhilePaused = optional(oneOf(...WHILE_PAUSED));
 
 export const readOn: Read<OnDefinition | null> = (value) => {
   if (value === undefined || value === null) return null;
-  const [match, list] = matchOf(value);
+  const { match, list, whilePaused } = matchOf(value);
   if (!Array.isArray(list) || list.length === 0 || list.length > MAX_CONDITIONS) {
     throw new DefinitionError(`must be a list of 1 to ${MAX_CONDITIONS} conditions`);
   }
   const conditions = list.map((one, index) =>
     inDefinition(`${index + 1}.`, () => readCondition(one)),
   );
-  return { match, conditions };
+  return { match, conditions, ...(whilePaused === null ? {} : { whilePaused }) };
 };
 
-function matchOf(value: unknown): [OnDefinition['match'], unknown] {
-  if (Array.isArray(value)) return ['any', value];
-  const keys = typeof value === 'object' && value !== null ? Object.keys(value) : [];
-  const [key] = keys;
-  if (keys.length === 1 && (key === 'any' || key === 'all')) {
-    return [key, (value as Record<string, unknown>)[key]];
+interface Matched {
+  readonly match: OnDefinition['match'];
+  readonly list: unknown;
+  readonly whilePaused: WhilePaused | null;
+}
+
+function matchOf(value: unknown): Matched {
+  if (Array.isArray(value)) return { match: 'any', list: value, whilePaused: null };
+  const given = (typeof value === 'object' && value !== null ? value : {}) as Record<
+    string,
+    unknown
+  >;
+  const { whilePaused, ...lists } = given;
+  const [match, ...others] = Object.keys(lists);
+  if (others.length === 0 && (match === 'any' || match === 'all')) {
+    const read = inDefinition('whilePaused', () => readWhilePaused(whilePaused));
+    return { match, list: lists[match], whilePaused: read };
   }
   throw new DefinitionError('must be a list of conditions, { any: […] } or { all: […] }');
 }

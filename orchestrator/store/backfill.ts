@@ -116,14 +116,20 @@ export async function findBackfill(db: Tx, id: string): Promise<BackfillRow | un
 /** Backfills, newest first. */
 export function listBackfills(
   db: Tx,
-  query: { workflow: string | null; state: string | null; before: string | null; limit: number },
+  query: {
+    workflow: string | null;
+    state: string | null;
+    before: string | null;
+    limit: number;
+    prefix: string;
+  },
 ): Promise<BackfillRow[]> {
   return db.query<BackfillRow>(
     `SELECT ${COLUMNS} FROM signalbox.backfill
      WHERE ($1::text IS NULL OR workflow = $1) AND ($2::text IS NULL OR state = $2)
-       AND ($3::uuid IS NULL OR id < $3)
+       AND ($3::uuid IS NULL OR id < $3) AND signalbox.in_environment(workflow, $5)
      ORDER BY id DESC LIMIT $4`,
-    [query.workflow, query.state, query.before, query.limit],
+    [query.workflow, query.state, query.before, query.limit, query.prefix],
   );
 }
 
@@ -193,11 +199,11 @@ const SETTLE = `
     SELECT o.seq, r.state
     FROM signalbox.backfill_item o LEFT JOIN signalbox.run r ON r.id = o.run_id
     WHERE o.backfill_id = $1 AND o.state = 'running' AND r.state IS DISTINCT FROM 'active') e
-  WHERE i.backfill_id = $1 AND i.seq = e.seq`;
+  WHERE i.backfill_id = $1 AND i.seq = e.seq RETURNING i.seq`;
 
-/** Gives items whose run has ended its state. */
-export async function settleItems(tx: Tx, id: string): Promise<void> {
-  await tx.execute(SETTLE, [id]);
+/** Gives items whose run has ended its state. @returns which */
+export async function settleItems(tx: Tx, id: string): Promise<number[]> {
+  return (await tx.rows<readonly [number]>(SETTLE, [id])).map(([seq]) => seq);
 }
 
 /** Runs of the items that are under way. */

@@ -48,6 +48,68 @@ export async function insertExpected(
   ]);
 }
 
+/** Counts events that came while a workflow was paused: one row for each pause. */
+export async function noteSkippedEvents(
+  tx: Tx,
+  skipped: readonly {
+    readonly workflow: string;
+    readonly pausedAt: Date;
+    readonly events: number;
+  }[],
+  now: Date,
+): Promise<void> {
+  if (skipped.length === 0) return;
+  await tx.execute(
+    `INSERT INTO signalbox.expected_run AS e (
+       workflow, logical_date, interval_end, due_at, outcome, reason, noticed_at, events)
+     SELECT workflow, paused_at, $4, $4, 'skipped', 'paused', $4, events
+     FROM unnest($1::text[], $2::timestamptz[], $3::int[]) AS n (workflow, paused_at, events) ORDER BY workflow
+     ON CONFLICT (workflow, logical_date) DO UPDATE SET
+       events = coalesce(e.events, 0) + excluded.events, interval_end = excluded.interval_end,
+       due_at = excluded.due_at, noticed_at = excluded.noticed_at`,
+    [
+      textArray(skipped.map(({ workflow }) => workflow)),
+      textArray(skipped.map(({ pausedAt }) => pausedAt.toISOString())),
+      plainArray(skipped.map(({ events }) => events)),
+      now,
+    ],
+  );
+}
+
+/**
+ * Notes dates that had no run as made good by items of a backfill that succeeded.
+ * @param seqs of the items
+ */
+export async function noteMadeGood(
+  tx: Tx,
+  backfillId: string,
+  seqs: readonly number[],
+  now: Date,
+): Promise<void> {
+  if (seqs.length === 0) return;
+  await tx.execute(
+    `UPDATE signalbox.expected_run e SET made_good_at = $3, made_good_by = i.run_id
+     FROM signalbox.backfill b JOIN signalbox.backfill_item i ON i.backfill_id = b.id
+     JOIN signalbox.run r ON r.id = i.run_id AND r.state = 'succeeded'
+     WHERE b.id = $1 AND i.seq = ANY($2::int[]) AND e.workflow = b.workflow AND e.logical_date = i.logical_date
+       AND e.outcome <> 'run' AND e.since IS NULL AND e.events IS NULL AND e.made_good_at IS NULL`,
+    [backfillId, plainArray(seqs), now],
+  );
+}
+
+/** The same for rows that stand for many dates: those of which a backfill that succeeded has all. */
+export async function noteAllMadeGood(tx: Tx, backfillId: string, now: Date): Promise<void> {
+  await tx.execute(
+    `UPDATE signalbox.expected_run e SET made_good_at = $2, made_good_by = (
+       SELECT i.run_id FROM signalbox.backfill_item i
+       WHERE i.backfill_id = b.id AND i.logical_date = e.logical_date LIMIT 1)
+     FROM signalbox.backfill b
+     WHERE b.id = $1 AND e.workflow = b.workflow AND e.outcome <> 'run' AND e.since IS NOT NULL
+       AND e.since >= b.from_at AND e.logical_date < b.to_at AND e.made_good_at IS NULL`,
+    [backfillId, now],
+  );
+}
+
 export interface ExpectedRow {
   readonly workflow: string;
   readonly logical_date: Date;
@@ -58,6 +120,9 @@ export interface ExpectedRow {
   readonly reason: ExpectedReason | null;
   readonly since: Date | null;
   readonly noticed_at: Date;
+  readonly events: number | null;
+  readonly made_good_at: Date | null;
+  readonly made_good_by: string | null;
 }
 
 export interface ExpectedQuery {
@@ -66,6 +131,8 @@ export interface ExpectedQuery {
   /** Place of the last one of the page before. */
   readonly after: { readonly logicalDate: string; readonly workflow: string } | null;
   readonly limit: number;
+  /** As `listPrefix` gives it. */
+  readonly prefix: string;
 }
 
 /** Newest logical date first. */
@@ -74,7 +141,9 @@ export async function listExpected(db: Tx, query: ExpectedQuery): Promise<Expect
   const parameter = (value: unknown) => `$${values.push(value)}`;
   const { workflow, outcome, after } = query;
   const conditions = [
-    ...(workflow === null ? [] : [`workflow = ${parameter(workflow)}`]),
+    workflow === null
+      ? `signalbox.in_environment(workflow, ${parameter(query.prefix)})`
+      : `workflow = ${parameter(workflow)}`,
     ...(outcome === null ? [] : [`outcome = ${parameter(outcome)}`]),
     // Says to the planner that the index of what did not run will do.
     ...(outcome === null || outcome === 'run' ? [] : [`outcome <> 'run'`]),
@@ -85,8 +154,9 @@ export async function listExpected(db: Tx, query: ExpectedQuery): Promise<Expect
         ]),
   ];
   const rows = await db.query<ExpectedRow>(
-    `SELECT workflow, logical_date, interval_end, due_at, outcome, run_id, reason, since, noticed_at
-     FROM signalbox.expected_run ${conditions.length === 0 ? '' : `WHERE ${conditions.join(' AND ')}`}
+    `SELECT workflow, logical_date, interval_end, due_at, outcome, run_id, reason, since, noticed_at, events,
+            made_good_at, made_good_by
+     FROM signalbox.expected_run WHERE ${conditions.join(' AND ')}
      ORDER BY logical_date DESC, workflow DESC LIMIT ${parameter(query.limit)}`,
     values,
   );
@@ -105,6 +175,10 @@ function toExpected(row: ExpectedRow): ExpectedRun {
     reason: row.reason,
     sinceLogicalDate: toRfc3339(row.since),
     noticedAt: row.noticed_at.toISOString(),
+    ...(row.events === null ? {} : { events: row.events }),
+    ...(row.made_good_at === null
+      ? {}
+      : { madeGood: { at: row.made_good_at.toISOString(), runId: row.made_good_by } }),
   };
 }
 

@@ -55,6 +55,25 @@ export async function insertRunKeys(tx: Tx, keys: readonly RunKey[]): Promise<vo
   );
 }
 
+/** A key that a run waits for, and who holds it. */
+export interface KeyWait {
+  readonly key: string;
+  readonly max: number;
+  readonly holders: readonly string[];
+}
+
+/** Undefined where the run waits for no key, or for one that nobody has kept from it. */
+export async function readKeyWait(tx: Tx, runId: string): Promise<KeyWait | undefined> {
+  const [row] = await tx.query<KeyWait>(
+    `SELECT w.key, w.max, ARRAY(
+       SELECT h.run_id::text FROM signalbox.run_key h JOIN signalbox.run_live l ON l.run_id = h.run_id
+       WHERE h.key = w.key AND h.held ORDER BY h.run_id LIMIT 100) AS holders
+     FROM signalbox.run_key w WHERE w.run_id = $1 AND NOT w.held`,
+    [runId],
+  );
+  return row && row.holders.length >= row.max ? row : undefined;
+}
+
 /** Whether runs of the workflow wait for keys of its own, or for such as others share. */
 export async function waitForKeys(
   tx: Tx,

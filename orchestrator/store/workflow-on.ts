@@ -1,5 +1,5 @@
 /** Tables `workflow_on` and `workflow_on_met`, and the place up to which events were followed for them. */
-import type { Cause, OnDefinition } from '../../domain/origin.ts';
+import type { Cause, OnDefinition, WhilePaused } from '../../domain/origin.ts';
 import type { CronSchedule } from '../schedule/cron.ts';
 import { jsonText, plainArray, textArray } from './columns.ts';
 import type { Tx } from './connection.ts';
@@ -17,17 +17,20 @@ export async function replaceConditions(
   if (none.length > 0) {
     await tx.execute('DELETE FROM signalbox.workflow_on WHERE workflow = ANY($1)', [none]);
     await tx.execute('DELETE FROM signalbox.workflow_on_met WHERE workflow = ANY($1)', [none]);
+    await tx.execute('DELETE FROM signalbox.workflow_on_queued WHERE workflow = ANY($1)', [none]);
   }
   const some = given.filter(({ on }) => on !== null);
   if (some.length === 0) return;
   await tx.execute(
-    `INSERT INTO signalbox.workflow_on (workflow, match, conditions)
-     SELECT * FROM unnest($1::text[], $2::text[], $3::jsonb[])
-     ON CONFLICT (workflow) DO UPDATE SET match = excluded.match, conditions = excluded.conditions`,
+    `INSERT INTO signalbox.workflow_on (workflow, match, conditions, while_paused)
+     SELECT * FROM unnest($1::text[], $2::text[], $3::jsonb[], $4::text[])
+     ON CONFLICT (workflow) DO UPDATE SET
+       match = excluded.match, conditions = excluded.conditions, while_paused = excluded.while_paused`,
     [
       textArray(some.map(({ workflow }) => workflow)),
       textArray(some.map(({ on }) => on?.match ?? 'any')),
       textArray(some.map(({ on }) => jsonText(on?.conditions))),
+      textArray(some.map(({ on }) => on?.whilePaused ?? 'latest')),
     ],
   );
   await beginPlace(tx, TRIGGER_FOLLOWER);
@@ -50,15 +53,20 @@ export interface Subscriber extends OnDefinition {
   readonly parameters: Record<string, unknown> | null;
   readonly max_active_runs: number | null;
   readonly schedule: CronSchedule | null;
+  readonly whilePaused: WhilePaused;
+  /** Since when it is paused; null where it is not. */
+  readonly paused_at: Date | null;
 }
 
-/** Subscribers that are not paused. */
+const SUBSCRIBERS = `
+  SELECT o.workflow, o.match, o.conditions, o.while_paused AS "whilePaused", w.version_id, w.parameters,
+         w.max_active_runs, w.schedule,
+         CASE WHEN w.paused THEN coalesce(w.paused_at, w.registered_at) END AS paused_at
+  FROM signalbox.workflow_on o JOIN signalbox.workflow w ON w.name = o.workflow`;
+
+/** All of them, in the order of their names. */
 export function readSubscribers(tx: Tx): Promise<Subscriber[]> {
-  return tx.query<Subscriber>(
-    `SELECT o.workflow, o.match, o.conditions, w.version_id, w.parameters, w.max_active_runs, w.schedule
-     FROM signalbox.workflow_on o JOIN signalbox.workflow w ON w.name = o.workflow
-     WHERE NOT w.paused ORDER BY o.workflow`,
-  );
+  return tx.query<Subscriber>(`${SUBSCRIBERS} ORDER BY o.workflow`);
 }
 
 export interface FollowedRow extends Place {
@@ -133,5 +141,69 @@ export async function replaceMet(
       textArray(met.map(({ cause }) => jsonText(cause))),
       now,
     ],
+  );
+}
+
+// What waits for the end of a pause -----------------------------------------------------------------------------
+
+/** A run that a paused workflow is to have. */
+export interface QueuedRow {
+  readonly workflow: string;
+  readonly key: string;
+  readonly causes: readonly Cause[];
+}
+
+/**
+ * Puts runs behind those that wait of their workflows, of which only so many of the newest stay.
+ * @returns by workflow how many of them no longer wait
+ */
+export async function queueRuns(
+  tx: Tx,
+  rows: readonly QueuedRow[],
+  keep: readonly { readonly workflow: string; readonly most: number }[],
+  now: Date,
+): Promise<ReadonlyMap<string, number>> {
+  await tx.execute(
+    `INSERT INTO signalbox.workflow_on_queued (workflow, key, causes, at)
+     SELECT workflow, key, causes, $4 FROM unnest($1::text[], $2::text[], $3::jsonb[])
+       WITH ORDINALITY AS q (workflow, key, causes, place) ORDER BY place`,
+    [
+      textArray(rows.map(({ workflow }) => workflow)),
+      textArray(rows.map(({ key }) => key)),
+      textArray(rows.map(({ causes }) => jsonText(causes))),
+      now,
+    ],
+  );
+  const gone = await tx.rows<readonly [string, number]>(
+    `WITH surplus AS (
+       DELETE FROM signalbox.workflow_on_queued q USING (
+         SELECT o.workflow, o.id FROM unnest($1::text[], $2::int[]) AS k (workflow, most)
+         CROSS JOIN LATERAL (
+           SELECT workflow, id FROM signalbox.workflow_on_queued
+           WHERE workflow = k.workflow ORDER BY id DESC OFFSET k.most) o) old
+       WHERE q.workflow = old.workflow AND q.id = old.id RETURNING q.workflow)
+     SELECT workflow, count(*)::int FROM surplus GROUP BY workflow`,
+    [textArray(keep.map(({ workflow }) => workflow)), plainArray(keep.map(({ most }) => most))],
+  );
+  return new Map(gone);
+}
+
+/** Takes runs out whose workflows are no longer paused, the oldest first. What another server takes is left to it. */
+export async function takeQueued(
+  tx: Tx,
+  limit: number,
+): Promise<readonly (Subscriber & QueuedRow)[]> {
+  const rows = await tx.query<{ workflow: string; id: string }>(
+    `SELECT q.workflow, q.id FROM signalbox.workflow_on_queued q
+     WHERE NOT EXISTS (SELECT FROM signalbox.workflow w WHERE w.name = q.workflow AND w.paused)
+     ORDER BY q.id LIMIT $1 FOR UPDATE SKIP LOCKED`,
+    [limit],
+  );
+  if (rows.length === 0) return [];
+  return tx.query<Subscriber & QueuedRow>(
+    `WITH taken AS (
+       DELETE FROM signalbox.workflow_on_queued WHERE id = ANY($1::bigint[]) RETURNING id, workflow, key, causes)
+     SELECT s.*, t.key, t.causes FROM taken t JOIN (${SUBSCRIBERS}) s ON s.workflow = t.workflow ORDER BY t.id`,
+    [plainArray(rows.map(({ id }) => id))],
   );
 }

@@ -21,9 +21,11 @@ import {
   replaceMet,
   type Subscriber,
   TRIGGER_FOLLOWER,
+  takeQueued,
   type UpstreamRun,
 } from '../store/workflow-on.ts';
 import { type Happening, matchAll, type Wanted } from './match.ts';
+import { keepForLater } from './paused.ts';
 
 export interface FollowDeps extends FollowerDeps {
   readonly clock: Clock;
@@ -32,12 +34,13 @@ export interface FollowDeps extends FollowerDeps {
 }
 
 const ROWS = 500;
+const QUEUED_AT_ONCE = 100;
 /** Runs that may start each other in a row. */
 const MAX_DEPTH = 50;
 const TERMINAL = new Set(['succeeded', 'failed', 'cancelled', 'skipped']);
 
 export function createRunTriggers(deps: FollowDeps): EventFollower {
-  return createEventFollower(deps, {
+  const follower = createEventFollower(deps, {
     name: 'run-triggers',
     place: TRIGGER_FOLLOWER,
     table: 'workflow_on',
@@ -51,6 +54,29 @@ export function createRunTriggers(deps: FollowDeps): EventFollower {
     read: readFollowed,
     act: (tx, subscribers, rows) => startWanted(deps, tx, subscribers, rows),
   });
+  return {
+    ...follower,
+    reconciler: {
+      ...follower.reconciler,
+      async run() {
+        await follower.reconciler.run();
+        await startQueued(deps);
+      },
+    },
+  };
+}
+
+/** Starts what waited for the end of a pause. */
+async function startQueued(deps: FollowDeps): Promise<void> {
+  for (let taken = QUEUED_AT_ONCE; taken === QUEUED_AT_ONCE; ) {
+    const created = await deps.db.transaction(async (tx) => {
+      const queued = await takeQueued(tx, QUEUED_AT_ONCE);
+      taken = queued.length;
+      const wanted = queued.map(({ key, causes, ...subscriber }) => ({ key, causes, subscriber }));
+      return startRuns(deps, tx, wanted);
+    });
+    if (created.length > 0) deps.announceRuns(created);
+  }
 }
 
 async function startWanted(
@@ -70,11 +96,42 @@ async function startWanted(
   const runs = new Map(found.map((run) => [run.id, run]));
   const happenings = rows.flatMap((row) => happeningsIn(row, runs));
   if (happenings.length === 0) return [];
-  const gathering = subscribers.filter(({ match }) => match === 'all').map((one) => one.workflow);
+  const isSkipping = (one: Subscriber) => one.paused_at !== null && one.whilePaused === 'skip';
+  const listening = subscribers.filter((one) => !isSkipping(one));
+  const gathering = listening.filter(({ match }) => match === 'all').map((one) => one.workflow);
   const before = gathering.length === 0 ? [] : await readMet(tx, gathering);
-  const { wanted, met } = matchAll(subscribers, happenings, before);
-  if (gathering.length > 0) await replaceMet(tx, gathering, met, new Date(deps.clock.now()));
+  const { wanted, met } = matchAll(listening, happenings, before);
+  const now = new Date(deps.clock.now());
+  if (gathering.length > 0) await replaceMet(tx, gathering, met, now);
+  const later = wanted.filter(({ subscriber }) => subscriber.paused_at !== null);
+  const skipping = subscribers.filter(isSkipping);
+  if (later.length > 0 || skipping.length > 0) {
+    await keepForLater(tx, { wanted: later, skipping, happenings }, now);
+  }
+  return startRuns(
+    deps,
+    tx,
+    wanted.filter(({ subscriber }) => subscriber.paused_at === null),
+  );
+}
+
+async function startRuns(
+  deps: FollowDeps,
+  tx: Tx,
+  wanted: readonly Wanted[],
+): Promise<readonly CreatedRun[]> {
   if (wanted.length === 0) return [];
+  const causes = wanted.flatMap((one) => one.causes);
+  const ends = causes.flatMap((cause) => (cause.kind === 'run' ? [cause] : []));
+  const found =
+    ends.length === 0
+      ? []
+      : await readUpstreamRuns(
+          tx,
+          [...new Set(ends.map(({ runId }) => runId))],
+          [...new Set(ends.map(({ workflow }) => workflow))],
+        );
+  const runs = new Map(found.map((run) => [run.id, run]));
   const depths = await depthsOf(tx, wanted);
   const requests = wanted.flatMap((one) => toRequest(deps, one, runs, depths) ?? []);
   return deps.createRuns(tx, requests);

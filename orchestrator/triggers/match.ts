@@ -63,6 +63,11 @@ export function matchAll(
   return { wanted, met: [...standing.values()].flatMap((own) => [...own.values()]) };
 }
 
+/** Whether a condition of the workflow comes true by it. */
+export function concerns({ conditions }: Subscriber, { cause }: Happening): boolean {
+  return conditions.some((condition) => comesTrue(condition, cause));
+}
+
 function comesTrue(condition: OnCondition, cause: Cause): boolean {
   if (condition.kind === 'asset') return cause.kind === 'asset' && cause.asset === condition.asset;
   if (cause.kind !== 'run' || cause.workflow !== condition.workflow) return false;

@@ -19,7 +19,9 @@ import {
 } from '../../domain/agent-protocol.ts';
 import { CALLBACK_OUTCOMES } from '../../domain/callback.ts';
 import { DEADLINE_STARTS, MISS_ACTIONS } from '../../domain/deadline.ts';
+import { WHILE_PAUSED } from '../../domain/origin.ts';
 import type { LookEnd, LooksRequest } from '../../domain/sensor.ts';
+import { WEIGHT_RULES } from '../../domain/task-graph.ts';
 import { TRIGGER_RULES } from '../../domain/trigger-rule.ts';
 import type { EmitRequest, SuspendRequest, WaitRequest } from '../../domain/wait.ts';
 import { AnyObject, Key, Name, Nullable, OneOf, Time } from './parts.ts';
@@ -60,6 +62,8 @@ const TaskDefinition = Type.Object({
   pool: Nullable(Name),
   poolSlots: Type.Integer({ minimum: 0 }),
   priority: Type.Integer(),
+  priorityWeight: Type.Optional(Type.Integer({ minimum: -10_000, maximum: 10_000 })),
+  weightRule: Type.Optional(OneOf(WEIGHT_RULES)),
   idempotent: Type.Boolean(),
   triggerRule: Type.Optional(OneOf(TRIGGER_RULES)),
   allowFailure: Type.Optional(Type.Boolean()),
@@ -108,6 +112,7 @@ const On = Type.Object({
     ]),
     { minItems: 1, maxItems: 50 },
   ),
+  whilePaused: Type.Optional(OneOf(WHILE_PAUSED)),
 });
 
 const MAX_HOOKS = 10_000;

@@ -60,6 +60,8 @@ const ExpectedRun = Type.Object({
   reason: Nullable(Type.String({ description: 'why there is no run, or why it was cancelled' })),
   sinceLogicalDate: Nullable(Time),
   noticedAt: Time,
+  events: Type.Optional(Type.Integer({ description: 'that were skipped in one pause' })),
+  madeGood: Type.Optional(Type.Object({ at: Time, runId: Nullable(Type.String()) })),
 });
 
 const SchedulePreview = Type.Object({

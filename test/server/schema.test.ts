@@ -104,6 +104,9 @@ const expectedRun: Described<ExpectedRow> = {
   reason: 'text?',
   since: 'timestamptz?',
   noticed_at: 'timestamptz',
+  events: 'int4?',
+  made_good_at: 'timestamptz?',
+  made_good_by: 'uuid?',
 };
 const step: Described<StepRow> = {
   key: 'text',
@@ -321,7 +324,7 @@ const DESCRIBED: Readonly<Record<string, Readonly<Record<string, string>>>> = {
 /** Columns that a row type leaves out, since only statements use them. */
 const UNREAD: Readonly<Record<string, readonly string[]>> = {
   run: ['result', 'tasks'],
-  workflow: ['queue', 'next_logical_date', 'registered_at', 'updated_at'],
+  workflow: ['agent', 'queue', 'next_logical_date', 'registered_at', 'updated_at'],
   step_log: ['run_id'],
   pool: ['updated_at', 'updated_by'],
   queue: ['rate_count', 'rate_per_ms', 'rate_tokens', 'rate_at'],

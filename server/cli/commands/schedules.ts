@@ -62,12 +62,21 @@ function renderExpected(items: readonly ExpectedRun[]): string {
       ['LOGICAL DATE (UTC)', (item) => time(item.logicalDate)],
       ['DUE (UTC)', (item) => time(item.dueAt)],
       ['OUTCOME', (item) => state(item.outcome)],
-      ['REASON', (item) => item.reason],
-      ['RUN', (item) => item.runId],
+      ['REASON', reasonText],
+      ['RUN', (item) => item.runId ?? item.madeGood?.runId],
       ['AND ALL SINCE (UTC)', (item) => item.sinceLogicalDate && time(item.sinceLogicalDate)],
     ],
     'Nothing was due yet.',
   );
+}
+
+function reasonText({ reason, events, madeGood }: ExpectedRun): string | null {
+  const words = [
+    ...(reason === null ? [] : [reason]),
+    ...(events === undefined ? [] : [`${events} ${events === 1 ? 'event' : 'events'}`]),
+    ...(madeGood === undefined ? [] : ['made good by a backfill']),
+  ];
+  return words.length === 0 ? null : words.join(', ');
 }
 
 /** A schedule in a line. */

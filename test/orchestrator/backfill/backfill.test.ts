@@ -269,4 +269,44 @@ describe('a backfill', () => {
       /has a schedule/,
     );
   });
+
+  it('notes dates that had no run as made good once their runs have succeeded, and only those', async () => {
+    const day = (date: string) => `${date}T01:00:00.000Z`;
+    const expected = (date: string, outcome: string, since: string | null = null) =>
+      stand.sql(
+        `INSERT INTO signalbox.expected_run
+           (workflow, logical_date, interval_end, due_at, outcome, reason, since, noticed_at)
+         VALUES ('daily', $1::timestamptz, $1, $1, $2, 'scheduler-down', $3, $1)`,
+        [day(date), outcome, since && day(since)],
+      );
+    await expected('2026-01-05', 'missed');
+    await expected('2026-01-06', 'missed');
+    await expected('2026-02-05', 'missed');
+    await expected('2026-01-04', 'dropped', '2026-01-02');
+    const { id } = await start('daily', { ...JANUARY, concurrency: 31 });
+    await workOff(id, new Set(['2026-01-06']));
+    const ledger = async () =>
+      new Map(
+        (await orchestrator.schedules.expectedRuns({ workflow: 'daily' })).items.map((one) => [
+          one.logicalDate.slice(0, 10),
+          one,
+        ]),
+      );
+    const first = await ledger();
+    const [good] = (await orchestrator.backfills.items(id, { limit: 10 })).items.filter(
+      ({ logicalDate }) => logicalDate === day('2026-01-05'),
+    );
+    expect(first.get('2026-01-05')).toMatchObject({
+      ...{ outcome: 'missed', madeGood: { runId: good?.runId } },
+    });
+    expect(first.get('2026-01-06')?.madeGood).toBeUndefined();
+    expect(first.get('2026-02-05')?.madeGood).toBeUndefined();
+    expect(first.get('2026-01-04')?.madeGood).toBeUndefined();
+    const again = await start('daily', { ...JANUARY, concurrency: 31, rerun: 'failed' });
+    await workOff(again.id);
+    const second = await ledger();
+    expect(second.get('2026-01-06')?.madeGood).toBeDefined();
+    expect(second.get('2026-01-04')?.madeGood).toBeDefined();
+    expect(second.get('2026-02-05')?.madeGood).toBeUndefined();
+  });
 });
