@@ -1,7 +1,9 @@
 /** Assets as the API and runbooks see them. */
 import type { Asset } from '../../domain/asset.ts';
+import { listPrefix } from '../../domain/environment.ts';
 import { SignalboxError } from '../../domain/errors.ts';
 import type { DetectorAsset } from '../../domain/finding.ts';
+import { readSummaries } from '../automation/summary.ts';
 import { readPageQuery, toPage } from '../catalog/page.ts';
 import type { AssetService } from '../service.ts';
 import {
@@ -47,7 +49,8 @@ export function createAssets(deps: AssetDeps): AssetService {
     get,
     async list(query) {
       const { after, limit } = readPageQuery(query);
-      const rows = await listAssets(db, { after, limit: limit + 1 });
+      const prefix = listPrefix(query.environment);
+      const rows = await listAssets(db, { after, limit: limit + 1, prefix });
       const around = await surroundings(rows);
       return toPage(
         rows,
@@ -104,17 +107,16 @@ async function surround(
   rows: readonly AssetRow[],
 ): Promise<Surroundings> {
   const names = rows.flatMap((row) => dynamicNamesOf(row.partitions));
-  const [dynamic, causes, tasks] = await Promise.all([
+  const keys = rows.map((row) => row.key);
+  const [dynamic, causes, tasks, automation] = await Promise.all([
     readDynamicKeys(db, names),
     staleness.all(),
-    readAssetTaskRows(
-      db,
-      rows.map((row) => row.key),
-    ),
+    readAssetTaskRows(db, keys),
+    readSummaries(db, keys),
   ]);
   const now = clock.now();
   const byAsset = Map.groupBy(tasks, (task) => task.asset);
-  return { now, judge: judgeAt(now), dynamic, causes, tasks: byAsset };
+  return { now, judge: judgeAt(now), dynamic, causes, automation, tasks: byAsset };
 }
 
 function assertKey(key: string): void {

@@ -50,5 +50,6 @@ export interface WorkflowService {
     errors: readonly WorkflowFileError[],
     agent?: string | null,
   ): Promise<void>;
-  fileErrors(): Promise<readonly WorkflowFileError[]>;
+  /** @param environment production unless told */
+  fileErrors(environment?: string): Promise<readonly WorkflowFileError[]>;
 }

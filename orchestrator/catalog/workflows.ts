@@ -1,4 +1,5 @@
 /** Workflows and flows as lists and pages show them. */
+import { listPrefix } from '../../domain/environment.ts';
 import { SignalboxError } from '../../domain/errors.ts';
 import type { Clock } from '../../domain/time.ts';
 import { toRfc3339 } from '../../domain/time.ts';
@@ -37,7 +38,8 @@ export function createWorkflows(deps: WorkflowDeps): WorkflowService {
     get,
     async list(query) {
       const { after, limit } = readPageQuery(query);
-      const rows = await listWorkflows(db, { after, limit: limit + 1 });
+      const prefix = listPrefix(query.environment);
+      const rows = await listWorkflows(db, { after, limit: limit + 1, prefix });
       return toPage(rows, limit, (row) => row.name, toSummary);
     },
     async setPaused(name, paused) {
@@ -56,7 +58,7 @@ export function createWorkflows(deps: WorkflowDeps): WorkflowService {
       if (definitions.some((definition) => definition.asset)) deps.changed('asset', '');
       deps.nudgeScheduler();
     },
-    fileErrors: () => readFileErrors(db),
+    fileErrors: (environment) => readFileErrors(db, listPrefix(environment)),
   };
 }
 

@@ -246,8 +246,8 @@ class OwnCalls implements Partial<AgentService> {
 
   async wait(...[id, request, signal]: Parameters<AgentService['wait']>) {
     await this.#own(request.runId);
-    const { name } = request;
-    const named = name === undefined ? {} : { name: qualify(this.#environment, name) };
+    const { kind, name = request.key } = request;
+    const named = kind === 'event' ? { name: qualify(this.#environment, name) } : {};
     return this.#inner.wait(id, { ...request, ...named }, signal);
   }
 

@@ -1,6 +1,7 @@
 /** Artifacts and cached results as people look at them. */
 import { Readable } from 'node:stream';
 import type { Artifact } from '../../domain/artifact.ts';
+import { ALL_ENVIRONMENTS, listPrefix } from '../../domain/environment.ts';
 import { SignalboxError } from '../../domain/errors.ts';
 import { readPageQuery, toPage } from '../catalog/page.ts';
 import { checkRunId } from '../runs/identifiers.ts';
@@ -30,10 +31,11 @@ export function createResultService(db: Db, store: BlobStore): ResultService {
     async artifactsOfRun(runId) {
       return (await readArtifactsOfRun(db, checkRunId(runId))).map(toArtifact);
     },
-    async artifacts({ key = null, kind = null, ...page }) {
+    async artifacts({ key = null, kind = null, environment, ...page }) {
       const { after, limit } = readPageQuery(page);
       if (after !== null && !ID.test(after)) throw new SignalboxError('invalid-cursor');
-      const rows = await readArtifacts(db, { key, kind, before: after }, limit + 1);
+      const prefix = key === null ? listPrefix(environment) : ALL_ENVIRONMENTS;
+      const rows = await readArtifacts(db, { key, kind, before: after, prefix }, limit + 1);
       return toPage(rows, limit, ({ id }) => id, toArtifact);
     },
     async artifactContent(id) {

@@ -1,5 +1,6 @@
 /** What runbooks may do with runs: each change names the states that the plan saw. */
 
+import { ALL_ENVIRONMENTS } from '../../domain/environment.ts';
 import { SignalboxError } from '../../domain/errors.ts';
 import type { RunLevers } from '../../domain/levers.ts';
 import type { RunService } from '../service.ts';
@@ -30,6 +31,7 @@ export function createRunLevers(deps: {
     tasks: (id) => runs.tasks(id),
     async list(filter) {
       const rows = await listRuns(db, {
+        prefix: ALL_ENVIRONMENTS,
         workflow: filter.workflow ?? null,
         engine: filter.engine ?? null,
         states: filter.states ?? null,

@@ -1,4 +1,5 @@
 /** Runs as the API, the CLI and the runbooks use them. */
+import { ALL_ENVIRONMENTS, listPrefix } from '../../domain/environment.ts';
 import { SignalboxError } from '../../domain/errors.ts';
 import { RUN_STATES, type Run, type RunState } from '../../domain/run.ts';
 import { readPageQuery, toPage } from '../catalog/page.ts';
@@ -63,6 +64,8 @@ async function list(
     workflow: query.workflow ?? null,
     engine: query.engine ?? null,
     states: query.state === undefined ? null : [readState(query.state)],
+    // A workflow's name says where it is.
+    prefix: query.workflow === undefined ? listPrefix(query.environment) : ALL_ENVIRONMENTS,
     businessKey: null,
     before: after,
     limit: limit + 1,

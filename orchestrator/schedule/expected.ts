@@ -1,4 +1,5 @@
 /** What schedules call for: what comes next, what became of what was due, and what is overdue. */
+import { listPrefix } from '../../domain/environment.ts';
 import { SignalboxError } from '../../domain/errors.ts';
 import {
   EXPECTED_OUTCOMES,
@@ -39,6 +40,7 @@ export function createScheduleService(db: Db, clock: Clock): ScheduleService {
         outcome: readOutcome(query.outcome),
         after: after === null ? null : readPlace(after),
         limit: limit + 1,
+        prefix: listPrefix(query.environment),
       });
       return toPage(
         rows,
@@ -47,8 +49,9 @@ export function createScheduleService(db: Db, clock: Clock): ScheduleService {
         (row) => row,
       );
     },
-    async overdue(graceMs) {
-      const rows = await readOverdue(db, new Date(clock.now() - graceMs), MAX_OVERDUE);
+    async overdue(graceMs, environment) {
+      const before = new Date(clock.now() - graceMs);
+      const rows = await readOverdue(db, before, MAX_OVERDUE, listPrefix(environment));
       return rows.map((row) => ({
         workflow: row.workflow,
         logicalDate: row.logical_date.toISOString(),

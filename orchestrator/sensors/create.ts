@@ -1,4 +1,5 @@
 /** Sensors as the API and the command line use them, and the agents' side of them. */
+import { listPrefix } from '../../domain/environment.ts';
 import { SignalboxError } from '../../domain/errors.ts';
 import type { LookEnd, LookEndReply, Sensor, SensorEventReceipt } from '../../domain/sensor.ts';
 import { formatDuration, toRfc3339 } from '../../domain/time.ts';
@@ -89,7 +90,10 @@ function createService(deps: SensorsDeps, looks: Looks): SensorService {
   return {
     async list(query) {
       const { after, limit } = readPageQuery(query);
-      const rows = await withEvents(db, await listSensors(db, after, limit + 1));
+      const rows = await withEvents(
+        db,
+        await listSensors(db, after, limit + 1, listPrefix(query.environment)),
+      );
       return toPage(
         rows,
         limit,

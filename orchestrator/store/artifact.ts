@@ -82,15 +82,16 @@ export function readArtifacts(
     readonly key: string | null;
     readonly kind: string | null;
     readonly before: string | null;
+    readonly prefix: string;
   },
   limit: number,
 ): Promise<ArtifactRow[]> {
   return db.query<ArtifactRow>(
     `${SHOWN}
      WHERE ($1::text IS NULL OR a.key = $1) AND ($2::text IS NULL OR a.kind = $2)
-       AND ($3::bigint IS NULL OR a.id < $3)
+       AND ($3::bigint IS NULL OR a.id < $3) AND signalbox.in_environment(a.key, $5)
      ORDER BY a.id DESC LIMIT $4`,
-    [filter.key, filter.kind, filter.before, limit],
+    [filter.key, filter.kind, filter.before, limit, filter.prefix],
   );
 }
 

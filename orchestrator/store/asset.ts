@@ -90,11 +90,12 @@ const SELECT_ASSET = `
 
 export function listAssets(
   db: Tx,
-  query: { after: string | null; limit: number },
+  query: { after: string | null; limit: number; prefix: string },
 ): Promise<AssetRow[]> {
   return db.query<AssetRow>(
-    `${SELECT_ASSET} WHERE ($1::text IS NULL OR a.key > $1) ORDER BY a.key LIMIT $2`,
-    [query.after, query.limit],
+    `${SELECT_ASSET} WHERE ($1::text IS NULL OR a.key > $1) AND signalbox.in_environment(a.key, $3)
+     ORDER BY a.key LIMIT $2`,
+    [query.after, query.limit, query.prefix],
   );
 }
 

@@ -135,6 +135,7 @@ export function listMisses(
     open: boolean;
     before: string | null;
     limit: number;
+    prefix: string;
   },
 ): Promise<MissRow[]> {
   const values: unknown[] = [];
@@ -144,6 +145,9 @@ export function listMisses(
     ...(workflow === null ? [] : [`workflow = ${parameter(workflow)}`]),
     ...(runId === null ? [] : [`run_id = ${parameter(runId)}`]),
     ...(open ? ['ended_at IS NULL'] : []),
+    ...(workflow === null && runId === null
+      ? [`signalbox.in_environment(workflow, ${parameter(query.prefix)})`]
+      : []),
     ...(before === null ? [] : [`id < ${parameter(before)}`]),
   ];
   return db.query<MissRow>(

@@ -194,14 +194,14 @@ export interface PendingRow {
 /** Deadlines whose moment is to come, of runs that have not ended, the next one first. */
 export function listPending(
   db: Tx,
-  query: { workflow: string | null; runId: string | null; limit: number },
+  query: { workflow: string | null; runId: string | null; limit: number; prefix: string },
 ): Promise<PendingRow[]> {
   return db.query<PendingRow>(
     `SELECT d.run_id, d.place, d.due_at, r.workflow, r.version_id, r.logical_date
      FROM signalbox.deadline d JOIN signalbox.run r ON r.id = d.run_id
      WHERE r.state = 'active' AND ($1::text IS NULL OR r.workflow = $1)
-       AND ($2::uuid IS NULL OR d.run_id = $2)
+       AND ($2::uuid IS NULL OR d.run_id = $2) AND signalbox.in_environment(r.workflow, $4)
      ORDER BY d.due_at LIMIT $3`,
-    [query.workflow, query.runId, query.limit],
+    [query.workflow, query.runId, query.limit, query.prefix],
   );
 }

@@ -1,4 +1,5 @@
 /** Rows of `run` as everybody sees them; the state of an unfinished one is in `run_live`. */
+import { ALL_ENVIRONMENTS } from '../../domain/environment.ts';
 import type { Run, RunError, RunState, RunTrigger } from '../../domain/run.ts';
 import { toRfc3339 } from '../../domain/time.ts';
 import type { Expansion } from '../runs/expansion.ts';
@@ -86,6 +87,8 @@ export interface RunQuery {
   readonly workflow: string | null;
   readonly engine: string | null;
   readonly states: readonly RunState[] | null;
+  /** As `listPrefix` gives it. */
+  readonly prefix: string;
   readonly businessKey: string | null;
   /** Only ids below it. */
   readonly before: string | null;
@@ -101,6 +104,7 @@ export async function listRuns(db: Tx, query: RunQuery): Promise<RunRow[]> {
   const parameter = (value: unknown) => `$${values.push(value)}`;
   const common = [
     ...(query.workflow === null ? [] : [`r.workflow = ${parameter(query.workflow)}`]),
+    ...inEnvironment(query.prefix, parameter),
     ...(query.engine === null ? [] : [`r.engine = ${parameter(query.engine)}`]),
     ...(query.businessKey === null ? [] : [`r.business_key = ${parameter(query.businessKey)}`]),
     ...(query.before === null ? [] : [`r.id < ${parameter(query.before)}::uuid`]),
@@ -123,4 +127,14 @@ export async function listRuns(db: Tx, query: RunQuery): Promise<RunRow[]> {
     `SELECT * FROM ((${live} ${limit}) UNION ALL ${stored}) AS r ${limit}`,
     values,
   );
+}
+
+/** Runs of an environment are found by the names of its workflows, which are few. */
+function inEnvironment(prefix: string, parameter: (value: unknown) => string): readonly string[] {
+  if (prefix === ALL_ENVIRONMENTS) return [];
+  if (prefix === '') return ["NOT starts_with(r.workflow, '~')"];
+  return [
+    `r.workflow = ANY(ARRAY(
+       SELECT name FROM signalbox.workflow WHERE starts_with(name, ${parameter(prefix)})))`,
+  ];
 }

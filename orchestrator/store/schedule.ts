@@ -97,11 +97,13 @@ export function readOverdue(
   db: Tx,
   before: Date,
   limit: number,
+  prefix: string,
 ): Promise<{ workflow: string; logical_date: Date; due_at: Date }[]> {
   return db.query(
     `SELECT name AS workflow, next_logical_date AS logical_date, next_run_at AS due_at
      FROM signalbox.workflow
-     WHERE next_run_at < $1 AND NOT paused ORDER BY next_run_at LIMIT $2`,
-    [before, limit],
+     WHERE next_run_at < $1 AND NOT paused AND signalbox.in_environment(name, $3)
+     ORDER BY next_run_at LIMIT $2`,
+    [before, limit, prefix],
   );
 }

@@ -90,10 +90,16 @@ export async function findSensor(db: Tx, name: string): Promise<SensorRow | unde
   return row;
 }
 
-export function listSensors(db: Tx, after: string | null, limit: number): Promise<SensorRow[]> {
+export function listSensors(
+  db: Tx,
+  after: string | null,
+  limit: number,
+  prefix: string,
+): Promise<SensorRow[]> {
   return db.query<SensorRow>(
-    `SELECT ${COLUMNS} FROM signalbox.sensor WHERE ($1::text IS NULL OR name > $1) ORDER BY name LIMIT $2`,
-    [after, limit],
+    `SELECT ${COLUMNS} FROM signalbox.sensor
+     WHERE ($1::text IS NULL OR name > $1) AND signalbox.in_environment(name, $3) ORDER BY name LIMIT $2`,
+    [after, limit, prefix],
   );
 }
 

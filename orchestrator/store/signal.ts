@@ -183,14 +183,16 @@ export function listOpenInputs(
   db: Tx,
   after: { at: string; runId: string; key: string } | null,
   limit: number,
+  prefix: string,
 ): Promise<WaitRow[]> {
   return db.query<WaitRow>(
     `SELECT ${COLUMNS} FROM signalbox.flow_wait w
      WHERE state = 'waiting' AND kind = 'input'
        AND ($1::timestamptz IS NULL OR (created_at, run_id, key) > ($1, $2::uuid, $3))
-       AND EXISTS (SELECT FROM signalbox.run_live l WHERE l.run_id = w.run_id)
+       AND EXISTS (SELECT FROM signalbox.run_live l
+                   WHERE l.run_id = w.run_id AND signalbox.in_environment(l.workflow, $5))
      ORDER BY created_at, run_id, key LIMIT $4`,
-    [after?.at ?? null, after?.runId ?? null, after?.key ?? null, limit],
+    [after?.at ?? null, after?.runId ?? null, after?.key ?? null, limit, prefix],
   );
 }
 

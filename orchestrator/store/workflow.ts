@@ -43,16 +43,16 @@ const SELECT_WORKFLOW = `
 const LIST_WORKFLOWS = `
   SELECT ${WORKFLOW_COLUMNS} FROM (
     SELECT * FROM signalbox.workflow
-    WHERE kind IN ('workflow', 'flow') AND ($1::text IS NULL OR name > $1)
+    WHERE kind IN ('workflow', 'flow') AND ($1::text IS NULL OR name > $1) AND signalbox.in_environment(name, $3)
     ORDER BY name LIMIT $2) w ${WITH_VERSION}
   ORDER BY w.name`;
 
 /** Workflows and flows in the order of their names; assets and what the product runs itself are not among them. */
 export function listWorkflows(
   db: Tx,
-  query: { after: string | null; limit: number },
+  query: { after: string | null; limit: number; prefix: string },
 ): Promise<WorkflowRow[]> {
-  return db.query<WorkflowRow>(LIST_WORKFLOWS, [query.after, query.limit]);
+  return db.query<WorkflowRow>(LIST_WORKFLOWS, [query.after, query.limit, query.prefix]);
 }
 
 /** A workflow of any kind. */
@@ -244,13 +244,14 @@ export async function replaceFileErrors(
 }
 
 /** Faults of files as they stand, one a file: what several agents tell of it is told once. */
-export async function readFileErrors(db: Tx): Promise<WorkflowFileError[]> {
+export async function readFileErrors(db: Tx, prefix: string): Promise<WorkflowFileError[]> {
   const rows = await db.query<Omit<WorkflowFileError, 'at'> & { readonly at: Date }>(
     `SELECT file, message, nullif(string_agg(DISTINCT nullif(agent, ''), ', '), '') AS agent, max(at) AS at
      FROM signalbox.workflow_file_error e
-     WHERE other_agent IS NULL OR EXISTS (
-       SELECT FROM signalbox.agent_session s WHERE s.name = e.other_agent AND s.state = 'live')
+     WHERE signalbox.in_environment(file, $1) AND (other_agent IS NULL OR EXISTS (
+       SELECT FROM signalbox.agent_session s WHERE s.name = e.other_agent AND s.state = 'live'))
      GROUP BY file, message ORDER BY file, message LIMIT 1000`,
+    [prefix],
   );
   return rows.map((row) => ({ ...row, at: row.at.toISOString() }));
 }

@@ -1,4 +1,5 @@
 /** Events and inputs as the API and the command line use them, and the background steps of what waits. */
+import { listPrefix } from '../../domain/environment.ts';
 import { SignalboxError } from '../../domain/errors.ts';
 import { type Clock, toRfc3339 } from '../../domain/time.ts';
 import type { RunInput } from '../../domain/wait.ts';
@@ -83,7 +84,8 @@ function createSignals(deps: WaitsDeps, send: ReturnType<typeof createSendEvent>
     },
     async openInputs(query) {
       const { after, limit } = readPageQuery(query);
-      const rows = await listOpenInputs(db, readPlace(after), limit + 1);
+      const prefix = listPrefix(query.environment);
+      const rows = await listOpenInputs(db, readPlace(after), limit + 1, prefix);
       return toPage(rows, limit, placeOf, toInput);
     },
     async answer(runId, key, value, actor) {

@@ -88,13 +88,18 @@ afterAll(async () => {
   await database.stop();
 });
 
-const ALL = { workflow: null, engine: null, states: null, businessKey: null, before: null };
-const page = { after: null, limit: 100 };
+const ALL = {
+  ...{ workflow: null, engine: null, states: null, businessKey: null, before: null },
+  prefix: '',
+};
+const page = { after: null, limit: 100, prefix: '' };
 const uuid = firstIdAt(1_700_000_000_000);
 const before = new Date(1_000_000_000_000);
 
 const READS: Readonly<Record<string, () => Promise<unknown>>> = {
   'the newest runs': () => listRuns(explaining, { ...ALL, limit: 100 }),
+  'the newest runs of an environment': () =>
+    listRuns(explaining, { ...ALL, prefix: '~pr-1~', limit: 100 }),
   'a later page of runs': () => listRuns(explaining, { ...ALL, before: runId, limit: 100 }),
   'runs of a workflow': () => listRuns(explaining, { ...ALL, workflow: 'stored-7', limit: 100 }),
   'failed runs': () => listRuns(explaining, { ...ALL, states: ['failed'], limit: 100 }),
@@ -122,7 +127,9 @@ const READS: Readonly<Record<string, () => Promise<unknown>>> = {
     listExpected(explaining, { workflow: 'asset-7', outcome: null, ...page }),
   'missed runs': () => listExpected(explaining, { workflow: null, outcome: 'missed', ...page }),
   backfills: () =>
-    listBackfills(explaining, { workflow: null, state: null, before: null, limit: 100 }),
+    listBackfills(explaining, {
+      ...{ workflow: null, state: null, before: null, limit: 100, prefix: '' },
+    }),
   'items of a backfill': () => listItems(explaining, uuid, 0, 100),
   'a walk of retention over runs': () =>
     walkRuns(explaining, { cursor: runId, before, until: uuid, limit: 1_000 }),
