@@ -2,6 +2,7 @@
  * Assets and the truth about their freshness. Freshness looks at event time: when the newest data is from,
  * not when somebody last wrote a row. A fallback is `degraded`, never `fresh`; no data is `unknown`.
  */
+import type { AutomationSummary } from './automation.ts';
 import type {
   InputVersion,
   PartitionsDefinition,
@@ -193,6 +194,8 @@ export interface Asset {
   readonly codeVersion?: string | null;
   /** Why it should be made anew, the asset's own reasons first; of a partitioned asset, its newest partition. */
   readonly staleCauses?: readonly StaleCause[];
+  /** Null or absent where nothing makes it by itself. */
+  readonly automation?: AutomationSummary | null;
   /** Tasks of workflows that make it, and that read it. */
   readonly producedBy?: readonly TaskOfWorkflow[];
   readonly consumedBy?: readonly TaskOfWorkflow[];

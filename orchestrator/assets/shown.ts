@@ -1,5 +1,6 @@
 /** Assets and their versions in the form in which they are shown. */
 import { type Asset, type Materialization, splitAssetKey } from '../../domain/asset.ts';
+import type { AutomationSummary } from '../../domain/automation.ts';
 import type { StaleCause } from '../../domain/partition.ts';
 import type { EpochMs } from '../../domain/time.ts';
 import type { AssetRow, MaterializationRow } from '../store/asset.ts';
@@ -16,6 +17,8 @@ export interface Surroundings {
   readonly judge: Judge;
   readonly dynamic: DynamicKeys;
   readonly causes: ReadonlyMap<string, readonly StaleCause[]>;
+  /** Of those that are automated. */
+  readonly automation: ReadonlyMap<string, AutomationSummary>;
   /** By asset key. */
   readonly tasks: ReadonlyMap<string, readonly AssetTaskRow[]>;
 }
@@ -65,6 +68,7 @@ export function toAsset(row: AssetRow, around: Surroundings): Asset {
     partitions: toPartitions(row, around),
     codeVersion: row.code_version,
     staleCauses: allCauses(row, freshness, around),
+    automation: around.automation.get(row.key) ?? null,
     producedBy: tasksOf('produces'),
     consumedBy: tasksOf('consumes'),
   };

@@ -4,7 +4,6 @@ import type {
   AutomationDecision,
   AutomationEvaluation,
   AutomationPause,
-  AutomationSummary,
 } from '../../domain/automation.ts';
 import { SignalboxError } from '../../domain/errors.ts';
 import { type Clock, toRfc3339 } from '../../domain/time.ts';
@@ -28,6 +27,7 @@ import {
 } from '../store/automation-state.ts';
 import type { Db } from '../store/connection.ts';
 import { cronsOf } from './condition.ts';
+import { toSummary } from './summary.ts';
 import { moment, textOf } from './words.ts';
 
 export interface EvaluationQuery extends PageQuery {
@@ -108,15 +108,6 @@ async function notAutomated(db: Db, key: string): Promise<SignalboxError> {
       ? `${key} has no automation: give it one in code, such as automation: eager()`
       : `asset ${key}`,
   );
-}
-
-/** How the automation of an asset stands, as lists show it. */
-export function toSummary(row: AutomationRow, allPaused: boolean): AutomationSummary {
-  return {
-    ...{ state: row.state, reason: row.reason, held: row.held, overdue: row.overdue },
-    paused: allPaused || row.paused_at !== null || row.workflow_paused_at !== null,
-    heldSince: toRfc3339(row.held_since),
-  };
 }
 
 function toAutomation(

@@ -2,6 +2,7 @@
 import { Type } from 'typebox';
 import { AGENT_STATES } from '../../domain/agent.ts';
 import { CHECK_STATES, FRESHNESS } from '../../domain/asset.ts';
+import { AutomationSummary } from './automation.ts';
 import {
   AssetTask,
   InputVersion,
@@ -79,6 +80,7 @@ const Asset = Type.Object({
   partitions: Type.Optional(Nullable(PartitionsOfAsset)),
   codeVersion: Type.Optional(Nullable(Type.String())),
   staleCauses: Type.Optional(Type.Array(StaleCause)),
+  automation: Type.Optional(Nullable(AutomationSummary)),
   producedBy: Type.Optional(Type.Array(TaskOfWorkflow)),
   consumedBy: Type.Optional(Type.Array(TaskOfWorkflow)),
 });

@@ -6,6 +6,7 @@ import { ACCESS_SCHEMAS } from './access.ts';
 import { ARTIFACT_SCHEMAS } from './artifacts.ts';
 import { ASSET_QUALITY_SCHEMAS } from './asset-quality.ts';
 import { ASSET_SCHEMAS } from './assets.ts';
+import { AUTOMATION_SCHEMAS } from './automation.ts';
 import { BACKFILL_SCHEMAS } from './backfills.ts';
 import { DEADLINE_SCHEMAS } from './deadlines.ts';
 import { INCIDENT_SCHEMAS } from './incidents.ts';
@@ -42,6 +43,7 @@ export function addSchemas(app: App): void {
     ...ASSET_SCHEMAS,
     ...ARTIFACT_SCHEMAS,
     ...ASSET_QUALITY_SCHEMAS,
+    ...AUTOMATION_SCHEMAS,
     ...PARTITION_SCHEMAS,
     ...INCIDENT_SCHEMAS,
     ...RETENTION_SCHEMAS,

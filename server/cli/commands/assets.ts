@@ -5,6 +5,7 @@ import type { LineageGraph } from '../../../orchestrator/service.ts';
 import type { List } from '../api-client.ts';
 import { printable, renderFields, renderTable, state, time } from '../output.ts';
 import { remoteCommand, segment, wholeNumber } from '../remote.ts';
+import { automationCommand } from './asset-automation.ts';
 import { assetCheckCommands } from './asset-checks.ts';
 import {
   dynamicPartitionsCommand,
@@ -44,7 +45,8 @@ export function assetsCommand(): Command {
   assets
     .addCommand(partitionsCommand())
     .addCommand(impactCommand())
-    .addCommand(dynamicPartitionsCommand());
+    .addCommand(dynamicPartitionsCommand())
+    .addCommand(automationCommand());
   for (const command of assetCheckCommands()) assets.addCommand(command);
   return assets;
 }
@@ -58,9 +60,21 @@ function renderAssets(items: readonly Asset[]): string {
       ['DATA FROM (UTC)', (asset) => time(asset.lastMaterialization?.at ?? null)],
       ['FAILS AFTER', (asset) => asset.policy.failAfter],
       ['DEPENDS ON', (asset) => asset.dependsOn.length],
+      ['AUTOMATION', automationWords],
     ],
     'No assets. They come from workflow files and from OpenLineage events.',
   );
+}
+
+/** What is held back says so in the list: since when, and why. */
+function automationWords({ automation }: Asset): string | null {
+  if (!automation) return null;
+  const { state: word, heldSince, reason, paused, overdue } = automation;
+  if (word === 'held' || word === 'error') {
+    const since = `${state(overdue ? 'failed' : 'warning')} held back since ${time(heldSince)}`;
+    return `${since}: ${printable(reason?.message ?? '').slice(0, 80)}`;
+  }
+  return paused ? 'paused' : word;
 }
 
 function renderAsset(asset: Asset): string {
@@ -77,6 +91,7 @@ function renderAsset(asset: Asset): string {
     ['partitions', describePartitions(asset)],
     ['code version', asset.codeVersion],
     ['stale because', asset.staleCauses?.map(({ detail }) => detail).join('; ')],
+    ['automation', automationWords(asset)],
     ['made by', asset.producedBy?.map(({ workflow, task }) => `${workflow} (${task})`).join(', ')],
   ]);
   if (asset.checks.length === 0) return fields;
