@@ -28,11 +28,21 @@ using _unmount = {
     if (disk !== undefined) execFileSync('umount', [disk]);
   },
 };
+const stop = new AbortController();
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => stop.abort(new Error(`ended by ${signal} before its time`)));
+}
 log(`seed ${seed}, ${minutes} minutes`);
 {
   await using stage = await startStage(disk);
   const outcome = await runScenario(stage, {
-    ...{ seed, log, forMs: minutes * MINUTE_MS, runs: minutes * RUNS_A_MINUTE },
+    ...{
+      seed,
+      log,
+      forMs: minutes * MINUTE_MS,
+      runs: minutes * RUNS_A_MINUTE,
+      signal: stop.signal,
+    },
     faults: (disk === undefined ? FAULTS : [...FAULTS, FULL_DISK]).filter(({ name }) =>
       pattern.test(name),
     ),

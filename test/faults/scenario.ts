@@ -22,6 +22,8 @@ export interface ScenarioOptions {
   readonly forMs: number;
   /** … and these many runs of each workflow were asked for. */
   readonly runs: number;
+  /** Ends it before its time, without a verdict. */
+  readonly signal?: AbortSignal;
   log(line: string): void;
 }
 
@@ -42,8 +44,11 @@ export async function runScenario(stage: Stage, options: ScenarioOptions): Promi
   const asking = ask(stage, options, until, asked).finally(() => {
     done = true;
   });
+  // Told where it is awaited; nobody awaits it when the scenario is ended before its time.
+  asking.catch(() => undefined);
   while (!done || performance.now() < until) {
     await delay(random() * MOST_PAUSE_MS);
+    options.signal?.throwIfAborted();
     const fault = chooseFault(options.faults, random);
     options.log(`${asked.length} runs asked for; now: ${fault.name}`);
     await fault.inject(stage, random);
@@ -62,11 +67,12 @@ async function waitForWorkflows(stage: Stage): Promise<void> {
 /** The same keys for the same batch, so that one whose answer was lost can be sent again. */
 async function ask(
   stage: Stage,
-  { runs, log }: ScenarioOptions,
+  { runs, log, signal }: ScenarioOptions,
   until: number,
   asked: Asked[],
 ): Promise<void> {
   for (let batch = 0; batch * BATCH < runs || performance.now() < until; batch += 1) {
+    if (signal?.aborted) return;
     for (const workflow of Object.keys(EFFECTS) as Asked['workflow'][]) {
       const keys = Array.from({ length: BATCH }, (_, at) => `${workflow}-${batch}-${at}`);
       const { items } = (await callAny(stage, 'POST', `/workflows/${workflow}/runs/batch`, {
