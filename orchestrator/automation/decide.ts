@@ -124,7 +124,10 @@ function judge(look: Look, outcome: Outcome, gates: readonly Gate[]): Judged {
   }
   return {
     decision: 'requested',
-    reason: { code: 'condition-met', message: triggersOf(outcome.result).join('; ') },
+    reason: {
+      code: 'condition-met',
+      message: triggersOf(outcome.result).join('; ') || 'its condition is true',
+    },
     ...{ cause, againAt: null },
   };
 }
