@@ -28,6 +28,8 @@ export interface AssetOutcome {
   readonly partitions?: Readonly<Record<string, PartitionOutcome>>;
   /** Of an attempt that broke off: partitions that its IO manager, which publishes them one by one, had published. */
   readonly published?: readonly string[];
+  /** In place of its part of the task's result: where a large value lies. */
+  readonly value?: unknown;
   /** Of a task of a workflow: what was recorded of each asset that it produces, by key. */
   readonly produced?: Readonly<Record<string, AssetOutcome>>;
 }

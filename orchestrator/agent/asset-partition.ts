@@ -99,11 +99,16 @@ export async function readInput(
  */
 export function checkRange({ partition }: Assignment, value: unknown): void {
   if (!partition || partition.keys.length < 2 || value === null || value === undefined) return;
-  const given = typeof value === 'object' ? value : {};
-  const missing = partition.keys.find((key) => !Object.hasOwn(given, key));
+  checkedRange(partition.keys, value);
+}
+
+/** @throws TypeError that names a key of which the value has none */
+export function checkedRange(keys: readonly string[], value: unknown): void {
+  const given = typeof value === 'object' && value !== null ? value : {};
+  const missing = keys.find((key) => !Object.hasOwn(given, key));
   if (missing === undefined) return;
   throw new TypeError(
-    `this run makes ${partition.keys.length} partitions: its code must return an object with a value for each key, and ${JSON.stringify(missing)} is missing`,
+    `this run makes ${keys.length} partitions: its code must return an object with a value for each key, and ${JSON.stringify(missing)} is missing`,
   );
 }
 

@@ -98,12 +98,17 @@ export async function makeAsset(
     ),
     ...(kept.published.length === 0 ? {} : { published: kept.published }),
   };
-  const refused = kept.checks.filter((check) => check.blocking && !check.passed);
-  if (refused.length === 0) return kept.result;
+  refuse(kept.checks);
+  return kept.result;
+}
+
+/** @throws CheckFailed where a blocking check has not passed */
+export function refuse(checks: AssetOutcome['checks'], of?: string): void {
+  const refused = checks.filter((check) => check.blocking && !check.passed);
+  if (refused.length === 0) return;
   const names = refused.map((check) => JSON.stringify(check.name)).join(', ');
-  throw new CheckFailed(
-    `the version was refused by ${names}: ${JSON.stringify(refused[0]?.metadata)}`,
-  );
+  const what = of === undefined ? 'the version' : `the version of ${of}`;
+  throw new CheckFailed(`${what} was refused by ${names}: ${JSON.stringify(refused[0]?.metadata)}`);
 }
 
 function outcomeOf(
@@ -191,7 +196,7 @@ async function readInputs(
 }
 
 /** Of data made elsewhere there are no versions: it is read where it is. */
-async function readObserved(
+export async function readObserved(
   calls: AssetCalls,
   key: string,
   { values, missing }: AssetInputReply,

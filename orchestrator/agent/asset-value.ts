@@ -5,6 +5,7 @@ import type { Definition } from '../define/definition.ts';
 import { kindOf } from '../define/io.ts';
 import { ioIn } from '../define/io-environment.ts';
 import type { VersionCalls } from './asset-version.ts';
+import { type ResolveCalls, resolveResult } from './results/resolve.ts';
 
 /** A value that is kept where this agent cannot read it. */
 class UnreadableValue extends Error {
@@ -20,13 +21,13 @@ const NOWHERE: StoredVersion = {
  * @throws UnreadableValue where it was written by an IO manager that this agent does not have
  */
 export async function loadValue(
-  calls: Pick<VersionCalls, 'definition'>,
+  calls: Pick<VersionCalls, 'definition'> & ResolveCalls,
   assetKey: string,
   version: Pick<AssetValue, 'value' | 'stored' | 'partition' | 'environment'>,
   signal: AbortSignal,
 ): Promise<unknown> {
   const { stored = null, partition } = version;
-  if (stored === null) return version.value;
+  if (stored === null) return resolveResult(calls, version.value);
   const definition = await calls.definition(assetKey);
   const io = ioIn(definition?.io ?? null, version.environment, assetKey);
   if (io === null || kindOf(io) !== stored.kind) {

@@ -18,7 +18,7 @@ import {
 } from '../define/io.ts';
 import { inferColumns, schemaOf } from '../io/columns.ts';
 import { type Checked, checkStream, checkValue, Feeding } from './asset-checks.ts';
-import { throughJson } from './encode.ts';
+import { plainJson, throughJson } from './encode.ts';
 import type { RunningTask } from './running-task.ts';
 
 /** Rows that the recorded schema follows from, where the IO manager tells none. */
@@ -117,10 +117,9 @@ async function keepInline(
       'rows that come as a stream need an IO manager: give the asset io: jsonFile(…), parquetFile(…), postgresTable(…) or clickhouseTable(…)',
     );
   }
-  const plain = throughJson(value);
+  const { value: plain, json } = plainJson(value);
   const facts = factsOf(plain);
-  const json = JSON.stringify(plain);
-  const bytes = json === undefined ? 0 : Buffer.byteLength(json);
+  const bytes = Buffer.byteLength(json ?? JSON.stringify(plain) ?? '');
   const said = await checkValue(checks, plain, { ...subject, ...facts, read: () => plain });
   return { result: plain, metadata: metadataOf(facts, bytes), checks: said, stored: null };
 }

@@ -1,9 +1,11 @@
 /** Calls a user's code with what its kind is given. */
+import type { LoadOptions } from '../define/context.ts';
 import type { Definition, Handler } from '../define/definition.ts';
 import { ioIn } from '../define/io-environment.ts';
 import { cacheRuleOf } from '../define/results.ts';
 import { subflowOf } from '../define/subflow-task.ts';
 import { checkAsset } from './asset-look.ts';
+import { keepProduced, loadConsumed } from './asset-produced.ts';
 import { type AssetCalls, makeAsset } from './asset-run.ts';
 import { isSkip } from './failure.ts';
 import { type FlowCalls, FlowRun } from './flow-run.ts';
@@ -24,9 +26,9 @@ export function invoke(
   handler: Handler,
 ): unknown {
   const { kind, parameters } = task.assignment;
-  if (kind === 'asset') return makeAsset(task, calls, inItsPlace(task, definition), handler);
   if (kind === 'check') return checkAsset(task, calls, definition);
   task.keeper = () => keeperOf(calls, task.assignment, definition);
+  if (kind === 'asset') return makeAsset(task, calls, inItsPlace(task, definition), handler);
   if (kind === 'flow') return runFlow(task, calls, definition, handler);
   if (definition.parse === null) return runTask(task, calls, definition, handler, parameters);
   return parsed(definition, parameters).then((values) =>
@@ -49,14 +51,16 @@ function runTask(
   handler: Handler,
   parameters: unknown,
 ): unknown {
-  const context = taskContext(task, calls, parameters);
+  const load = (asset: unknown, options?: LoadOptions) =>
+    loadConsumed(task, calls, definition, asset, options);
+  const context = taskContext(task, calls, parameters, load);
   const subflow = subflowOf(handler);
   if (subflow) return runSubflow(task, calls, subflow, context);
   const { item } = task.assignment;
   const run = handler as unknown as (ctx: unknown, item?: unknown, index?: number) => unknown;
   const rule = cacheRuleOf(handler);
   const call = (...given: [unknown, unknown?, number?]) => {
-    if (rule === null) return run(...given);
+    if (rule === null) return produced(task, calls, definition, run(...given));
     const { assignment } = task;
     const of = { assignment, calls, log: context.log, definition, rule };
     return runCached(of, given, () => run(...given));
@@ -65,6 +69,27 @@ function runTask(
   return readItem(calls, task.assignment.runId, item).then((read) =>
     call(context, read, item.index),
   );
+}
+
+/** Items of a mapped task make no version each. */
+function produced(
+  task: RunningTask,
+  calls: InvokeCalls,
+  definition: Definition,
+  result: unknown,
+): unknown {
+  if (task.assignment.item || !makesAssets(definition)) return result;
+  return Promise.resolve(result).then((value) => keepProduced(task, calls, definition, value));
+}
+
+const making = new WeakMap<Definition, boolean>();
+
+function makesAssets(definition: Definition): boolean {
+  const known = making.get(definition);
+  if (known !== undefined) return known;
+  const found = definition.described.tasks.some(({ produces = [] }) => produces.length > 0);
+  making.set(definition, found);
+  return found;
 }
 
 async function parsed(definition: Definition, parameters: unknown): Promise<unknown> {

@@ -13,6 +13,7 @@ import { type Clock, toRfc3339 } from '../../domain/time.ts';
 import type { EmitRequest, EventReceipt } from '../../domain/wait.ts';
 import type { Artifacts } from '../define/artifact.ts';
 import {
+  type LoadOptions,
   type ResultsOf,
   type RunContext,
   type RunTriggerInfo,
@@ -149,9 +150,11 @@ class ContextOfTask extends Context implements TaskContext {
   readonly result: TaskContext['result'];
   readonly results: TaskContext['results'];
   readonly outcome: TaskContext['outcome'];
+  readonly load: TaskContext['load'];
 
-  constructor(task: RunningTask, calls: TaskCalls, parameters: unknown) {
+  constructor(task: RunningTask, calls: TaskCalls, parameters: unknown, load: Loader) {
     super(task, calls, parameters);
+    this.load = load as TaskContext['load'];
     this.result = async <T>(of: { readonly key: string }) => {
       const { state, result } = await calls.result(task.assignment.runId, of.key);
       if (state === 'succeeded') return (await resolveResult(calls, result)) as T;
@@ -177,8 +180,16 @@ function advice(state: string): string {
   return isOver ? 'ctx.outcome tells how it ended' : 'name it in "after"';
 }
 
-export function taskContext(task: RunningTask, calls: TaskCalls, parameters: unknown): TaskContext {
-  return new ContextOfTask(task, calls, parameters);
+/** Reads the value of an asset. */
+type Loader = (asset: unknown, options?: LoadOptions) => Promise<unknown>;
+
+export function taskContext(
+  task: RunningTask,
+  calls: TaskCalls,
+  parameters: unknown,
+  load: Loader,
+): TaskContext {
+  return new ContextOfTask(task, calls, parameters, load);
 }
 
 /** For flows and assets, which add to it. */

@@ -54,11 +54,16 @@ async function planChecks(
   const own = task !== null && checks.some(isWanted) ? [{ ...task, after: [] }] : [];
   const apart = others.filter(isWanted).map((other) => other.task);
   const tasks = [...own, ...apart].map((one) => ({ ...one, kind: 'check' as const, after: [] }));
-  if (tasks.length === 0 && check !== null) {
+  if (tasks.length === 0 && check !== null && !checks.some(isWanted)) {
     throw new SignalboxError('not-found', `asset ${key} has no check ${JSON.stringify(check)}`);
   }
   if (tasks.length === 0) {
-    throw new SignalboxError('conflict', `no code here has a check of ${key}`);
+    throw new SignalboxError(
+      'conflict',
+      checks.length === 0
+        ? `no code here has a check of ${key}`
+        : `the checks of ${key} run when a task of a workflow makes it; only a check that stands by itself, check(name, { asset }, …), can be asked for`,
+    );
   }
   const graph = { tasks };
   const workflow = qualify(environmentOf(key), CHECKS_WORKFLOW);

@@ -1,4 +1,5 @@
 /** Turns ends of asset tasks into what is recorded of assets. */
+import { isResultReference } from '../../domain/result.ts';
 import type { EpochMs } from '../../domain/time.ts';
 import { readLook } from './looks.ts';
 import type { SeenObservation } from './observations.ts';
@@ -67,11 +68,12 @@ function toVersion(end: AssetTaskEnd, id: string, now: EpochMs): SeenVersion {
     assetKey: end.assetKey,
     // What the code says, else the end of the interval that the data is of, else when it is recorded: agents' clocks differ.
     at: said ?? end.dataInterval?.end ?? now,
-    ...{ saidAt: said, keys: end.partitions ?? null, dataInterval: end.dataInterval },
+    ...{ saidAt: said, keys: end.partitions ?? keysSaid(end), dataInterval: end.dataInterval },
     ...(end.outcome?.partitions ? { ofPartitions: end.outcome.partitions } : {}),
     // Where the value is kept elsewhere, the result only says where.
     dataVersion:
-      end.outcome?.dataVersion ?? (hasValue && !end.outcome?.stored ? hashText(json) : id),
+      end.outcome?.dataVersion ??
+      (hasValue && !end.outcome?.stored ? hashOf(end.result, json) : id),
     ...(end.outcome?.stored ? { stored: end.outcome.stored } : {}),
     codeVersion: end.codeVersion ?? null,
     inputs: end.outcome?.inputs ?? null,
@@ -82,6 +84,19 @@ function toVersion(end: AssetTaskEnd, id: string, now: EpochMs): SeenVersion {
     value: kept ? end.result : null,
     idempotencyKey: null,
   };
+}
+
+/** Partitions that the attempt names, of a run that is of none. */
+function keysSaid({ outcome }: AssetTaskEnd): readonly string[] | null {
+  const keys = Object.keys(outcome?.partitions ?? {});
+  return keys.length === 0 ? null : keys;
+}
+
+const HASH_LENGTH = 16;
+
+/** Of a value that lies elsewhere, the hash of what lies there. */
+function hashOf(value: unknown, json: string): string {
+  return isResultReference(value) ? value.sha256.slice(0, HASH_LENGTH) : hashText(json);
 }
 
 function saidTime(end: AssetTaskEnd): EpochMs | null {

@@ -15,7 +15,7 @@ import {
   describedCallbacks,
 } from './callback.ts';
 import { type Check, type CheckOptions, readChecks, type Untyped } from './check.ts';
-import type { AssetContext } from './context.ts';
+import type { AssetContext, VALUE } from './context.ts';
 import {
   type DeadlineOptions,
   deadlineReaders,
@@ -45,8 +45,6 @@ import {
   jobReaders,
   taskDefinition,
 } from './task-options.ts';
-
-declare const VALUE: unique symbol;
 
 /** An asset, as others depend on it; carries the type of its value. */
 export interface Asset<T = unknown> extends Definition {
@@ -92,7 +90,7 @@ export interface AssetOptions<D extends Upstreams, T>
   readonly codeVersion?: string;
   /** When it is made without being asked for: `eager()`, `onCron('0 6 * * *')` …, or with options. */
   readonly automation?: AutomationRule | AutomationOptions;
-  /** Keeps the values: `jsonFile(…)`, `postgresTable(…)` …; without it Signalbox does, at most 1 MiB of JSON. */
+  /** Keeps the values: `jsonFile(…)`, `postgresTable(…)` …; without it Signalbox does, as JSON. */
   readonly io?: IoManager;
   readonly checks?: readonly Check<T>[] | { readonly [name: string]: CheckOptions<T> | Check<T> };
 }
@@ -114,7 +112,7 @@ type Loaded<T> = T extends AsyncIterable<infer R extends Row> ? AsyncIterable<R>
 /**
  * Defines an asset.
  * @param key `namespace/name`
- * @param handler makes the value: JSON of at most 1 MiB, or what the IO manager `io` keeps
+ * @param handler makes the value: JSON, or what the IO manager `io` keeps
  */
 export function asset<const D extends Upstreams = readonly [], T = unknown>(
   key: string,

@@ -22,6 +22,8 @@ export interface OnceOptions {
 }
 
 declare const RESULT: unique symbol;
+/** Carries the type of an asset's value. */
+export declare const VALUE: unique symbol;
 
 /** A task of a workflow, as other tasks name it; carries the type of its result. */
 export interface TaskRef<T = unknown> {
@@ -107,6 +109,23 @@ export interface TaskContext<P = Record<string, unknown>> extends RunContext<P> 
   results<const R extends readonly TaskRef[]>(tasks: R): Promise<ResultsOf<R>>;
   /** How a task ended that this one comes after; its result where it succeeded. */
   outcome<T>(task: TaskRef<T>): Promise<TaskOutcome<T>>;
+  /**
+   * The value of an asset that the task names in `consumes`, wherever it is kept: of the run's partition; of a
+   * partitioned asset in a run of none, an object by key.
+   * @throws Error where it is not named, or has no value yet
+   */
+  load<T>(asset: AssetRef<T> | string, options?: LoadOptions): Promise<T>;
+}
+
+export interface LoadOptions {
+  /** This partition, in place of the run's. */
+  readonly partition?: string;
+}
+
+/** An asset as `load` names it. */
+export interface AssetRef<T> {
+  readonly key: string;
+  readonly [VALUE]?: T;
 }
 
 export interface TaskOutcome<T> {

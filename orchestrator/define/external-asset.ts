@@ -7,12 +7,14 @@ import type { PartitionsDefinition } from '../../domain/partition.ts';
 import { type Asset, type FreshnessOptions, readFreshness, type Upstreams } from './asset.ts';
 import { readInputMappings, readUpstreams } from './asset-inputs.ts';
 import { readKey } from './asset-key.ts';
+import { type Check, type CheckOptions, readChecks } from './check.ts';
 import { aboutOf, DEFINITION, stackHere } from './definition.ts';
+import { type IoManager, kindOf, readIo } from './io.ts';
 import { flag, inDefinition, oneOf, optional, readOptions, text, texts } from './options.ts';
 import { readPartitions } from './partitions.ts';
 import { attemptReaders, taskDefinition } from './task-options.ts';
 
-export interface ExternalAssetOptions {
+export interface ExternalAssetOptions<T = unknown> {
   readonly description?: string;
   readonly tags?: readonly string[];
   readonly owners?: readonly string[];
@@ -23,6 +25,10 @@ export interface ExternalAssetOptions {
   /** Address of the system the data comes from. */
   readonly source?: string;
   readonly partitions?: PartitionsDefinition;
+  /** Keeps what the task returns: `jsonFile(…)`, `postgresTable(…)` …; without it Signalbox does, as JSON. */
+  readonly io?: IoManager;
+  /** Look at what the task returns, before it is the version that others read. */
+  readonly checks?: readonly Check<T>[] | { readonly [name: string]: CheckOptions<T> | Check<T> };
 }
 
 /**
@@ -32,7 +38,7 @@ export interface ExternalAssetOptions {
  */
 export function externalAsset<T = unknown>(
   key: string,
-  options: ExternalAssetOptions = {},
+  options: ExternalAssetOptions<T> = {},
 ): Asset<T> {
   return inDefinition(`external asset ${JSON.stringify(key)}`, () => {
     readKey(key);
@@ -41,7 +47,9 @@ export function externalAsset<T = unknown>(
     const definition: AssetDefinition = {
       ...{ key, source: read.source, description: read.description, owners: read.owners },
       dependsOn: read.dependsOn.map((input) => input.key),
-      ...{ ...read.freshness, critical: read.critical, fallback: read.fallback, checks: [] },
+      ...{ ...read.freshness, critical: read.critical, fallback: read.fallback },
+      checks: read.checks.map(({ name, blocking, severity }) => ({ name, blocking, severity })),
+      ...(read.io === null ? {} : { io: kindOf(read.io) }),
       ...(read.partitions === null ? {} : { partitions: read.partitions }),
       ...(Object.keys(mappings).length > 0 ? { mappings } : {}),
       madeElsewhere: true,
@@ -60,7 +68,8 @@ export function externalAsset<T = unknown>(
       },
       handlers: new Map(),
       parse: null,
-      checks: [],
+      checks: read.checks,
+      io: read.io,
       inputs: [],
       madeAt: stackHere(),
     };
@@ -77,4 +86,6 @@ const readers = {
   fallback: optional(oneOf('last-good')),
   source: optional(text(2_000)),
   partitions: readPartitions,
+  io: readIo,
+  checks: readChecks,
 };

@@ -324,8 +324,10 @@ function noteAsset(
   }
   // Items of a mapped task make no version each.
   for (const key of task.instance ? [] : (task.produces ?? [])) {
-    const result = valueFor(report.result, key, task.produces ?? []);
-    const own = outcome?.produced?.[key] ?? outcome;
+    const own = outcome?.produced?.[key] ?? null;
+    const result = own?.stored
+      ? null
+      : (own?.value ?? valueFor(report.result, key, task.produces ?? []));
     draft.assets.push({ ...assetEnd(info, task, key, at), state, result, outcome: own, error });
   }
 }

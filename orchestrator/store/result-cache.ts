@@ -91,7 +91,7 @@ export async function readHits(
 }
 
 /**
- * Which content nobody needs: of no result, step, cached result or artifact. Of a run that is no more only what the
+ * Which content nobody needs: of no result, step, cached result, artifact or present value of an asset. Of a run that is no more only what the
  * cache, and who took from it, still names is needed.
  */
 const UNUSED = `
@@ -109,6 +109,14 @@ const UNUSED = `
     UNION ALL
     SELECT a.content ->> 'key' FROM known k JOIN signalbox.artifact a ON a.run_id = k.id
     WHERE a.content IS NOT NULL
+    UNION ALL
+    SELECT m.value ->> 'key' FROM signalbox.asset a
+    JOIN signalbox.materialization m ON m.id IN (a.computed_id, a.served_id)
+    WHERE pg_column_size(m.value) < 4000 AND m.value ->> '$signalbox' = 'result'
+    UNION ALL
+    SELECT p.value ->> 'key' FROM signalbox.asset_partition p
+    WHERE p.run_id IN (SELECT run_id FROM content)
+      AND pg_column_size(p.value) < 4000 AND p.value ->> '$signalbox' = 'result'
   )
   SELECT c.key FROM content c
   WHERE NOT EXISTS (SELECT FROM used u WHERE u.key = c.key)

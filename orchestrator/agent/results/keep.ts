@@ -13,7 +13,7 @@ export function isReserved(result: unknown): boolean {
   return typeof result === 'object' && result !== null && RESULT_MARK in result && !isBytes(result);
 }
 
-/** @returns null where results of the task stay in PostgreSQL: values of assets have a place of their own */
+/** @returns null for a run that makes several partitions of an asset: each is recorded by itself, out of the whole */
 export function keeperOf(
   calls: SpillCalls,
   assignment: Assignment,
@@ -21,7 +21,8 @@ export function keeperOf(
 ): Keeper | null {
   const key = assignment.item?.task ?? assignment.taskKey;
   const task = definition.described.tasks.find((one) => one.key === key);
-  if (task?.produces !== undefined && task.produces.length > 0) return null;
+  const ofAsset = assignment.kind === 'asset' || (task?.produces?.length ?? 0) > 0;
+  if (ofAsset && (assignment.partition?.keys.length ?? 0) > 1) return null;
   return async (result, json) =>
     (isBytes(result) ? inlineBytes(result) : null) ?? spill(calls, assignment, result, json);
 }
