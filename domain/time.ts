@@ -82,6 +82,19 @@ export function formatDuration(ms: number, least = 1): string {
   return `${Math.round(ms)}ms`;
 }
 
+const DAY_AND_HOUR = /^(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d)/;
+const HOURS = 24;
+
+/**
+ * Whether a text that begins like RFC 3339 names a day that is in the calendar and an hour before 24. `Date` takes
+ * 30 February for 2 March, and 24:00 for the next day.
+ */
+export function isInCalendar(text: string): boolean {
+  const [, year, month, day, hour] = (DAY_AND_HOUR.exec(text) ?? []).map(Number);
+  if (year === undefined || month === undefined || day === undefined) return false;
+  return day >= 1 && day <= new Date(Date.UTC(year, month, 0)).getUTCDate() && Number(hour) < HOURS;
+}
+
 /** RFC 3339 in UTC with milliseconds; null stays null. */
 export function toRfc3339(at: EpochMs | Date | null): string | null {
   return at === null ? null : new Date(at).toISOString();

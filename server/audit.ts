@@ -5,6 +5,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Pool } from 'pg';
 import type { Clock } from '../domain/time.ts';
+import { codeOf } from './http/problems.ts';
 import { type AuditEntry, insertAudit } from './store/audit.ts';
 
 const CHANGING = new Set(['POST', 'PUT', 'PATCH', 'DELETE']);
@@ -52,7 +53,7 @@ export type AuditWriter = ReturnType<typeof createAuditWriter>;
 export function addAudit(app: FastifyInstance, writer: AuditWriter, clock: Clock): void {
   const codes = new WeakMap<FastifyRequest, string>();
   app.addHook('onError', async (request, _reply, error) => {
-    codes.set(request, error.code);
+    codes.set(request, codeOf(error));
   });
   app.addHook('onSend', async (request: FastifyRequest, reply: FastifyReply) => {
     const { config, url } = request.routeOptions;

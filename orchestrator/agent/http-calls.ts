@@ -121,12 +121,16 @@ function problemOf(text: string): { code?: ErrorCode; detail?: string } {
   try {
     const problem: unknown = JSON.parse(text);
     if (typeof problem !== 'object' || problem === null) return {};
-    const { code, detail } = problem as { code?: unknown; detail?: unknown };
+    const { code, detail, errors } = problem as Readonly<Record<string, unknown>>;
+    const faults = (Array.isArray(errors) ? errors : []).map(
+      ({ path, message }: { path?: unknown; message?: unknown }) => `${path} ${message}`,
+    );
+    const said = [...(typeof detail === 'string' ? [detail] : []), ...faults].join('; ');
     return {
       ...(typeof code === 'string' && Object.hasOwn(ERRORS, code)
         ? { code: code as ErrorCode }
         : {}),
-      ...(typeof detail === 'string' ? { detail: detail.slice(0, MAX_DETAIL) } : {}),
+      ...(said === '' ? {} : { detail: said.slice(0, MAX_DETAIL) }),
     };
   } catch {
     return {};

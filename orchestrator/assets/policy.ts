@@ -59,7 +59,8 @@ function assertDeadline(cron: string): void {
   try {
     parseCron({ cron, timezone: 'UTC' });
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
+    const detail = error instanceof SignalboxError ? error.detail : undefined;
+    const message = detail ?? String(error);
     throw new SignalboxError('invalid-request', message, [{ path: '/deadlineCron', message }]);
   }
 }

@@ -1,33 +1,83 @@
 /**
- * Reads JSON bodies. Characters that PostgreSQL cannot store (NUL, halves of surrogate pairs) are refused
- * here with their path, before they fail deep inside; so is `__proto__`.
+ * Reads JSON bodies, compressed by gzip or not. What would fail deep inside is refused here: characters that
+ * PostgreSQL cannot store (NUL, halves of surrogate pairs) with their path, `__proto__`, and more levels than
+ * whatever walks through a value can bear.
  */
-import type { FastifyInstance } from 'fastify';
+import { createGunzip } from 'node:zlib';
+import type { FastifyInstance, RequestPayload } from 'fastify';
 import { type FieldFault, SignalboxError } from '../../domain/errors.ts';
 
 /** Only such escapes can stand for what cannot be stored, so that other bodies are not looked through. */
 const SUSPECT = /\\u(0000|[dD][89a-fA-F])|__proto__|\0/;
 const MAX_FAULTS = 20;
+const MAX_LEVELS = 200;
+const [QUOTE, BACKSLASH, OPEN_LIST, CLOSE_LIST, OPEN_OBJECT, CLOSE_OBJECT] = [
+  0x22, 0x5c, 0x5b, 0x5d, 0x7b, 0x7d,
+];
 
 export function addJsonBody(app: FastifyInstance): void {
   app.removeContentTypeParser(['application/json', 'text/plain']);
   app.addContentTypeParser(
     ['application/json', 'application/cloudevents+json'],
     { parseAs: 'string' },
-    (_request, body, done) => {
+    (request, body, done) => {
       try {
-        done(null, parse(String(body)));
+        const text = String(body);
+        // Agents send the most by far, of what they have encoded themselves.
+        if (request.routeOptions.config.role !== 'agent') refuseDeep(text);
+        done(null, parse(text));
       } catch (error) {
         done(error as Error);
       }
     },
   );
+  app.addHook('preParsing', async (request, _reply, payload) => {
+    const encoding = request.headers['content-encoding']?.toLowerCase() ?? 'identity';
+    if (encoding === 'identity' || request.routeOptions.config.role === 'agent') return payload;
+    if (encoding !== 'gzip') {
+      throw new SignalboxError('unsupported-media-type', 'Content-Encoding may be gzip');
+    }
+    return unpacked(payload);
+  });
   // A body may be left out where none of its fields is needed.
   app.addHook('preValidation', async (request) => {
     if (request.body === undefined && request.routeOptions.schema?.body !== undefined) {
       request.body = {};
     }
   });
+}
+
+/** The body as it was before compression; Fastify counts its bytes against the limit of the route. */
+function unpacked(payload: RequestPayload): RequestPayload {
+  const plain: RequestPayload = createGunzip();
+  plain.receivedEncodedLength = 0;
+  payload.on('data', (chunk: Buffer) => {
+    plain.receivedEncodedLength = (plain.receivedEncodedLength ?? 0) + chunk.length;
+  });
+  payload.on('error', (error) => (plain as ReturnType<typeof createGunzip>).destroy(error));
+  payload.pipe(plain as ReturnType<typeof createGunzip>);
+  return plain;
+}
+
+/** @throws SignalboxError for lists and objects within each other, deeper than any of ours */
+function refuseDeep(text: string): void {
+  let level = 0;
+  let inText = false;
+  for (let index = 0; index < text.length; index += 1) {
+    const code = text.charCodeAt(index);
+    if (inText) {
+      if (code === BACKSLASH) index += 1;
+      else if (code === QUOTE) inText = false;
+    } else if (code === QUOTE) inText = true;
+    else if (code === OPEN_LIST || code === OPEN_OBJECT) level += 1;
+    else if (code === CLOSE_LIST || code === CLOSE_OBJECT) level -= 1;
+    if (level > MAX_LEVELS) {
+      throw new SignalboxError(
+        'invalid-request',
+        `more than ${MAX_LEVELS} levels within each other`,
+      );
+    }
+  }
 }
 
 function parse(text: string): unknown {

@@ -28,6 +28,13 @@ export function refuseOtherMethods(app: FastifyInstance): () => void {
           throw new SignalboxError('method-not-allowed', `allowed are ${allow}`);
         },
       });
+      app.route({
+        method: 'OPTIONS',
+        url,
+        config: { role: 'any', audit: false, trace: false },
+        schema: { hide: true },
+        handler: (_request, reply) => reply.code(204).header('allow', allow).send(),
+      });
     }
   };
 }

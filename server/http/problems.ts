@@ -53,6 +53,7 @@ function toSignalboxError(error: unknown): SignalboxError {
   }
   const known = FASTIFY_CODES[code];
   if (known) return new SignalboxError(known, message || undefined);
+  if (code.startsWith('Z_')) return new SignalboxError('malformed-compression', message);
   if (VALUE_STATES.has(code)) return new SignalboxError('invalid-request', message);
   if (code === '22P02') return new SignalboxError('not-found');
   if (code === '53100' || code === 'ENOSPC') return new SignalboxError('disk-full');
@@ -60,6 +61,11 @@ function toSignalboxError(error: unknown): SignalboxError {
     return new SignalboxError('unavailable', 'PostgreSQL or ClickHouse does not answer');
   }
   return new SignalboxError('internal');
+}
+
+/** The code under which an error is answered. */
+export function codeOf(error: unknown): ErrorCode {
+  return toSignalboxError(error).code;
 }
 
 /** What Fastify takes with its settings: it refuses some requests before any handler of an application. */

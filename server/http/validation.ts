@@ -6,7 +6,7 @@ import { Ajv, type ErrorObject } from 'ajv';
 import formats from 'ajv-formats';
 import type { FastifyInstance } from 'fastify';
 import type { FieldFault } from '../../domain/errors.ts';
-import { parseDuration } from '../../domain/time.ts';
+import { isInCalendar, parseDuration } from '../../domain/time.ts';
 
 /** Formats whose faults are told as `invalid-time`. */
 export const TIME_FORMATS = new Set(['date-time']);
@@ -18,7 +18,7 @@ const MAX_FAULTS = 50;
 
 /** RFC 3339 with a zone, within the years that any workflow can mean. */
 function isTime(text: string): boolean {
-  if (!RFC3339.test(text)) return false;
+  if (!RFC3339.test(text) || !isInCalendar(text)) return false;
   const at = new Date(text.replace(' ', 'T'));
   const year = at.getUTCFullYear();
   return year >= LEAST_YEAR && year < MOST_YEAR;

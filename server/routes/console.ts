@@ -13,6 +13,9 @@ import type { App } from '../http/app-type.ts';
 const DIRECTORY = fileURLToPath(new URL('../../console/dist/', import.meta.url));
 const A_YEAR_SECONDS = 31_536_000;
 
+/** Paths that no page has: keys of assets may end like files as well. */
+const ONLY_FILE = /^([^/]+\.[a-z0-9]+|assets\/[^/]+-[\w-]{8}\.(js|css|woff2))$/i;
+
 const CONTENT_SECURITY_POLICY = [
   "default-src 'none'",
   "script-src 'self'",
@@ -41,6 +44,10 @@ export async function consoleRoutes(app: App): Promise<void> {
         throw new SignalboxError('not-found', `GET /${path}`);
       }
       protect(reply);
+      // A page that was open during an update asks for files of before: a page in their place only confuses it.
+      if (ONLY_FILE.test(path) && !(isWithin(path) && existsSync(join(DIRECTORY, path)))) {
+        throw new SignalboxError('not-found', `GET /${path}`);
+      }
       const isFile =
         /\.[a-z0-9]+$/i.test(path) && isWithin(path) && existsSync(join(DIRECTORY, path));
       if (isFile && path !== 'index.html') {

@@ -1,4 +1,5 @@
 import { connect } from 'node:net';
+import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startTestServer, type TestServer } from './running-server.ts';
 
@@ -89,6 +90,10 @@ describe('a request that cannot be answered gets a problem', () => {
     '2200-01-01T00:00:00Z',
     '2026-02-01',
     '2026-13-01T00:00:00Z',
+    '2026-02-29T00:00:00Z',
+    '2026-04-31T00:00:00Z',
+    '2026-01-00T00:00:00Z',
+    '2026-01-01T24:00:00Z',
     '2026-01-01T00:00:00',
     'soon',
   ])('for the time %s', async (logicalDate) => {
@@ -113,6 +118,52 @@ describe('a request that cannot be answered gets a problem', () => {
     });
     const inUrl = await problemOf('GET', '/api/v1/workflows/a%00b');
     expect(inUrl).toMatchObject({ code: expect.stringMatching(/^(not-found|invalid-request)$/) });
+  });
+
+  it('for lists and objects too deep within each other, and for none that are not', async () => {
+    const deep = (levels: number) =>
+      `{"parameters":${'{"a":'.repeat(levels)}1${'}'.repeat(levels)}}`;
+    const path = '/api/v1/workflows/a/runs';
+    expect(await problemOf('POST', path, deep(5_000))).toMatchObject({ code: 'invalid-request' });
+    expect(await problemOf('POST', path, '['.repeat(200_000))).toMatchObject({
+      code: 'invalid-request',
+    });
+    expect(await problemOf('POST', path, deep(150))).toMatchObject({ code: 'not-found' });
+    const brackets = { parameters: { text: '[{"'.repeat(1_000) } };
+    expect(await problemOf('POST', path, brackets)).toMatchObject({ code: 'not-found' });
+  });
+
+  it('for a body that is not the gzip which it says it is, and takes one that is', async () => {
+    const send = async (body: string | Uint8Array<ArrayBuffer>, encoding: string) => {
+      const headers = { 'content-encoding': encoding, 'content-type': 'application/json' };
+      const answer = await fetch(`${test.url}/api/v1/pools/zipped`, {
+        ...{ method: 'PUT', body, headers: { ...headers, authorization: `Bearer ${token}` } },
+      });
+      return { status: answer.status, ...((await answer.json()) as object) };
+    };
+    expect(await send(new Uint8Array(gzipSync('{"max":3}')), 'gzip')).toMatchObject({ max: 3 });
+    expect(await send('{"max":3}', 'gzip')).toMatchObject({ code: 'malformed-compression' });
+    expect(await send('{"max":3}', 'br')).toMatchObject({ code: 'unsupported-media-type' });
+    const bomb = new Uint8Array(gzipSync(`{"max":3${' '.repeat(30 * 1024 * 1024)}}`));
+    expect(await send(bomb, 'gzip')).toMatchObject({ code: 'body-too-large' });
+  });
+
+  it('for a file of the console that is not there, though pages of it have any path', async () => {
+    for (const path of ['/robots.txt', '/assets/index-0bsolete.js']) {
+      expect(await problemOf('GET', path)).toMatchObject({ code: 'not-found' });
+    }
+    expect(await call('GET', '/assets/ns%2Forders.csv')).toMatchObject({ status: 200 });
+  });
+
+  it('and the audit trail tells its code', async () => {
+    await call('PUT', '/api/v1/pools/audited', { max: -1 });
+    const { body } = await call('GET', '/api/v1/audit?limit=1');
+    expect(body).toMatchObject({ items: [{ status: 400, outcome: 'invalid-request' }] });
+  });
+
+  it('but for the question which methods there are', async () => {
+    const answer = await call('OPTIONS', '/api/v1/runs');
+    expect([answer.status, answer.headers.get('allow')]).toEqual([204, 'GET, HEAD']);
   });
 
   it('for more than fits', async () => {

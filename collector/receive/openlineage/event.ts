@@ -5,6 +5,7 @@
  */
 import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv';
 import { type Static, Type } from 'typebox';
+import { isInCalendar } from '../../../domain/time.ts';
 
 const NAME_LENGTH = 2_048;
 const MAX_DATASETS = 10_000;
@@ -114,7 +115,7 @@ const LATEST_MS = Date.UTC(2200, 0);
 /** A time in milliseconds since the epoch, UTC where it names no zone; null where it is none. */
 export function readTime(text: unknown): number | null {
   const match = typeof text === 'string' ? TIME.exec(text) : null;
-  if (!match) return null;
+  if (!match || !isInCalendar(match[0])) return null;
   const at = Date.parse(match[3] === undefined ? `${match[0]}Z` : match[0]);
   return at >= EARLIEST_MS && at < LATEST_MS ? at : null;
 }
