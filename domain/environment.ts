@@ -61,6 +61,13 @@ export function listPrefix(environment: string | undefined): string {
   return environment === undefined || environment === PRODUCTION ? '' : prefixOf(environment);
 }
 
+/** Whether a stored name is in what a list is of. @param environment as for `listPrefix` */
+export function isListed(environment: string | undefined, name: string): boolean {
+  const prefix = listPrefix(environment);
+  if (prefix === ALL_ENVIRONMENTS) return true;
+  return prefix === '' ? !isReservedName(name) : name.startsWith(prefix);
+}
+
 /** What is on in an environment; all but reading from production is off unless told. */
 export interface EnvironmentSettings {
   /** Workflows with a schedule, and with `on`, and sensors: whether they start by themselves when first registered. */

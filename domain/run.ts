@@ -3,6 +3,8 @@
  * runs are the same piece of work.
  */
 
+import type { ProductionRead } from './environment.ts';
+
 export const RUN_STATES = [
   'scheduled',
   'queued',
@@ -99,6 +101,8 @@ export interface Run {
   readonly pausedBy?: string | null;
   /** What a scheduled run waits for beside room; absent where there is nothing. */
   readonly waitsFor?: { readonly reason: 'depends-on-past'; readonly runId: string };
+  /** Of a run of a branch: versions of production that it was made from. */
+  readonly readFromProduction?: readonly ProductionRead[];
 }
 
 /** Why something failed, as the user's code or the orchestrator said it. */

@@ -12,6 +12,7 @@ import type {
   RegisterReply,
   RegisterRequest,
 } from '../domain/agent-protocol.ts';
+import { environmentOf, qualify } from '../domain/environment.ts';
 import type { Clock } from '../domain/time.ts';
 import type { Orchestrator } from '../orchestrator/service.ts';
 
@@ -58,7 +59,9 @@ export function createAgentTelemetry({ orchestrator, collector, clock }: Sources
       await collector.recordHeartbeats([{ ...beat, running: 0, intervalMs }]);
     },
     assigned(assignments: readonly Assignment[]): void {
-      for (const { runId, workflow } of assignments) keep(workflows, MAX_RUNS, runId, workflow);
+      for (const { runId, workflow, environment = null } of assignments) {
+        keep(workflows, MAX_RUNS, runId, qualify(environment, workflow));
+      }
     },
     async heartbeat(sessionId: string, report: HeartbeatRequest): Promise<void> {
       const at = clock.now();
@@ -93,7 +96,8 @@ export function createAgentTelemetry({ orchestrator, collector, clock }: Sources
 export type AgentTelemetry = ReturnType<typeof createAgentTelemetry>;
 
 function poolSample(pool: HeartbeatRequest['pools'][number], at: number, agent: string) {
-  const { name, kind, server, used, idle, waiting, max, timeouts } = pool;
+  const { kind, server, used, idle, waiting, max, timeouts } = pool;
+  const name = qualify(environmentOf(agent), pool.name);
   return {
     ...{ at, pool: name, kind, instance: agent, server: server ?? '' },
     ...{ used, idle, waiting, max, timeouts, reserved: 0, holders: '[]' },

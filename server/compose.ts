@@ -24,6 +24,7 @@ import { addStateMetrics, createMetrics } from './metrics.ts';
 import type { Parts } from './parts.ts';
 import type { Stops } from './stops.ts';
 import { ownDeletions } from './store/retention.ts';
+import { deleteTokensOf } from './store/tokens.ts';
 
 /** One server at a time copies run events to ClickHouse. */
 const FOLLOW_LEASE = 'follow-events';
@@ -66,6 +67,7 @@ export async function compose(options: ComposeOptions): Promise<Composed> {
   await leases.want(FOLLOW_LEASE);
   const collector = await startCollector(options, { db, orchestrator, clock, leases });
   orchestrator.retention.add(...ownDeletions(db));
+  orchestrator.environments.add((environment) => deleteTokensOf(db, environment));
   orchestrator.retention.follow(async (keeps) => {
     await collector.applyRetention(keeps);
   });

@@ -5,6 +5,7 @@
  * without end.
  */
 import type { ServerResponse } from 'node:http';
+import { isListed, plainName } from '../domain/environment.ts';
 
 export type Topic = 'run' | 'asset' | 'agent' | 'pool' | 'workflow' | 'incident' | 'execution';
 
@@ -20,6 +21,8 @@ const MAX_CLIENTS = 1_000;
 
 interface Client {
   readonly response: ServerResponse;
+  /** As a list is told it; production unless told. */
+  readonly environment: string | undefined;
   readonly pending: Map<string, Change>;
   blocked: boolean;
 }
@@ -30,7 +33,9 @@ export function createLive() {
   let order = 0;
 
   function publish(change: Change): void {
-    for (const client of clients) note(client, change);
+    for (const client of clients) {
+      if (concerns(client, change)) note(client, { ...change, id: plainName(change.id) });
+    }
   }
 
   const flusher = setInterval(() => {
@@ -56,8 +61,8 @@ export function createLive() {
     isFull: () => clients.size >= MAX_CLIENTS,
     size: () => clients.size,
     /** Takes over the response until one of the sides closes it. */
-    attach(response: ServerResponse): void {
-      const client: Client = { response, pending: new Map(), blocked: false };
+    attach(response: ServerResponse, environment?: string): void {
+      const client: Client = { response, environment, pending: new Map(), blocked: false };
       clients.add(client);
       response.on('drain', () => {
         client.blocked = false;
@@ -76,6 +81,13 @@ export function createLive() {
 }
 
 export type Live = ReturnType<typeof createLive>;
+
+/** Topics whose ids are names; of the others an id does not say where it is. */
+const NAMED: ReadonlySet<Topic> = new Set(['asset', 'agent', 'pool', 'workflow']);
+
+function concerns({ environment }: Client, { topic, id }: Change): boolean {
+  return !NAMED.has(topic) || id === '' || id === '*' || isListed(environment, id);
+}
 
 function note(client: Client, change: Change): void {
   const { pending } = client;

@@ -2,6 +2,7 @@
 import type { FastifyInstance } from 'fastify';
 import { collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import { AGENT_STATES } from '../domain/agent.ts';
+import { environmentOf, PRODUCTION, plainName } from '../domain/environment.ts';
 import type { Parts } from './parts.ts';
 
 const DURATION_BUCKETS_SECONDS = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5];
@@ -41,12 +42,15 @@ export function addStateMetrics(
   const queued = new Gauge({
     name: 'signalbox_queue_tasks',
     help: 'Tasks of a queue by state.',
-    labelNames: ['queue', 'state'],
+    labelNames: ['queue', 'state', 'environment'],
     registers,
     async collect() {
+      // Those of environments that are gone.
+      queued.reset();
       for (const { name, ready, running } of await parts.orchestrator.queues.list()) {
-        queued.set({ queue: name, state: 'ready' }, ready);
-        queued.set({ queue: name, state: 'running' }, running);
+        const of = { queue: plainName(name), environment: environmentOf(name) ?? PRODUCTION };
+        queued.set({ ...of, state: 'ready' }, ready);
+        queued.set({ ...of, state: 'running' }, running);
       }
     },
   });

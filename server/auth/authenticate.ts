@@ -4,6 +4,7 @@
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { SignalboxError } from '../../domain/errors.ts';
+import type { Identity } from '../store/sessions.ts';
 import type { Credentials } from './credentials.ts';
 import { type Need, type Role, satisfies } from './roles.ts';
 
@@ -13,6 +14,8 @@ export interface Caller {
   readonly name: string;
   readonly role: Role;
   readonly via: 'token' | 'cookie';
+  /** The one environment that an agent's token is for; null or absent for any. */
+  readonly environment?: string | null;
 }
 
 declare module 'fastify' {
@@ -70,8 +73,8 @@ async function identify(request: FastifyRequest, credentials: Credentials): Prom
   return found && { actor: `token:${found.name}`, ...pick(found), via: 'cookie' };
 }
 
-function pick(found: { name: string; role: Role }): { name: string; role: Role } {
-  return { name: found.name, role: found.role };
+function pick({ name, role, environment = null }: Identity): Pick<Caller, keyof Identity> {
+  return { name, role, environment };
 }
 
 /** A page of another origin can make a browser send the cookie, but not a false Origin. */

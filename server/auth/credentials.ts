@@ -94,10 +94,17 @@ export class Credentials {
   }
 
   /** @throws conflict where a valid token has that name */
-  async createToken(name: string, role: Role, createdBy: string): Promise<CreatedToken> {
+  async createToken(
+    name: string,
+    role: Role,
+    createdBy: string,
+    environment: string | null = null,
+  ): Promise<CreatedToken> {
     const token = makeToken();
     const hash = hashSecret(token);
-    const summary = await insertToken(this.#db, { hash, name, role, createdBy });
+    const summary = await insertToken(this.#db, {
+      ...{ hash, name, role, createdBy, environment },
+    });
     if (!summary) throw new SignalboxError('conflict', `a token named ${name} exists already`);
     return { ...summary, token };
   }

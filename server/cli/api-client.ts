@@ -19,6 +19,7 @@ export interface ApiClient {
   /** @param timeoutMs where the server may work for longer than usual */
   post<T>(path: string, body?: unknown, timeoutMs?: number): Promise<T>;
   put<T>(path: string, body: unknown): Promise<T>;
+  delete<T>(path: string): Promise<T>;
 }
 
 /** A page of a list. */
@@ -31,10 +32,12 @@ const TIMEOUT_MS = 60_000;
 
 /**
  * Finds the server.
+ * @param environment of a branch, of which all calls speak; production unless told
  * @throws CommandError when there is none to be found
  */
 export async function connectApi(
   config: Pick<Config, 'url' | 'token' | 'dataDir'>,
+  environment?: string,
 ): Promise<ApiClient> {
   const local = await loadConnection(config.dataDir);
   const url = config.url ?? local?.url;
@@ -48,10 +51,10 @@ export async function connectApi(
   if (!token) {
     throw new CommandError(`No token for ${url}: give --token or set SIGNALBOX_TOKEN.`);
   }
-  return createClient(url.replace(/\/+$/, ''), token);
+  return createClient(url.replace(/\/+$/, ''), token, environment);
 }
 
-function createClient(url: string, token: string): ApiClient {
+function createClient(url: string, token: string, environment: string | undefined): ApiClient {
   async function send<T>(
     method: string,
     path: string,
@@ -60,7 +63,7 @@ function createClient(url: string, token: string): ApiClient {
   ): Promise<T> {
     let response: Response;
     try {
-      response = await fetch(`${url}/api/v1${path}`, {
+      response = await fetch(`${url}/api/v1${inEnvironment(path, environment)}`, {
         method,
         headers: {
           authorization: `Bearer ${token}`,
@@ -80,7 +83,13 @@ function createClient(url: string, token: string): ApiClient {
     get: (path, query = {}) => send('GET', `${path}${queryText(query)}`),
     post: (path, body = {}, timeoutMs) => send('POST', path, body, timeoutMs),
     put: (path, body) => send('PUT', path, body),
+    delete: (path) => send('DELETE', path),
   };
+}
+
+function inEnvironment(path: string, environment: string | undefined): string {
+  if (environment === undefined) return path;
+  return `${path}${path.includes('?') ? '&' : '?'}environment=${encodeURIComponent(environment)}`;
 }
 
 function queryText(query: Query): string {

@@ -9,6 +9,7 @@ import { completionCommand } from './commands/completion.ts';
 import { dbCommand } from './commands/db.ts';
 import { deadlinesCommand } from './commands/deadlines.ts';
 import { drillCommand } from './commands/drill.ts';
+import { environmentsCommand } from './commands/environments.ts';
 import { backtestCommand, incidentsCommand } from './commands/incidents.ts';
 import { initCommand } from './commands/init.ts';
 import { runbooksCommand } from './commands/runbooks.ts';
@@ -38,6 +39,7 @@ export const COMMANDS: readonly (() => Command)[] = [
   poolsCommand,
   queuesCommand,
   agentsCommand,
+  environmentsCommand,
   incidentsCommand,
   runbooksCommand,
   backtestCommand,

@@ -8,6 +8,7 @@ interface RemoteOptions {
   readonly token?: string;
   readonly dataDir?: string;
   readonly json?: boolean;
+  readonly environment?: string;
 }
 
 /** What a command's action is given. */
@@ -22,11 +23,13 @@ export interface Remote<Options> {
  * A command with the shared options.
  * @param usage as commander writes it: `show <id>`
  * @param run gets the arguments in order
+ * @param of `environment`: false for a command that has nothing to do with environments of branches
  */
 export function remoteCommand<Options extends object = object>(
   usage: string,
   description: string,
   run: (remote: Remote<Options>, ...args: string[]) => Promise<void>,
+  of: { readonly environment?: boolean } = {},
 ): Command {
   const command = new Command(usage.split(' ')[0] ?? usage)
     .description(description)
@@ -34,6 +37,9 @@ export function remoteCommand<Options extends object = object>(
     .option('--token <token>', 'access token (SIGNALBOX_TOKEN is safer: options show in `ps`)')
     .option('--data-dir <dir>', 'data directory of the instance running here')
     .option('--json', 'print JSON');
+  if (of.environment !== false) {
+    command.option('--environment <name>', 'environment of a branch; production unless told');
+  }
   for (const argument of usage.split(' ').slice(1)) command.argument(argument);
   return command.action(async (...all: unknown[]) => {
     const options = command.opts<Options & RemoteOptions>();
@@ -46,7 +52,8 @@ export function remoteCommand<Options extends object = object>(
     const print = <T>(value: T, render: (value: T) => string) => {
       console.log(options.json ? JSON.stringify(value) : render(value));
     };
-    await run({ api: await connectApi(config), options, print }, ...args);
+    const environment = of.environment === false ? undefined : options.environment;
+    await run({ api: await connectApi(config, environment), options, print }, ...args);
   });
 }
 

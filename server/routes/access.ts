@@ -117,9 +117,16 @@ function tokenRoutes(app: App, { credentials }: Parts): void {
       },
     },
     async (request, reply) => {
-      const { name, role } = request.body;
+      const { name, role, environment = null } = request.body;
+      if (environment !== null && role !== 'agent') {
+        throw new SignalboxError(
+          'invalid-request',
+          'only tokens of role agent are limited to an environment',
+          [{ path: '/environment', message: 'is for the role agent' }],
+        );
+      }
       const { actor } = callerOf(request);
-      return reply.code(201).send(await credentials.createToken(name, role, actor));
+      return reply.code(201).send(await credentials.createToken(name, role, actor, environment));
     },
   );
   app.post(

@@ -14,6 +14,7 @@ import type {
   RunWaitReply,
   StepsReply,
 } from '../../domain/agent-protocol.ts';
+import { qualify } from '../../domain/environment.ts';
 import type { Run } from '../../domain/run.ts';
 import type { LookEndReply, LooksReply } from '../../domain/sensor.ts';
 import type { EventReceipt, SuspendReply, WaitReply } from '../../domain/wait.ts';
@@ -69,7 +70,9 @@ function sessionRoutes(app: App, parts: Parts, telemetry: AgentTelemetry): void 
     },
     async (request) => {
       const registered = await agents.register(request.body);
-      telemetry.registered(request.body, registered).catch((error: unknown) => {
+      const { environment = null, name } = request.body;
+      const stored = { ...request.body, name: qualify(environment, name) };
+      telemetry.registered(stored, registered).catch((error: unknown) => {
         request.log.warn({ err: error }, 'the beginning of an agent was not recorded');
       });
       return { ...registered, now: parts.clock.now() };

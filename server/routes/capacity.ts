@@ -1,9 +1,12 @@
 /** Pools, queues and agents: what work runs on. */
+import type { FastifyRequest } from 'fastify';
 import type { Agent } from '../../domain/agent.ts';
+import { isListed } from '../../domain/environment.ts';
 import type { Pool } from '../../domain/pool.ts';
 import type { QueueSummary } from '../../orchestrator/service.ts';
 import { callerOf } from '../auth/authenticate.ts';
 import type { App } from '../http/app-type.ts';
+import { environmentIn } from '../http/environments.ts';
 import { pageOfWhole } from '../http/whole-list.ts';
 import type { Parts } from '../parts.ts';
 import { getPool, listPools, poolId } from '../pools-seen.ts';
@@ -11,6 +14,15 @@ import { PoolBody, QueueBody } from '../schemas/assets.ts';
 import { Closed, Name, Named, PageOf, pageFields } from '../schemas/parts.ts';
 
 const ByName = Closed({ name: Name });
+
+/** Those of the environment that the query names; production's unless it does. */
+function listed<T extends { readonly name: string }>(
+  all: readonly T[],
+  request: FastifyRequest,
+): readonly T[] {
+  const environment = environmentIn(request);
+  return all.filter(({ name }) => isListed(environment, name));
+}
 
 export function capacityRoutes(app: App, parts: Parts): void {
   poolRoutes(app, parts);
@@ -25,7 +37,8 @@ export function capacityRoutes(app: App, parts: Parts): void {
         response: { 200: PageOf<QueueSummary>('Queue') },
       },
     },
-    async ({ query }) => pageOfWhole(await queues.list(), query, ({ name }) => name),
+    async (request) =>
+      pageOfWhole(listed(await queues.list(), request), request.query, ({ name }) => name),
   );
   app.put(
     '/queues/:name',
@@ -49,7 +62,8 @@ export function capacityRoutes(app: App, parts: Parts): void {
         response: { 200: PageOf<Agent>('Agent') },
       },
     },
-    async ({ query }) => pageOfWhole(await agents.list(), query, ({ id }) => id),
+    async (request) =>
+      pageOfWhole(listed(await agents.list(), request), request.query, ({ id }) => id),
   );
 }
 
@@ -65,7 +79,7 @@ function poolRoutes(app: App, parts: Parts): void {
         response: { 200: PageOf<Pool>('Pool') },
       },
     },
-    async ({ query }) => pageOfWhole(await listPools(parts), query, poolId),
+    async (request) => pageOfWhole(listed(await listPools(parts), request), request.query, poolId),
   );
   app.get(
     '/pools/:name',

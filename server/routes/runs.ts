@@ -1,6 +1,7 @@
 /** Runs, their tasks and their logs. */
 import { Type } from 'typebox';
 import type { ShownLogLine } from '../../domain/agent-protocol.ts';
+import { environmentOf, PRODUCTION } from '../../domain/environment.ts';
 import { RUN_STATES, type Run, type Task } from '../../domain/run.ts';
 import type { App } from '../http/app-type.ts';
 import type { Parts } from '../parts.ts';
@@ -36,7 +37,10 @@ export function runRoutes(app: App, { orchestrator, collector }: Parts): void {
         response: { 200: PageOf<Run>('Run') },
       },
     },
-    (request) => runs.list(request.query),
+    async (request) => {
+      const { items, nextCursor } = await runs.list(request.query);
+      return { items: items.map(inItsEnvironment), nextCursor };
+    },
   );
   app.get(
     '/runs/:id',
@@ -44,7 +48,12 @@ export function runRoutes(app: App, { orchestrator, collector }: Parts): void {
       config: { role: 'viewer' },
       schema: { tags, summary: 'One run', params: ById, response: { 200: Named<Run>('Run') } },
     },
-    (request) => runs.get(request.params.id),
+    async (request) => {
+      const run = inItsEnvironment(await runs.get(request.params.id));
+      if (run.environment === PRODUCTION) return run;
+      const read = await orchestrator.environments.readsOf(run.id);
+      return read.length === 0 ? run : { ...run, readFromProduction: read };
+    },
   );
   app.get(
     '/runs/:id/tasks',
@@ -58,6 +67,11 @@ export function runRoutes(app: App, { orchestrator, collector }: Parts): void {
     async (request) => ({ items: await runs.tasks(request.params.id), nextCursor: null }),
   );
   logRoute(app, { orchestrator, collector });
+}
+
+/** Of a run it is always told where it is. */
+function inItsEnvironment(run: Run): Run {
+  return { ...run, environment: environmentOf(run.workflow) ?? PRODUCTION };
 }
 
 /** Clocks of agents and servers may differ by so much. */

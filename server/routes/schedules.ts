@@ -7,6 +7,7 @@ import {
 } from '../../domain/schedule.ts';
 import { parseDuration } from '../../domain/time.ts';
 import type { App } from '../http/app-type.ts';
+import { environmentIn } from '../http/environments.ts';
 import type { Parts } from '../parts.ts';
 import { Closed, Duration, Name, Named, OneOf, PageOf, pageFields } from '../schemas/parts.ts';
 
@@ -81,7 +82,10 @@ export function scheduleRoutes(app: App, { orchestrator }: Parts): void {
       },
     },
     async (request) => ({
-      items: await schedules.overdue(parseDuration(request.query.grace ?? '1m')),
+      items: await schedules.overdue(
+        parseDuration(request.query.grace ?? '1m'),
+        environmentIn(request),
+      ),
     }),
   );
 }

@@ -4,6 +4,7 @@ import { Type } from 'typebox';
 import { SignalboxError } from '../../domain/errors.ts';
 import type { QueryRows } from '../../domain/finding.ts';
 import type { App } from '../http/app-type.ts';
+import { environmentIn } from '../http/environments.ts';
 import { startEventStream } from '../http/event-stream.ts';
 import type { Parts } from '../parts.ts';
 import { AnyObject, Closed } from '../schemas/parts.ts';
@@ -78,9 +79,9 @@ export function telemetryRoutes(app: App, { collector, live }: Parts): void {
       config: { role: 'viewer', trace: false },
       schema: { tags, summary: 'Server-sent events: what changes, as topic and id' },
     },
-    (_request, reply) => {
+    (request, reply) => {
       if (live.isFull()) throw new SignalboxError('too-many-requests', 'too many open streams');
-      startEventStream(reply, live);
+      startEventStream(reply, live, environmentIn(request));
     },
   );
 }

@@ -9,6 +9,7 @@ import type {
 } from '../../orchestrator/service.ts';
 import { callerOf } from '../auth/authenticate.ts';
 import type { App } from '../http/app-type.ts';
+import { environmentIn } from '../http/environments.ts';
 import type { Parts } from '../parts.ts';
 import { Closed, Name, Named, Nullable, PageOf, pageFields, Time } from '../schemas/parts.ts';
 import { TriggerBatchBody, TriggerBody } from '../schemas/runs.ts';
@@ -60,7 +61,7 @@ export function workflowRoutes(app: App, { orchestrator }: Parts): void {
         response: { 200: FileErrors },
       },
     },
-    async () => ({ items: await workflows.fileErrors() }),
+    async (request) => ({ items: await workflows.fileErrors(environmentIn(request)) }),
   );
   app.get(
     '/workflows/:name',

@@ -1,5 +1,6 @@
 /** Tokens, sessions and the audit trail as the API gives them. */
 import { Type } from 'typebox';
+import { ENVIRONMENT_PATTERN } from '../../domain/environment.ts';
 import { ROLES } from '../auth/roles.ts';
 import { Closed, Nullable, OneOf, Time } from './parts.ts';
 
@@ -15,6 +16,7 @@ const Token = Type.Object({
   createdBy: Type.String(),
   createdAt: Time,
   lastUsedAt: Nullable(Time),
+  environment: Nullable(Type.String()),
 });
 
 const CreatedToken = Type.Object({ ...Token.properties, token: Type.String() });
@@ -44,6 +46,7 @@ export const LoginBody = Type.Unsafe<{ code?: string; token?: string }>({
 export const TokenBody = Closed({
   name: Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$' }),
   role: OneOf(ROLES),
+  environment: Type.Optional(Type.String({ pattern: ENVIRONMENT_PATTERN })),
 });
 
 export const ACCESS_SCHEMAS = { Identity, Token, CreatedToken, AuditEntry };

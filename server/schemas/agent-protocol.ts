@@ -171,6 +171,7 @@ const Definition = Type.Object({
 
 export const RegisterBody = Type.Unsafe<RegisterRequest>(
   Type.Object({
+    environment: Type.Optional(Type.String({ minLength: 1, maxLength: 100 })),
     name: Name,
     queues: Type.Array(Name, { minItems: 1, maxItems: 100 }),
     concurrency: Type.Integer({ minimum: 1, maximum: MAX_CAPACITY }),
@@ -369,6 +370,10 @@ export const SuspendBody = Type.Unsafe<SuspendRequest>(
     token: Token,
     wakeInMs: Nullable(Type.Number({ minimum: 0 })),
     wakes: Type.Boolean(),
+    runs: Type.Optional(Type.Array(RunId, { maxItems: 1_000 })),
+    over: Type.Optional(
+      Type.Object({ attempt: Type.Integer({ minimum: 1, maximum: 32_767 }), at: EpochMs }),
+    ),
   }),
 );
 

@@ -9,6 +9,7 @@ import { ASSET_SCHEMAS } from './assets.ts';
 import { AUTOMATION_SCHEMAS } from './automation.ts';
 import { BACKFILL_SCHEMAS } from './backfills.ts';
 import { DEADLINE_SCHEMAS } from './deadlines.ts';
+import { ENVIRONMENT_SCHEMAS } from './environments.ts';
 import { INCIDENT_SCHEMAS } from './incidents.ts';
 import { PARTITION_SCHEMAS } from './partitions.ts';
 import { OneOf } from './parts.ts';
@@ -46,6 +47,7 @@ export function addSchemas(app: App): void {
     ...AUTOMATION_SCHEMAS,
     ...PARTITION_SCHEMAS,
     ...INCIDENT_SCHEMAS,
+    ...ENVIRONMENT_SCHEMAS,
     ...RETENTION_SCHEMAS,
   };
   for (const [name, schema] of Object.entries(all)) app.addSchema({ ...schema, $id: name });

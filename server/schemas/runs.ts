@@ -43,6 +43,9 @@ const WorkflowDetail = Type.Object({
 const Run = Type.Object({
   id: Type.String(),
   workflow: Type.String(),
+  environment: Type.Optional(
+    Type.String({ description: '`production` unless told, or that of a branch' }),
+  ),
   engine: Type.String({ description: '`signalbox`, or the engine that it runs on' }),
   state: OneOf(RUN_STATES),
   parameters: AnyObject,
@@ -62,6 +65,17 @@ const Run = Type.Object({
   pausedAt: Type.Optional(Nullable(Time)),
   pausedBy: Type.Optional(Nullable(Type.String())),
   waitsFor: Type.Optional(Type.Object({ reason: Type.String(), runId: Type.String() })),
+  readFromProduction: Type.Optional(
+    Type.Array(
+      Type.Object({
+        asset: Type.String(),
+        partition: Nullable(Type.String()),
+        versionId: Type.String(),
+        at: Time,
+      }),
+      { description: 'Versions of production that a run of a branch was made from' },
+    ),
+  ),
 });
 
 const Task = Type.Object({

@@ -5,6 +5,8 @@ import type { Role } from '../auth/roles.ts';
 export interface Identity {
   readonly name: string;
   readonly role: Role;
+  /** The one environment that an agent's token is for. */
+  readonly environment?: string | null;
 }
 
 export async function insertLoginCode(

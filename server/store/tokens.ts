@@ -9,6 +9,8 @@ export interface TokenSummary {
   readonly createdBy: string;
   readonly createdAt: string;
   readonly lastUsedAt: string | null;
+  /** The one environment that an agent with it works for; null for any. */
+  readonly environment: string | null;
 }
 
 export interface TokenRow {
@@ -17,16 +19,17 @@ export interface TokenRow {
   readonly created_by: string;
   readonly created_at: Date;
   readonly last_used_at: Date | null;
+  readonly environment: string | null;
 }
 
-const COLUMNS = 'name, role, created_by, created_at, last_used_at';
+const COLUMNS = 'name, role, created_by, created_at, last_used_at, environment';
 
 export async function findToken(
   db: Pool,
   hash: Buffer,
-): Promise<{ name: string; role: Role; hash: Buffer } | undefined> {
+): Promise<{ name: string; role: Role; environment: string | null; hash: Buffer } | undefined> {
   const { rows } = await db.query(
-    'SELECT name, role, hash FROM signalbox.api_token WHERE hash = $1 AND revoked_at IS NULL',
+    'SELECT name, role, environment, hash FROM signalbox.api_token WHERE hash = $1 AND revoked_at IS NULL',
     [hash],
   );
   return rows[0];
@@ -35,12 +38,18 @@ export async function findToken(
 /** @returns undefined where a valid token has that name already */
 export async function insertToken(
   db: Pool,
-  token: { hash: Buffer; name: string; role: Role; createdBy: string },
+  token: {
+    hash: Buffer;
+    name: string;
+    role: Role;
+    createdBy: string;
+    environment: string | null;
+  },
 ): Promise<TokenSummary | undefined> {
   const { rows } = await db.query<TokenRow>(
-    `INSERT INTO signalbox.api_token (hash, name, role, created_by) VALUES ($1, $2, $3, $4)
+    `INSERT INTO signalbox.api_token (hash, name, role, created_by, environment) VALUES ($1, $2, $3, $4, $5)
      ON CONFLICT (name) WHERE revoked_at IS NULL DO NOTHING RETURNING ${COLUMNS}`,
-    [token.hash, token.name, token.role, token.createdBy],
+    [token.hash, token.name, token.role, token.createdBy, token.environment],
   );
   return rows[0] && toSummary(rows[0]);
 }
@@ -97,5 +106,11 @@ function toSummary(row: TokenRow): TokenSummary {
     createdBy: row.created_by,
     createdAt: row.created_at.toISOString(),
     lastUsedAt: row.last_used_at?.toISOString() ?? null,
+    environment: row.environment,
   };
+}
+
+/** Tokens that were for an environment alone go with it. */
+export async function deleteTokensOf(db: Pool, environment: string): Promise<void> {
+  await db.query('DELETE FROM signalbox.api_token WHERE environment = $1', [environment]);
 }

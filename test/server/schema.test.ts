@@ -232,6 +232,7 @@ const token: Described<TokenRow> = {
   created_by: 'text',
   created_at: 'timestamptz',
   last_used_at: 'timestamptz?',
+  environment: 'text?',
 };
 /** `at` is read as text. */
 const audit: Described<Omit<AuditRow, 'at'>> = {

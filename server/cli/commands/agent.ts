@@ -18,6 +18,7 @@ interface Options {
   readonly name: string;
   readonly queue: string[];
   readonly label: Readonly<Record<string, string>>;
+  readonly environment?: string;
   readonly concurrency: number;
   readonly workflows?: string[];
   readonly watch?: boolean;
@@ -45,6 +46,7 @@ export function agentCommand(): Command {
     .option('--name <name>', 'name that the console shows', hostname())
     .option('--queue <queues...>', 'queues to take work from', ['default'])
     .option('--label <name=value...>', 'what it has that tasks may require', readLabel, {})
+    .option('--environment <name>', 'environment of a branch to work for; production unless told')
     .option('--concurrency <tasks>', 'tasks at a time', readConcurrency, 16)
     .option('--workflows <directories...>', 'folders with workflow files (workflows)')
     .option('--watch', 'read files again when they change')
@@ -131,7 +133,7 @@ async function runAgentRole(options: Options): Promise<void> {
   await runAgent({
     ...{ url, token, workflows, signal, log, resultStore, ...watched },
     ...{ name: options.name, queues: options.queue, concurrency: options.concurrency },
-    labels: options.label,
+    ...{ labels: options.label, environment: options.environment },
     ...{ watch: options.watch === true, drainMs: options.drain },
     isolation: {
       ...{ mode: options.isolation, maxWorkers: options.workers },

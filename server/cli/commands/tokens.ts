@@ -17,14 +17,21 @@ export function tokensCommand(): Command {
 
 function createCommand(): Command {
   const role = new Option('--role <role>', 'what it may do').choices([...ROLES]).default('viewer');
-  return remoteCommand<{ role: string }>(
+  return remoteCommand<{ role: string; environment?: string }>(
     'create <name>',
     'make a token; it is shown this once',
     async ({ api, options, print }, name = '') => {
-      const created = await api.post<CreatedToken>('/tokens', { name, role: options.role });
+      const { environment } = options;
+      const created = await api.post<CreatedToken>('/tokens', {
+        ...{ name, role: options.role },
+        ...(environment === undefined ? {} : { environment }),
+      });
       print(created, ({ token }) => token);
     },
-  ).addOption(role);
+    { environment: false },
+  )
+    .addOption(role)
+    .option('--environment <name>', 'of role agent: agents with it work for this one alone');
 }
 
 function listCommand(): Command {
@@ -36,6 +43,7 @@ function listCommand(): Command {
         [
           ['NAME', (one) => one.name],
           ['ROLE', (one) => one.role],
+          ['ENVIRONMENT', (one) => one.environment ?? ''],
           ['MADE BY', (one) => one.createdBy],
           ['MADE (UTC)', (one) => time(one.createdAt)],
           ['LAST USED (UTC)', (one) => time(one.lastUsedAt)],

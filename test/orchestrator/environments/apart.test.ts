@@ -149,11 +149,11 @@ describe('A branch beside production', () => {
     const base = await runs.trigger('asks', {}, ACTOR);
     await signals.send(null, { name: qualify('pr-1', 'approved'), body: 'branch' }, ACTOR);
     await stand.base.ended(own.run.id);
-    expect(await stand.base.results(own.run.id)).toEqual({ flow: 'branch' });
+    expect(await stand.base.results(own.run.id)).toMatchObject({ flow: 'branch' });
     expect((await runs.get(base.run.id)).state).not.toBe('succeeded');
     await signals.send(null, { name: 'approved', body: 'production' }, ACTOR);
     await stand.base.ended(base.run.id);
-    expect(await stand.base.results(base.run.id)).toEqual({ flow: 'production' });
+    expect(await stand.base.results(base.run.id)).toMatchObject({ flow: 'production' });
   });
 
   it('starts subflows of the branch', async () => {
