@@ -43,3 +43,15 @@ export interface MapDefinition {
  */
 export const WEIGHT_RULES = ['absolute', 'downstream', 'upstream'] as const;
 export type WeightRule = (typeof WEIGHT_RULES)[number];
+
+const ATTEMPT_END = /:until@\d+$/;
+
+/** Key of the recorded step that tells when an attempt's time is over, which was given back while it waits. */
+export function attemptEndKey(taskKey: string, attempt: number): string {
+  return `${taskKey}:until@${attempt}`;
+}
+
+/** Whether a recorded step is such a note; no step of a user's has such a key. */
+export function isAttemptEnd(key: string): boolean {
+  return ATTEMPT_END.test(key);
+}

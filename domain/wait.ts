@@ -76,6 +76,10 @@ export interface SuspendRequest {
   readonly wakeInMs: number | null;
   /** Whether the answer to one of its waits wakes it. */
   readonly wakes: boolean;
+  /** Runs that it started and waits for: the end of one of them wakes it. */
+  readonly runs?: readonly string[];
+  /** When the time of the attempt is over (epoch ms), where it has a timeout: who goes on with it keeps to that. */
+  readonly over?: { readonly attempt: number; readonly at: number };
 }
 
 /** `refused`: the run is being cancelled, so the agent is to keep it. */

@@ -43,7 +43,9 @@ export function createAsked(deps: AskedDeps): Asked {
       runTriggers.reconciler,
     ],
     async close() {
-      await Promise.all([backfills.close(), sensors.close(), runTriggers.close()]);
+      await Promise.all([
+        ...[backfills.close(), sensors.close(), runTriggers.close(), waits.close()],
+      ]);
     },
   };
 }

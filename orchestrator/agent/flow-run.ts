@@ -24,7 +24,7 @@ import { keepStep } from './results/keep.ts';
 import { resolveResult } from './results/resolve.ts';
 import type { RunningTask } from './running-task.ts';
 import type { StepStore } from './steps.ts';
-import { type LongWait, Suspension, type SuspensionCalls } from './suspension.ts';
+import { keepToEnd, type LongWait, Suspension, type SuspensionCalls } from './suspension.ts';
 import { runContext, type TaskCalls } from './task-context.ts';
 
 export interface FlowCalls extends TaskCalls, StepStore, SuspensionCalls {
@@ -66,6 +66,8 @@ export class FlowRun {
     const base = runContext(this.#task, this.#calls, parameters);
     const { once, emit } = base;
     const { work } = this.#suspension;
+    // A history that cannot be read fails the first step, which tells it.
+    keepToEnd(this.#task, this.#calls).catch(() => undefined);
     return Object.assign(base, {
       once: (...args: Parameters<typeof once>) => work(() => once(...args)),
       emit: (...args: Parameters<typeof emit>) => work(() => emit(...args)),
@@ -134,7 +136,7 @@ export class FlowRun {
 
   /** @param inWork whether it is part of a step */
   async #pauseUntil(until: EpochMs, inWork: boolean, signal: AbortSignal): Promise<void> {
-    const wait: LongWait = { until, wakes: false, mayLeave: true };
+    const wait: LongWait = { until, wakes: false };
     const left = () => until - this.#calls.clock.now();
     await this.#suspension.during(wait, inWork, async (again) => {
       while (left() > 0) await again(() => pause(Math.min(left(), LONGEST_TIMER_MS), signal));
@@ -179,7 +181,7 @@ export class FlowRun {
     return this.step(key, async ({ signal }): Promise<unknown> => {
       const request = { runId, token, key, timeoutMs, ...what };
       let reply = await this.#calls.wait({ ...request, waitMs: 0 }, signal);
-      const wait: LongWait = { until: null, wakes: true, mayLeave: true };
+      const wait: LongWait = { until: null, wakes: true };
       await this.#suspension.during(wait, true, async (again) => {
         while (reply.state === 'waiting') {
           signal.throwIfAborted();
@@ -218,7 +220,7 @@ export class FlowRun {
 
   async #endOf(runId: string): Promise<RunWaitReply> {
     const { signal } = this.#task;
-    return this.#suspension.during({ until: null, wakes: false, mayLeave: false }, false, (again) =>
+    return this.#suspension.during({ until: null, wakes: true, runId }, false, (again) =>
       again(async () => {
         while (true) {
           signal.throwIfAborted();

@@ -6,7 +6,7 @@ import { setMaxListeners } from 'node:events';
 import type { Span, Tracer } from '@opentelemetry/api';
 import type { AssetOutcome, Assignment, Completion } from '../../domain/agent-protocol.ts';
 import { SPILL_BYTES } from '../../domain/result.ts';
-import type { Clock } from '../../domain/time.ts';
+import type { Clock, EpochMs } from '../../domain/time.ts';
 import type { TaskLog } from '../define/context.ts';
 import { choiceOf } from '../define/decision.ts';
 import type { Definition, Handler } from '../define/definition.ts';
@@ -19,6 +19,7 @@ import { isReserved, type Keeper, reserved } from './results/keep.ts';
 import { endSpan, startSpan, traceparentOf, within } from './tracing.ts';
 import type { EndedAttempt } from './transport.ts';
 
+const LONGEST_TIMER_MS = 2_147_483_647;
 /** How long code that was told to stop may go on before its end is told without it. */
 const GRACE_MS = { cancelled: 5_000, timeout: 1_000, lost: 0, stopping: 0 } as const;
 
@@ -63,6 +64,8 @@ export class RunningTask {
   keeper: (() => Keeper | null) | undefined;
   /** Things that it waits for without work of its own; while there are any, its slot is lent. */
   waits = 0;
+  /** When its time is over, by the agent's clock; null for never. */
+  endsAt: EpochMs | null = null;
 
   /** @param cancelGraceMs how long its code may go on after it was told to stop */
   constructor(assignment: Assignment, host: TaskHost, cancelGraceMs?: number) {
@@ -160,10 +163,26 @@ export class RunningTask {
 
   #startTimeout(): void {
     const { timeoutMs } = this.assignment;
-    if (timeoutMs === null || this.#host.isTimedElsewhere === true) return;
+    if (timeoutMs === null) return;
+    this.endsAt = this.#startedAt + timeoutMs;
+    if (this.#host.isTimedElsewhere !== true) this.#timeOutIn(timeoutMs);
+  }
+
+  /** Its time began before it was given back: it is over at this moment. */
+  endBy(at: EpochMs): void {
+    if (this.#over || this.assignment.timeoutMs === null) return;
+    this.endsAt = at;
+    this.#timeOutIn(Math.max(0, at - this.#host.clock.now()));
+  }
+
+  #timeOutIn(ms: number): void {
+    clearTimeout(this.#timeout);
     this.#timeout = setTimeout(
-      () => this.abort(new Aborted('timeout', `it took longer than ${timeoutMs} ms`)),
-      timeoutMs,
+      () => {
+        const words = `it took longer than ${this.assignment.timeoutMs} ms`;
+        this.abort(new Aborted('timeout', words));
+      },
+      Math.min(ms, LONGEST_TIMER_MS),
     );
   }
 

@@ -1,6 +1,7 @@
 /**
  * A task that is the run of another workflow. The run is made once under the task's key, so an attempt that takes the
- * place of a lost one waits for the same run; one that follows a failure makes another.
+ * place of a lost one waits for the same run; one that follows a failure makes another. Where the run takes long, the
+ * task is given back as a flow is, and goes on from here when the run has ended.
  */
 import { isTerminalRun } from '../../domain/run.ts';
 import { SubflowError, type TaskContext } from '../define/context.ts';
@@ -8,8 +9,11 @@ import type { SubflowCode } from '../define/subflow-task.ts';
 import type { FlowCalls } from './flow-run.ts';
 import { type ResolveCalls, resolveResult } from './results/resolve.ts';
 import type { RunningTask } from './running-task.ts';
+import { keepToEnd, Suspension, type SuspensionCalls } from './suspension.ts';
 
 const WAIT_RUN_MS = 10_000;
+
+type SubflowCalls = Pick<FlowCalls, 'startSubflow' | 'waitRun'> & SuspensionCalls;
 
 /**
  * @returns the run's result; its id where it is not waited for
@@ -17,7 +21,7 @@ const WAIT_RUN_MS = 10_000;
  */
 export async function runSubflow(
   task: RunningTask,
-  calls: Pick<FlowCalls, 'startSubflow' | 'waitRun' | 'parked'> & ResolveCalls,
+  calls: SubflowCalls & ResolveCalls,
   { workflow, parameters, wait }: SubflowCode,
   context: TaskContext,
 ): Promise<unknown> {
@@ -34,6 +38,7 @@ export async function runSubflow(
     // A run that failed with an earlier attempt is that attempt's; this one makes its own.
     if (failedBefore && tries + 1 < attempt) continue;
     if (!wait) return { runId: started.id };
+    await keepToEnd(task, calls);
     const { run, result } = await waitFor(task, calls, started.id);
     if (isGood(run.state)) return resolveResult(calls, result);
     throw new SubflowError(run);
@@ -46,15 +51,18 @@ function isGood(state: string): boolean {
 
 function waitFor(
   task: RunningTask,
-  calls: Pick<FlowCalls, 'waitRun' | 'parked'>,
+  calls: SubflowCalls,
   runId: string,
 ): ReturnType<FlowCalls['waitRun']> {
   const { signal } = task;
-  return calls.parked(task, async () => {
-    while (true) {
-      signal.throwIfAborted();
-      const reply = await calls.waitRun(runId, WAIT_RUN_MS, signal);
-      if (isTerminalRun(reply.run.state)) return reply;
-    }
-  });
+  const suspension = new Suspension(task, calls);
+  return suspension.during({ until: null, wakes: true, runId }, false, (again) =>
+    again(async () => {
+      while (true) {
+        signal.throwIfAborted();
+        const reply = await calls.waitRun(runId, WAIT_RUN_MS, signal);
+        if (isTerminalRun(reply.run.state)) return reply;
+      }
+    }),
+  );
 }

@@ -4,15 +4,18 @@
  * answer comes, whatever happens to agents meanwhile, and a replay of the recorded steps brings it to where it was.
  *
  * Code of the flow that is given back never goes on: its waits never end, so that neither `catch` nor `finally` runs.
- * A flow with a timeout stays, since its timeout counts the time of one attempt.
+ * A timeout counts the time of one attempt, also that which it spends given back: its moment is recorded as a step
+ * then, and who goes on with the attempt keeps to it. When it comes first, it is what wakes the flow.
  */
 
+import { attemptEndKey } from '../../domain/task-graph.ts';
 import type { Clock, EpochMs } from '../../domain/time.ts';
 import type { SuspendReply, SuspendRequest } from '../../domain/wait.ts';
 import { Aborted } from './failure.ts';
 import type { RunningTask } from './running-task.ts';
+import type { StepStore } from './steps.ts';
 
-export interface SuspensionCalls {
+export interface SuspensionCalls extends Pick<StepStore, 'recorded'> {
   readonly clock: Clock;
   /** Lends the task's slot while it waits for something else than its own work. */
   parked<T>(task: RunningTask, wait: () => Promise<T>): Promise<T>;
@@ -27,11 +30,13 @@ export interface LongWait {
   until: EpochMs | null;
   /** Whether the server knows of it, and wakes the flow when it is answered. */
   wakes: boolean;
-  /** False for what must stay in memory. */
-  readonly mayLeave: boolean;
+  /** The run that it waits for. */
+  readonly runId?: string;
 }
 
 const SUSPEND_AFTER_MS = 60_000;
+/** Who waits for a run looks at it now and then, should nobody have heard of its end. */
+const LOOK_AT_RUNS_MS = 3_600_000;
 /** Lets code that an ended wait sets going come to its next step. */
 const SETTLE_MS = 20;
 const REFUSED_PAUSE_MS = 30_000;
@@ -97,7 +102,7 @@ export class Suspension {
   }
 
   #considerIn(ms: number): void {
-    if (this.#waits.size === 0 || this.#task.assignment.timeoutMs !== null) return;
+    if (this.#waits.size === 0) return;
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#consider(), Math.min(MAX_TIMER_MS, ms));
     this.#timer.unref();
@@ -107,6 +112,8 @@ export class Suspension {
     if (this.#leaving || this.#task.over || this.#task.signal.aborted) return;
     if (this.#working > 0 || this.#waits.size === 0) return;
     const now = this.#calls.clock.now();
+    const { endsAt } = this.#task;
+    if (endsAt !== null && endsAt - now <= this.#afterMs) return;
     let laterMs = 0;
     for (const [wait, since] of this.#waits) {
       const left = this.#stayMs(wait, since, now);
@@ -119,24 +126,35 @@ export class Suspension {
 
   /** How long the flow stays for this wait: 0 where it may leave now, null where it stays until it is over. */
   #stayMs(wait: LongWait, since: EpochMs, now: EpochMs): number | null {
-    if (!wait.mayLeave) return null;
-    const given = this.#calls.suspendAfterMs;
-    const afterMs = typeof given === 'number' ? given : SUSPEND_AFTER_MS;
+    const afterMs = this.#afterMs;
     if (wait.until !== null && wait.until - now <= afterMs) return null;
     // What somebody answers may be answered soon; a sleep is known to be long.
     return wait.wakes ? Math.max(0, since + afterMs - now) : 0;
   }
 
+  get #afterMs(): number {
+    const given = this.#calls.suspendAfterMs;
+    return typeof given === 'number' ? given : SUSPEND_AFTER_MS;
+  }
+
   /** @returns whether the flow was given back */
   async #leave(now: EpochMs): Promise<boolean> {
-    const { runId, taskKey, token } = this.#task.assignment;
+    const { runId, taskKey, token, attempt } = this.#task.assignment;
+    const { endsAt } = this.#task;
     const waits = [...this.#waits.keys()];
-    const ends = waits.flatMap(({ until }) => until ?? []);
+    const runs = waits.flatMap((wait) => wait.runId ?? []);
+    const ends = [
+      ...waits.flatMap(({ until }) => until ?? []),
+      ...(endsAt === null ? [] : [endsAt]),
+      ...(runs.length === 0 ? [] : [now + LOOK_AT_RUNS_MS]),
+    ];
     try {
       const { outcome } = await this.#calls.suspend(this.#task, {
         ...{ runId, taskKey, token },
         wakeInMs: ends.length === 0 ? null : Math.max(0, Math.min(...ends) - now),
         wakes: waits.some(({ wakes }) => wakes),
+        ...(runs.length === 0 ? {} : { runs }),
+        ...(endsAt === null ? {} : { over: { attempt, at: endsAt } }),
       });
       if (outcome === 'suspended') {
         this.#task.leave();
@@ -151,4 +169,13 @@ export class Suspension {
     this.#leaving = undefined;
     return false;
   }
+}
+
+/** Where the attempt was given back before: its time is over when it would have been. */
+export async function keepToEnd(task: RunningTask, calls: SuspensionCalls): Promise<void> {
+  const { runId, taskKey, attempt, timeoutMs } = task.assignment;
+  if (timeoutMs === null) return;
+  const key = attemptEndKey(taskKey, attempt);
+  const known = (await calls.recorded(runId)).find((step) => step.key === key);
+  if (typeof known?.result === 'number') task.endBy(known.result);
 }

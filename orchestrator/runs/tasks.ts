@@ -1,6 +1,7 @@
 /** The tasks of a run as a page shows them: its graph, how each task stands, and a flow's steps beside. */
 import { SignalboxError } from '../../domain/errors.ts';
 import type { Task } from '../../domain/run.ts';
+import { isAttemptEnd } from '../../domain/task-graph.ts';
 import { toRfc3339 } from '../../domain/time.ts';
 import {
   GATED,
@@ -61,7 +62,8 @@ export async function readTasks(
     const shown = waitsFor ? { ...common, waitsFor } : common;
     return toTask(shown, codeOf(index), live, end, run.finishedAt);
   });
-  return [...tasks, ...steps.map((step) => toStep(step, keys))];
+  const shown = steps.filter(({ key }) => !isAttemptEnd(key));
+  return [...tasks, ...shown.map((step) => toStep(step, keys))];
 }
 
 type CommonPart = Pick<Task, 'key' | 'dependsOn' | 'mappedFrom' | 'reason' | 'waitsFor'>;

@@ -201,21 +201,21 @@ export function listOpenInputs(
 /** Longest time that a row can wait for; what wakes it otherwise comes earlier. */
 const FOR_EVER_MS = 3_650 * 86_400_000;
 
-/** Takes a running task from its holder. The caller holds the run's lock. @returns its queue, or undefined */
+/** Takes a running task from its holder. The caller holds the run's lock. @returns undefined where it is not held */
 export async function suspendTask(
   tx: Tx,
   of: { runId: string; token: string },
   state: number,
   wakeInMs: number | null,
-): Promise<string | undefined> {
-  const [row] = await tx.rows<readonly [string]>(
+): Promise<{ queue: string; task: number } | undefined> {
+  const [row] = await tx.rows<readonly [string, number]>(
     `UPDATE signalbox.task_live
      SET state = $3, session_id = NULL, token = NULL, started_at = NULL, cancel_reason = NULL,
          ready_at = clock_timestamp() + make_interval(secs => $4::float8 / 1000)
-     WHERE run_id = $1 AND token = $2 RETURNING queue`,
+     WHERE run_id = $1 AND token = $2 RETURNING queue, task`,
     [of.runId, of.token, state, wakeInMs ?? FOR_EVER_MS],
   );
-  return row?.[0];
+  return row && { queue: row[0], task: row[1] };
 }
 
 /** Makes suspended tasks of these runs ready, those of a paused run once it is resumed. @returns their queues */

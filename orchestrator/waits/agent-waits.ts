@@ -1,5 +1,6 @@
 /** The agents' side of waits: beginning to wait, waiting on, giving a flow back, sending events out of tasks. */
 import { SignalboxError } from '../../domain/errors.ts';
+import { attemptEndKey } from '../../domain/task-graph.ts';
 import type { Clock } from '../../domain/time.ts';
 import type {
   EmitRequest,
@@ -27,6 +28,8 @@ import {
   suspendTask,
   type WaitRow,
 } from '../store/signal.ts';
+import { insertSteps } from '../store/step-log.ts';
+import { hasEnded, insertSubflowWaits } from '../store/subflow-wait.ts';
 import type { SendEvent } from './send.ts';
 import { checkSchemaOf } from './values.ts';
 
@@ -35,6 +38,8 @@ export interface AgentWaitsDeps {
   readonly clock: Clock;
   readonly hub: Hub;
   readonly send: SendEvent;
+  /** A task waits for runs that it started. */
+  waitsForRuns(): void;
 }
 
 export interface AgentWaits {
@@ -56,22 +61,37 @@ export function createAgentWaits(deps: AgentWaitsDeps): AgentWaits {
       if (first.state !== 'waiting' || request.waitMs <= 0) return first;
       return waitOn(deps, request, signal);
     },
-    async suspend({ runId, token, wakeInMs, wakes }) {
+    async suspend({ runId, taskKey, token, wakeInMs, wakes, runs = [], over }) {
+      if (!runs.every(isUuid)) throw new SignalboxError('invalid-request', 'runs are ids');
       if (!isUuid(runId) || !isToken(token)) return { outcome: 'lease-lost' };
       const queue = await db.transaction(async (tx) => {
         await spillHeld(tx, [runId]);
         const run = await lockLiveRun(tx, runId);
         if (run?.cancelling) return null;
         // What was answered meanwhile wakes nobody any more: the flow goes on at once.
-        const isReady = run !== undefined && wakes && (await hasUntoldAnswer(tx, runId));
+        const isReady =
+          run !== undefined &&
+          ((wakes && (await hasUntoldAnswer(tx, runId))) || (await hasEnded(tx, runs)));
         const state = (isReady ? READY : SUSPENDED) + (run?.paused ? PAUSED : 0);
-        return suspendTask(tx, { runId, token }, state, isReady ? 0 : wakeInMs);
+        const left = await suspendTask(tx, { runId, token }, state, isReady ? 0 : wakeInMs);
+        if (left && !isReady) await insertSubflowWaits(tx, { runId, task: left.task }, runs);
+        if (left && over) {
+          const now = deps.clock.now();
+          const key = attemptEndKey(taskKey, over.attempt);
+          const times = { startedAt: now, finishedAt: now };
+          // The first one stays.
+          await insertSteps(tx, [
+            { runId, token, key, state: 'succeeded', result: over.at, ...times },
+          ]);
+        }
+        return left?.queue;
       });
       if (queue === null) return { outcome: 'refused' };
       if (queue === undefined) return { outcome: 'lease-lost' };
       // Slots of a pool may be free now, whatever queue is waiting for them.
       deps.hub.ready(['*']);
       deps.hub.changed('run', runId);
+      if (runs.length > 0) deps.waitsForRuns();
       return { outcome: 'suspended' };
     },
     async emit({ runId, token, key, name, correlation, body }) {

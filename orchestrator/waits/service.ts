@@ -22,6 +22,7 @@ import {
 } from '../store/signal.ts';
 import { type AgentWaits, createAgentWaits } from './agent-waits.ts';
 import { createSendEvent } from './send.ts';
+import { createSubflowWaits } from './subflows.ts';
 import { checkValue } from './values.ts';
 
 export interface WaitsDeps {
@@ -31,12 +32,14 @@ export interface WaitsDeps {
   readonly clock: Clock;
   readonly hub: Hub;
   readonly runs: Pick<RunService, 'get'>;
+  log(message: string): void;
 }
 
 export interface Waits {
   readonly service: SignalService;
   readonly agent: AgentWaits;
   readonly reconcilers: readonly Reconciler[];
+  close(): Promise<void>;
 }
 
 const WAKE_EVERY_MS = 1_000;
@@ -46,10 +49,13 @@ const DELETE_AT_ONCE = 5_000;
 
 export function createWaits(deps: WaitsDeps): Waits {
   const send = createSendEvent(deps);
+  const subflows = createSubflowWaits(deps);
   return {
-    agent: createAgentWaits({ ...deps, send }),
+    agent: createAgentWaits({ ...deps, send, waitsForRuns: subflows.begin }),
     service: createSignals(deps, send),
+    close: subflows.close,
     reconcilers: [
+      subflows.reconciler,
       {
         name: 'suspended-flows',
         everyMs: WAKE_EVERY_MS,

@@ -38,9 +38,11 @@ CREATE TABLE signalbox.workflow_on_queued (
 -- Suspended tasks that wait for a run which they started: they are woken when it has ended.
 CREATE TABLE signalbox.subflow_wait (
     run_id        uuid NOT NULL,
+    task          int NOT NULL,
     child_run_id  uuid NOT NULL,
-    PRIMARY KEY (run_id, child_run_id)
+    PRIMARY KEY (run_id, task, child_run_id)
 );
+CREATE INDEX subflow_wait_by_child ON signalbox.subflow_wait (child_run_id);
 
 CREATE INDEX callback_old ON signalbox.callback (created_at);
 CREATE INDEX deadline_miss_old ON signalbox.deadline_miss (noticed_at);

@@ -68,8 +68,6 @@ const busy = flow('busy', {}, async (ctx) => {
   return worked;
 });
 
-const limited = flow('limited', { timeout: '5s' }, (ctx) => ctx.sleep('nap', '300ms'));
-
 const sends = workflow('sends', {}, (w) => {
   w.task('send', { retries: 1, retryDelay: 0 }, async (ctx) => {
     await ctx.emit('order-paid', { amount: 7 }, { correlation: 'seven' });
@@ -77,7 +75,7 @@ const sends = workflow('sends', {}, (w) => {
   });
 });
 
-const all = [paid, approval, sleeper, busy, limited, sends];
+const all = [paid, approval, sleeper, busy, sends];
 let agents: AgentStand;
 
 beforeEach(async () => {
@@ -286,16 +284,5 @@ describe('a flow that sleeps', () => {
     const id = await trigger(agents.stand.orchestrator, 'busy');
     expect(await endOf(id)).toEqual({ state: 'succeeded', result: 'worked' });
     expect(done.get('work')).toBe(1);
-  });
-
-  it('stays where it has a timeout of its own, which counts the time of one attempt', async () => {
-    await start('one');
-    const id = await trigger(agents.stand.orchestrator, 'limited');
-    const seen = new Set<string | undefined>();
-    await waitFor(async () => {
-      seen.add(await flowState(id));
-      return (await agents.stand.orchestrator.runs.get(id)).finishedAt !== null;
-    });
-    expect(seen.has('waiting')).toBe(false);
   });
 });
