@@ -108,7 +108,9 @@ export function refuse(checks: AssetOutcome['checks'], of?: string): void {
   if (refused.length === 0) return;
   const names = refused.map((check) => JSON.stringify(check.name)).join(', ');
   const what = of === undefined ? 'the version' : `the version of ${of}`;
-  throw new CheckFailed(`${what} was refused by ${names}: ${JSON.stringify(refused[0]?.metadata)}`);
+  const { metadata = {} } = refused[0] ?? {};
+  const facts = Object.keys(metadata).length === 0 ? '' : `: ${JSON.stringify(metadata)}`;
+  throw new CheckFailed(`${what} was refused by ${names}${facts}`);
 }
 
 function outcomeOf(

@@ -26,6 +26,12 @@ describe('the command line', () => {
     expect(await run(['agent', '--concurrency', '0'])).toMatchObject({ code: 2 });
   });
 
+  it('ends with 2 and says which options exclude each other', async () => {
+    const server = ['--url', 'http://127.0.0.1:9', '--token', 't'];
+    const both = await run(['assets', 'materialize', 'a/b', '--missing', '--failed', ...server]);
+    expect(both).toMatchObject({ code: 2, stderr: expect.stringContaining('give one of') });
+  });
+
   it('ends with 0 where help or the version is asked for', async () => {
     expect(await run(['--help'])).toMatchObject({ code: 0, stdout: expect.stringContaining('up') });
     expect((await run(['--version'])).stdout).toMatch(/^\d+\.\d+\.\d+\n$/);

@@ -20,6 +20,11 @@ export function keysInRange(
 ): { readonly low: number; readonly high: number } {
   const low = range.from === undefined ? 0 : placeOf(definition, set, range.from, 'from');
   const high = range.to === undefined ? set.size - 1 : placeOf(definition, set, range.to, 'to');
+  // What lies between two ends may be nothing; with the ends the wrong way round nobody means that.
+  const areKeys = [range.from, range.to].every((key) => key && set.indexOf(key) !== null);
+  if (low > high + 1 || (areKeys && low > high)) {
+    throw new SignalboxError('invalid-request', `from ${range.from} is after to ${range.to}`);
+  }
   return { low: Math.max(0, low), high };
 }
 

@@ -40,7 +40,7 @@ const WORKER_TELEMETRY = pathToFileURL(
 /** `signalbox agent` */
 export function agentCommand(): Command {
   return new Command('agent')
-    .description('an agent alone: runs tasks for a server')
+    .description('An agent alone: runs tasks for a server')
     .option('--url <url>', 'server (else SIGNALBOX_URL)')
     .option('--token <token>', 'token of role agent (else SIGNALBOX_TOKEN)')
     .option('--name <name>', 'name that the console shows', hostname())

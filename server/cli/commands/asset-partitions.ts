@@ -1,5 +1,5 @@
 /** `signalbox assets materialize|partitions|impact`, and lists of dynamic partitions */
-import { type Command, InvalidArgumentError } from 'commander';
+import type { Command } from 'commander';
 import type {
   AssetImpact,
   AssetPartition,
@@ -9,6 +9,7 @@ import type {
 } from '../../../domain/partition.ts';
 import type { Run } from '../../../domain/run.ts';
 import type { List } from '../api-client.ts';
+import { UsageError } from '../exit.ts';
 import { renderTable, state, time } from '../output.ts';
 import { remoteCommand, segment, wholeNumber } from '../remote.ts';
 
@@ -55,9 +56,7 @@ function selectionOf(options: MaterializeOptions): PartitionSelection | null {
   const words = (['missing', 'failed', 'stale'] as const).filter((word) => options[word]);
   const range = from !== undefined || to !== undefined;
   if ((partition ? 1 : 0) + (range ? 1 : 0) + words.length > 1) {
-    throw new InvalidArgumentError(
-      'give one of --partition, --from and --to, --missing, --failed, --stale',
-    );
+    throw new UsageError('give one of --partition, --from and --to, --missing, --failed, --stale');
   }
   if (partition) return partition;
   if (!range) return words[0] ?? null;

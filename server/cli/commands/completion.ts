@@ -12,7 +12,7 @@ const MOST_NAMES = 1_000;
 /** `signalbox completion SHELL` */
 export function completionCommand(): Command {
   return new Command('completion')
-    .description('print a script that completes commands in your shell')
+    .description('Print a script that completes commands in your shell')
     .addArgument(new Argument('<shell>', 'your shell').choices(SHELLS))
     .addHelpText(
       'after',

@@ -18,7 +18,7 @@ interface Options {
 /** `signalbox db migrate|status|retention` */
 export function dbCommand(): Command {
   return new Command('db')
-    .description('the PostgreSQL database: its schema, its size, and what is kept')
+    .description('The PostgreSQL database: its schema, its size, and what is kept')
     .addCommand(
       databaseCommand('migrate', 'bring the schema up to date; harmless when repeated').action(
         runMigrate,

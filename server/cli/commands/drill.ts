@@ -4,7 +4,7 @@ import { ExitWith } from '../exit.ts';
 /** `signalbox drill` */
 export function drillCommand(): Command {
   return new Command('drill')
-    .description('cause a real outage on an instance of its own, and judge the response')
+    .description('Cause a real outage on an instance of its own, and judge the response')
     .argument('<names...>', 'pool-exhaustion, duplicate-runs, asset-cascade, or all')
     .option('--json', 'print JSON')
     .action(async (names: string[], options: { json?: boolean }) => {

@@ -15,7 +15,7 @@ const END_LIMIT_MS = 9_500;
 /** `signalbox server` */
 export function serverCommand(): Command {
   return new Command('server')
-    .description('a server alone; needs DATABASE_URL and CLICKHOUSE_URL')
+    .description('A server alone; needs DATABASE_URL and CLICKHOUSE_URL')
     .option('--host <host>', 'address to listen on (127.0.0.1)')
     .option('--port <port>', 'port of API and console (4400); 0 picks a free one')
     .option('--otlp-port <port>', 'port of OTLP over HTTP (4318)')

@@ -9,7 +9,7 @@ import { remoteCommand, segment } from '../remote.ts';
 /** `signalbox tokens create|list|revoke` */
 export function tokensCommand(): Command {
   return new Command('tokens')
-    .description('tokens for people and programs')
+    .description('Tokens for people and programs')
     .addCommand(createCommand())
     .addCommand(listCommand())
     .addCommand(revokeCommand());

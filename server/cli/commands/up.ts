@@ -23,7 +23,7 @@ const END_LIMIT_MS = 9_500;
 /** `signalbox up` */
 export function upCommand(): Command {
   return new Command('up')
-    .description('everything on one machine: databases, server, console, an agent')
+    .description('Everything on one machine: databases, server, console, an agent')
     .option('--data-dir <directory>', 'where everything is kept (.signalbox)')
     .option('--host <host>', 'address to listen on (127.0.0.1)')
     .option('--port <port>', 'port of API and console (4400); 0 picks a free one')
@@ -84,6 +84,8 @@ function greet(ready: UpReady, seconds: string): string {
     `  API         ${ready.url}/api/v1`,
     `  OTLP/HTTP   ${ready.otlpUrl}`,
     `  ClickHouse  ${ready.clickhouseUrl} ${colors.dim(`(user ${ready.clickhouseUser}; --json shows the password)`)}`,
+    '',
+    `  Next, in another terminal: ${colors.bold('signalbox workflows list')}, then ${colors.bold('signalbox workflows trigger NAME')}`,
     '',
   ].join('\n');
 }
