@@ -52,6 +52,8 @@ export interface Incident {
   readonly id: string;
   readonly number: number;
   readonly kind: IncidentKind;
+  /** Environment of a branch that it is of; absent for production. */
+  readonly environment?: string;
   readonly status: IncidentStatus;
   readonly severity: Severity;
   readonly title: string;

@@ -5,6 +5,7 @@
  */
 import { type Finding, SEVERITIES, type Subject } from '../domain/finding.ts';
 import { isBlind, type Round } from './detect.ts';
+import { asOfBranch } from './of-branch.ts';
 import type { Db, IncidentPatch, StoredIncident } from './store/incidents.ts';
 import { loadUnresolved, patchIncident } from './store/incidents.ts';
 import type { Timeline } from './timeline.ts';
@@ -23,7 +24,7 @@ export async function correlate(parts: Parts, rounds: readonly Round[]): Promise
     const known = unresolved.filter(({ kind }) => kind === round.kind);
     if (round.state === 'off') continue;
     if (round.state === 'failed') await startHoldsAnew(parts, known);
-    else await correlateRound(parts, withoutZeroBytes(round.findings), known);
+    else await correlateRound(parts, withoutZeroBytes(round.findings).map(asOfBranch), known);
   }
 }
 

@@ -2,6 +2,7 @@
  * Incidents put together. Everything but listeners is in Postgres, so any number of servers may hold one each;
  * a round that two servers make at the same time does no more than one.
  */
+import { listPrefix } from '../domain/environment.ts';
 import { SignalboxError } from '../domain/errors.ts';
 import type { Detector } from '../domain/finding.ts';
 import { INCIDENT_STATUSES, type Incident, type IncidentStatus } from '../domain/incident.ts';
@@ -25,7 +26,7 @@ import type { RespondParts } from './respond.ts';
 import { createRounds } from './rounds.ts';
 import type { DetectorSummary, IncidentQuery, Incidents, RunbookSummary } from './service.ts';
 import { publicExecution } from './store/executions.ts';
-import { type Db, listIncidents, withTimelines } from './store/incidents.ts';
+import { type Db, deleteIncidentsOf, listIncidents, withTimelines } from './store/incidents.ts';
 import {
   loadDetectorSettings,
   loadKillSwitch,
@@ -51,6 +52,7 @@ export function createIncidents(options: IncidentsOptions): RunnableIncidents {
   const parts: RespondParts = { ...options, timeline, inTurn: createTurns() };
   return {
     ...incidentActions(parts),
+    forget: (environment) => deleteIncidentsOf(options.db, environment),
     ...detectorActions(options, detectors),
     ...runbookActions(parts),
     reconcilers: createRounds({ ...parts, detectors }),
@@ -119,6 +121,7 @@ async function list(db: Db, query: IncidentQuery) {
     status: query.status ?? null,
     kind: query.kind ?? null,
     before,
+    prefix: listPrefix(query.environment),
     limit: limit + 1,
   });
   const items = await withTimelines(db, found.slice(0, limit));

@@ -5,9 +5,16 @@
  */
 import { randomUUID } from 'node:crypto';
 import type { Finding } from '../domain/finding.ts';
-import type { ExecutionStatus, Plan, Runbook, RunbookMode } from '../domain/runbook.ts';
+import type {
+  ExecutionStatus,
+  GuardrailState,
+  Plan,
+  Runbook,
+  RunbookMode,
+} from '../domain/runbook.ts';
 import { forbidding, judgeGuardrails } from './guardrails.ts';
 import type { InTurn } from './in-turn.ts';
+import { branchOf } from './of-branch.ts';
 import type { IncidentsOptions } from './options.ts';
 import {
   executionsOf,
@@ -52,6 +59,8 @@ export async function respond(
   incident: StoredIncident,
   standing: Standing,
 ): Promise<void> {
+  const branch = branchOf(incident);
+  if (branch !== null) return leaveToBranch(parts, incident, branch);
   const runbook = parts.runbooks.find(
     (one) => one.kinds.includes(incident.kind) && one.handles(publicView(incident)),
   );
@@ -231,6 +240,18 @@ async function skip(
   const patch = { skipReason: reason, respondAfter: clock.now() + pauseMs };
   if (incident.skipReason === reason) return patchIncident(db, incident.id, patch);
   await timeline.record(incident.id, { type: 'response-skipped', reason, detail }, patch);
+}
+
+/** People may act there by hand. */
+function leaveToBranch(
+  parts: RespondParts,
+  incident: StoredIncident,
+  environment: string,
+): Promise<void> {
+  const detail = `of the environment ${environment}: nothing acts by itself there`;
+  const guardrails: readonly GuardrailState[] = [{ name: 'environment', allows: false, detail }];
+  const said = { environment, guardrails };
+  return skip(parts, incident, 'guardrail-environment', said, OBSERVE_AGAIN_MS);
 }
 
 /** Some guardrails open again by themselves; the others need a person. */

@@ -32,11 +32,15 @@ export interface IncidentQuery {
   readonly kind?: string;
   readonly limit?: number;
   readonly cursor?: string;
+  /** Only those of this environment, `*` for all; production's unless told. */
+  readonly environment?: string;
 }
 
 export interface Incidents {
   list(query: IncidentQuery): Promise<{ items: readonly Incident[]; nextCursor: string | null }>;
   get(id: string): Promise<Incident>;
+  /** Deletes all incidents of an environment of a branch. */
+  forget(environment: string): Promise<void>;
   acknowledge(id: string, actor: string): Promise<Incident>;
   resolve(id: string, actor: string, reason: string): Promise<Incident>;
   note(id: string, actor: string, text: string): Promise<Incident>;

@@ -169,6 +169,7 @@ function watchIncidents(options: ComposeOptions, sources: Sources & { collector:
       return { runId: run.id };
     },
   });
+  orchestrator.environments.add((environment) => incidents.forget(environment));
   const live = createLive();
   const unfollow = [
     orchestrator.onChange((change) => {

@@ -1,5 +1,6 @@
 /** Rows of `incident` and `incident_event`. An incident's status changes in one place: `recordEvent`. */
 import type pg from 'pg';
+import { prefixOf } from '../../domain/environment.ts';
 import type { Evidence, Finding, Severity, Subject } from '../../domain/finding.ts';
 import {
   INCIDENT_STATUSES,
@@ -9,6 +10,7 @@ import {
   type IncidentStatus,
   nextIncidentStatus,
 } from '../../domain/incident.ts';
+import { branchOf, inEnvironmentSql } from '../of-branch.ts';
 
 /** A connection, a client in a transaction, or the pool. */
 export type Db = Pick<pg.Pool, 'query'>;
@@ -187,16 +189,39 @@ export async function isResolved(db: Db, id: string): Promise<boolean> {
 /** Newest first, below `before`. */
 export async function listIncidents(
   db: Db,
-  where: { status: string | null; kind: string | null; before: string | null; limit: number },
+  where: {
+    status: string | null;
+    kind: string | null;
+    before: string | null;
+    /** As `listPrefix` gives it. */
+    prefix: string;
+    limit: number;
+  },
 ): Promise<readonly StoredIncident[]> {
   const { rows } = await db.query<IncidentRow>(
     `SELECT * FROM signalbox.incident
      WHERE ($1::text IS NULL OR status = $1) AND ($2::text IS NULL OR kind = $2)
-       AND ($3::bigint IS NULL OR number < $3)
+       AND ($3::bigint IS NULL OR number < $3) AND ${inEnvironmentSql('fingerprint', '$5')}
      ORDER BY number DESC LIMIT $4`,
-    [where.status, where.kind, where.before, where.limit],
+    [where.status, where.kind, where.before, where.limit, where.prefix],
   );
   return rows.map(toIncident);
+}
+
+/** Deletes all that an environment ever had. */
+export async function deleteIncidentsOf(db: Db, environment: string): Promise<void> {
+  await db.query(
+    `WITH theirs AS MATERIALIZED (
+       SELECT id FROM signalbox.incident WHERE ${inEnvironmentSql('fingerprint', '$1')}
+     ), done AS (
+       DELETE FROM signalbox.execution e USING theirs t WHERE e.incident_id = t.id
+     )
+     DELETE FROM signalbox.incident_event e USING theirs t WHERE e.incident_id = t.id`,
+    [prefixOf(environment)],
+  );
+  await db.query(`DELETE FROM signalbox.incident WHERE ${inEnvironmentSql('fingerprint', '$1')}`, [
+    prefixOf(environment),
+  ]);
 }
 
 /** Adds timelines and executions to incidents. */
@@ -257,7 +282,9 @@ interface EventRow extends Omit<IncidentEvent, 'at'> {
 }
 
 function toIncident(row: IncidentRow): StoredIncident {
+  const environment = branchOf(row);
   return {
+    ...(environment === null ? {} : { environment }),
     id: row.id,
     number: Number(row.number),
     kind: row.kind,

@@ -49,7 +49,9 @@ function plain(value: unknown, around: string | null): unknown {
 
 function ownEnvironment(entries: readonly (readonly [string, unknown])[]): string | null {
   for (const [key, value] of entries) {
-    if (typeof value !== 'string' || !OWN.has(key)) continue;
+    if (typeof value !== 'string') continue;
+    if (key === 'environment' && value !== PRODUCTION) return value;
+    if (!OWN.has(key)) continue;
     const environment = environmentOf(value);
     if (environment !== null) return environment;
   }
