@@ -31,8 +31,8 @@ export const NO_POLICY: FreshnessPolicy = {
   fallback: null,
 };
 
-/** Where a version of an asset came from. */
-export type Provenance = 'computed' | 'fallback' | 'observed';
+/** Where a version of an asset came from; `marked`: a person said that the data is there (`metadata.markedBy`). */
+export type Provenance = 'computed' | 'fallback' | 'observed' | 'marked';
 
 /** How much a failed check weighs: a warning, or an error that marks the asset. */
 export type CheckSeverity = 'warn' | 'error';

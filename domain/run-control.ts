@@ -41,6 +41,16 @@ export interface RunEffect {
   readonly tasks: readonly TaskEffect[];
   /** Recorded steps of a flow that are forgotten. */
   readonly stepsForgotten: readonly string[];
+  /** Versions of assets that are recorded, since tasks that make them are marked as succeeded; none unless told. */
+  readonly versions?: readonly MarkedVersion[];
+}
+
+/** A version of an asset that a mark records: of these partitions, or of the whole. */
+export interface MarkedVersion {
+  readonly asset: string;
+  /** At most 100 of them; null for an asset, or a run, without. */
+  readonly partitions: readonly string[] | null;
+  readonly count: number;
 }
 
 /** What an action changes, or has changed. */

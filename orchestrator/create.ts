@@ -126,6 +126,7 @@ async function createCore(options: OrchestratorOptions) {
     hand: dispatch.hand,
   });
   const runControl = createRunControl({
+    recordAssetOutcomes: catalog.recordAssetOutcomes,
     ...{ db: hot, general: db, clock, infos, hub, parameters, createRuns, announceRuns },
     promote: (workflow) => dispatch.promoter.ended(workflow),
     waits: (workflow) => dispatch.promoter.waits(workflow),

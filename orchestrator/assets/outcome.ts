@@ -27,8 +27,8 @@ export interface AssetTaskEnd {
   readonly looked?: boolean;
   /** True for an attempt that is tried again: only what it published counts. */
   readonly retried?: boolean;
-  /** Who said by hand that it has succeeded, with the reason if there is one. */
-  readonly marked?: { readonly by: string; readonly reason: string | null };
+  /** True where a person said that it has succeeded. */
+  readonly marked?: boolean;
 }
 
 /** The first blocking check that did not pass, or null: such an asset has failed, whatever its function returned. */

@@ -36,7 +36,7 @@ export interface SeenVersion extends Place {
   readonly at: EpochMs;
   readonly runId: string | null;
   readonly partition: string | null;
-  readonly provenance: 'computed' | 'observed';
+  readonly provenance: 'computed' | 'observed' | 'marked';
   readonly metadata: Readonly<Record<string, unknown>>;
   readonly value: unknown;
   readonly idempotencyKey: string | null;

@@ -79,7 +79,7 @@ function toVersion(end: AssetTaskEnd, id: string, now: EpochMs): SeenVersion {
     inputs: end.outcome?.inputs ?? null,
     runId: end.runId,
     partition: end.dataInterval && new Date(end.dataInterval.start).toISOString(),
-    provenance: 'computed',
+    provenance: end.marked === true ? 'marked' : 'computed',
     metadata: kept ? metadata : { ...metadata, [OMITTED_BYTES]: bytes },
     value: kept ? end.result : null,
     idempotencyKey: null,

@@ -13,6 +13,7 @@ import type {
   TaskEffect,
 } from '../../domain/run-control.ts';
 import type { EpochMs } from '../../domain/time.ts';
+import { versionsOfMark } from '../assets/marked.ts';
 import type { RunPlan } from '../dispatch/plan.ts';
 import {
   CANCELLED,
@@ -123,15 +124,28 @@ export function draftIntent(standing: Standing, intent: Intent, room: boolean): 
   });
   const { runId, workflow, logicalDate } = standing.info;
   const stepsForgotten = intent.forget?.keys ?? [];
+  const versions = versionsOfMark(
+    standing.info,
+    markedTasks(intent, version).map(({ task }) => task),
+  );
   return {
     ...{ standing, intent, attempts, version, vector, gone, state, start },
     refused: settled.refused,
     ended: end !== null,
     effect: {
       ...{ runId, workflow, logicalDate, from: standing.state, to: state, tasks, stepsForgotten },
+      ...(versions.length === 0 ? {} : { versions }),
     },
     changes: tasks.length > 0 || state !== standing.state || stepsForgotten.length > 0,
   };
+}
+
+/** Tasks that somebody says have succeeded, with the results that he gives. */
+export function markedTasks(intent: Intent, version: Version) {
+  return [...intent.ends].flatMap(([index, { code, result }]) => {
+    const task = version.tasks[index];
+    return task && code === SUCCEEDED ? [{ task, result }] : [];
+  });
 }
 
 /** Attempts that somebody ends count as well. */

@@ -15,6 +15,8 @@ import type {
   RunSelection,
 } from '../../domain/run-control.ts';
 import type { Clock } from '../../domain/time.ts';
+import { endsOfMark } from '../assets/marked.ts';
+import type { AssetTaskEnd } from '../assets/outcome.ts';
 import type { Hub } from '../events/hub.ts';
 import { askKeyAgain } from '../limits/run-keys.ts';
 import type { Actor, RunControlService } from '../service.ts';
@@ -22,7 +24,7 @@ import type { Db, Tx } from '../store/connection.ts';
 import { readRunActions, selectRuns } from '../store/run-history.ts';
 import { readTaskAttempts } from './attempts.ts';
 import { type CancelTelling, cancelWithChildren } from './cancel.ts';
-import { draftIntent, type Intent, type Wake, writeDraft } from './carry-out.ts';
+import { draftIntent, type Intent, markedTasks, type Wake, writeDraft } from './carry-out.ts';
 import { clearIntent, retryIntent } from './clear.ts';
 import { type Refusal, type RunPart, toEffect } from './effect.ts';
 import { checkRunId, isUuid } from './identifiers.ts';
@@ -41,6 +43,8 @@ export interface ControlDeps extends RerunDeps {
   promote(workflow: string): void;
   /** Runs of the workflow wait for room. */
   waits(workflow: string): void;
+  /** Records ends of tasks that make assets. @returns keys of the assets that changed */
+  recordAssetOutcomes(tx: Tx, ends: readonly AssetTaskEnd[]): Promise<readonly string[]>;
 }
 
 /** Runs that one call changes. */
@@ -126,18 +130,25 @@ async function changeRun(
   plan: Plan,
   { dryRun, actor }: { readonly dryRun: boolean; readonly actor: Actor },
 ): Promise<RunPart | null> {
-  const { part, wake } = await deps.db.transaction(async (tx) => {
+  const { part, wake, assets } = await deps.db.transaction(async (tx) => {
     const standing = await lockStanding(tx, deps.infos, runId);
     const intent = await plan(tx, standing);
     const keyed = !standing.live && standing.version.concurrency !== null;
     const room = standing.live || (!keyed && (await hasRoom(tx, standing.info.workflow)));
     const drafted = draftIntent(standing, intent, room);
     const found = drafted.changes ? { effect: drafted.effect, version: drafted.version } : null;
-    if (dryRun || found === null) return { part: found, wake: null };
+    if (dryRun || found === null) return { part: found, wake: null, assets: [] };
     if (keyed && !drafted.ended) await askKeyAgain(tx, standing.info);
-    return { part: found, wake: await writeDraft(tx, drafted, actor.name, deps.clock.now()) };
+    const now = deps.clock.now();
+    const woken = await writeDraft(tx, drafted, actor.name, now);
+    const ends = await endsOfMark(tx, {
+      ...{ info: standing.info, tasks: markedTasks(intent, drafted.version) },
+      ...{ by: actor.name, reason: intent.reason, at: now },
+    });
+    return { part: found, wake: woken, assets: await deps.recordAssetOutcomes(tx, ends) };
   });
   if (wake) tell(deps, wake);
+  for (const key of assets) deps.hub.changed('asset', key);
   return part;
 }
 

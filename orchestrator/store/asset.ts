@@ -3,7 +3,7 @@ import type { CheckSeverity, Provenance, StoredVersion } from '../../domain/asse
 import type { PartitionsDefinition } from '../../domain/partition.ts';
 import type { StoredPolicy } from '../assets/policy.ts';
 import type { GraphTask } from '../catalog/graph.ts';
-import { jsonText } from './columns.ts';
+import { jsonText, textArray } from './columns.ts';
 import type { Tx } from './connection.ts';
 import type { InputRow } from './partition.ts';
 
@@ -240,4 +240,16 @@ export function dropOldValues(db: Tx, beforeId: string, limit: number): Promise<
        ORDER BY m.id LIMIT $2)`,
     [beforeId, limit],
   );
+}
+
+/** What keeps the values of these assets (null where Signalbox does), and whether they are only looked at. */
+export async function readAssetKeepers(
+  tx: Tx,
+  keys: readonly string[],
+): Promise<ReadonlyMap<string, { readonly io: string | null; readonly observed: boolean }>> {
+  const rows = await tx.rows<readonly [string, string | null, boolean]>(
+    'SELECT key, io, observed FROM signalbox.asset WHERE key = ANY($1::text[])',
+    [textArray(keys)],
+  );
+  return new Map(rows.map(([key, io, observed]) => [key, { io, observed }]));
 }

@@ -1,6 +1,6 @@
 /** Actions whose effect is shown before they are done: the plan, the question on a terminal, and what was done. */
 import { createInterface } from 'node:readline/promises';
-import type { Effect, EffectCounts } from '../../domain/run-control.ts';
+import type { Effect, EffectCounts, MarkedVersion } from '../../domain/run-control.ts';
 import type { ApiClient } from './api-client.ts';
 import { ExitWith, UsageError } from './exit.ts';
 import { printable, renderTable, state } from './output.ts';
@@ -138,10 +138,12 @@ function renderEffect(effect: Effect): string {
 
 function behindLines({ downstream, counts, runs }: Effect): string[] {
   const steps = runs.flatMap(({ stepsForgotten }) => stepsForgotten);
+  const versions = runs.flatMap((run) => run.versions ?? []);
   const line = (words: string, names: readonly string[], count: number) =>
     count === 0 ? [] : [`${words}: ${named(names, count)}`];
   return [
     ...line('Steps forgotten', steps, counts.stepsForgotten),
+    ...line('Versions recorded', versions.map(versionOf), versions.length),
     ...line(
       'Behind them, unchanged',
       downstream.tasks.map(({ key }) => key),
@@ -207,4 +209,10 @@ export function spanEnd(text: string): string {
   if (!DATE.test(text)) return text;
   const at = Date.parse(`${text}T00:00:00Z`);
   return Number.isNaN(at) ? text : new Date(at + DAY_MS).toISOString();
+}
+
+/** An asset with its partition, or how many of them. */
+function versionOf({ asset, partitions, count }: MarkedVersion): string {
+  if (partitions === null) return asset;
+  return count === 1 ? `${asset} ${partitions[0]}` : `${asset} (${count} partitions)`;
 }

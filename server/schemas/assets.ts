@@ -20,7 +20,7 @@ const Materialization = Type.Object({
   recordedAt: Time,
   runId: Nullable(Type.String()),
   partition: Nullable(Type.String()),
-  provenance: OneOf(['computed', 'fallback', 'observed']),
+  provenance: OneOf(['computed', 'fallback', 'observed', 'marked']),
   metadata: AnyObject,
   dataVersion: Type.Optional(Type.String()),
   codeVersion: Type.Optional(Nullable(Type.String())),

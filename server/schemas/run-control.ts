@@ -90,6 +90,16 @@ const RunEffect = Type.Object({
   to: OneOf(RUN_STATES),
   tasks: Type.Array(TaskEffect),
   stepsForgotten: Type.Array(Type.String()),
+  versions: Type.Optional(
+    Type.Array(
+      Type.Object({
+        asset: Type.String(),
+        partitions: Nullable(Type.Array(Type.String())),
+        count: Type.Integer(),
+      }),
+      { description: 'Versions of assets that the mark records' },
+    ),
+  ),
 });
 
 const Counts = Type.Object({

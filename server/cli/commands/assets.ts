@@ -82,7 +82,7 @@ function renderAsset(asset: Asset): string {
     ['asset', asset.key],
     ['freshness', state(asset.freshness)],
     ['data from', time(asset.lastMaterialization?.at ?? null)],
-    ['provenance', asset.lastMaterialization?.provenance],
+    ['provenance', provenanceOf(asset)],
     ['kept by', keptBy(asset)],
     ['checks', asset.checkState],
     ['policy', asset.policy],
@@ -107,6 +107,12 @@ function renderAsset(asset: Asset): string {
     '',
   );
   return `${fields}\n\n${checks}`;
+}
+
+function provenanceOf({ lastMaterialization }: Asset): string | null {
+  if (lastMaterialization === null) return null;
+  const { provenance, metadata } = lastMaterialization;
+  return provenance === 'marked' ? `marked by ${metadata['markedBy']}` : provenance;
 }
 
 /** Where its newest version is, of an asset whose values an IO manager keeps. */
