@@ -4,12 +4,12 @@ import { startAgent } from '../orchestrator/agent/start.ts';
 import { definitionsOf } from '../orchestrator/define/registry.ts';
 import { workflows } from './bench-workflows.ts';
 
-const [, , url = '', token = '', concurrency = '1000'] = process.argv;
+const [, , url = '', token = '', concurrency = '1000', queues = 'default'] = process.argv;
 const agent = startAgent({
   transport: httpTransport({ url, token }),
   definitions: definitionsOf(workflows),
-  name: 'bench',
-  queues: ['default'],
+  name: `bench-${queues}`,
+  queues: queues.split(','),
   concurrency: Number(concurrency),
   // As `signalbox agent` runs: tasks are told apart, what they print is logged.
   isolation: { mode: 'auto', maxWorkers: 1 },

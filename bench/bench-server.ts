@@ -2,21 +2,24 @@
 import { readConfig } from '../server/config.ts';
 import { startServer } from '../server/main.ts';
 
+const [, , databaseUrl, dataDir, clickhouseUrl, reader = ''] = process.argv;
 const server = await startServer(
   readConfig(
     {},
     {
-      DATABASE_URL: process.argv[2],
-      CLICKHOUSE_URL: process.argv[4],
+      DATABASE_URL: databaseUrl,
+      CLICKHOUSE_URL: clickhouseUrl,
+      ...(reader === '' ? {} : { SIGNALBOX_CLICKHOUSE_READER: reader }),
       SIGNALBOX_PORT: '0',
       SIGNALBOX_OTLP_PORT: '0',
-      SIGNALBOX_DATA_DIR: process.argv[3],
+      SIGNALBOX_DATA_DIR: dataDir,
       SIGNALBOX_LOG_LEVEL: 'error',
     },
   ),
 );
-const { token } = await server.parts.credentials.createToken('bench', 'admin', 'bench');
-const agent = await server.parts.credentials.createToken('bench-agent', 'agent', 'bench');
+const { credentials } = server.parts;
+const { token } = await credentials.createToken(`bench-${process.pid}`, 'admin', 'bench');
+const agent = await credentials.createToken(`bench-agent-${process.pid}`, 'agent', 'bench');
 process.send?.({ url: server.url, token, agentToken: agent.token });
 process.on('disconnect', () => void server.stop().finally(() => process.exit()));
 process.on('message', () => {

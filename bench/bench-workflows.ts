@@ -25,6 +25,10 @@ export const SHAPES: readonly Shape[] = [
 
 const idle = async () => null;
 
+/** A chain whose tasks go to and fro between two queues. */
+export const TWO_QUEUES = 'bench-two-queues';
+export const OTHER_QUEUE = 'bench-other';
+
 export const workflows = [
   workflow('bench-single', {}, (w) => {
     w.task('only', {}, idle);
@@ -33,6 +37,13 @@ export const workflows = [
     let before: TaskRef<null>[] = [];
     for (let index = 0; index < CHAIN; index += 1) {
       before = [w.task(`t${index}`, { after: before }, idle)];
+    }
+  }),
+  workflow(TWO_QUEUES, {}, (w) => {
+    let before: TaskRef<null>[] = [];
+    for (let index = 0; index < CHAIN; index += 1) {
+      const queue = index % 2 === 0 ? 'default' : OTHER_QUEUE;
+      before = [w.task(`t${index}`, { after: before, queue }, idle)];
     }
   }),
   workflow('bench-fan-out', {}, (w) => {

@@ -3,7 +3,7 @@ import type pg from 'pg';
 
 /** Tasks of a run, and runs of a statement. */
 const TASKS_A_RUN = 10;
-const RUNS_A_STATEMENT = 50_000;
+const RUNS_A_STATEMENT = 25_000;
 const DAYS = 60;
 const WORKFLOWS = 1_000;
 
@@ -25,47 +25,81 @@ const RANGES = `
     END LOOP;
   END $$`;
 
-/** $1 to $2: numbers of runs; $3: how many there will be. Ids are UUIDv7 of moments over the last weeks. */
-const MADE = `
-  SELECT n, at, (lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0') || '7' || lpad(to_hex(n & 4095), 3, '0')
-    || '8' || lpad(to_hex(n), 15, '0'))::uuid AS id
-  FROM (SELECT n, now() - interval '1 hour' - ($3::int - n) * interval '${DAYS} days' / $3::int AS at
-        FROM generate_series($1::int, $2::int) AS n) AS numbers`;
-const FILL_RUNS = `
-  INSERT INTO signalbox.run (id, workflow, version_id, state, business_key, trigger, created_at, started_at, finished_at)
-  SELECT id, 'stored-' || n % ${WORKFLOWS}, $4, CASE WHEN n % 50 = 0 THEN 'failed' ELSE 'succeeded' END,
-         'signalbox|stored-' || n % ${WORKFLOWS} || '|-|{}', 'manual', at, at, at + interval '1 second'
-  FROM (${MADE}) AS made`;
-const FILL_TASKS = `
-  INSERT INTO signalbox.task_log (run_id, task, attempt, state, agent, token, ready_at, started_at, finished_at)
-  SELECT id, t, 1, 2, 'bench', n, at, at, at + interval '1 second'
-  FROM (${MADE}) AS made CROSS JOIN generate_series(0, ${TASKS_A_RUN - 1}) AS t`;
+/** The history's length and end, so that ids can be made anew wherever they are needed. */
+export interface History {
+  readonly runs: number;
+  /** Unix milliseconds of the last run. */
+  readonly endMs: number;
+  readonly stepMs: number;
+}
+
+export function historyOf(runs: number): History {
+  return { runs, endMs: Date.now() - 3_600_000, stepMs: Math.floor((DAYS * 86_400_000) / runs) };
+}
+
+/** Runs $1 to $2 of a history: number, moment, and a UUIDv7 of that moment. */
+export function madeRuns({ runs, endMs, stepMs }: History): string {
+  return `
+    SELECT n, to_timestamp(ms / 1000.0) AS at, (lpad(to_hex(ms), 12, '0') || '7' || lpad(to_hex(n & 4095), 3, '0')
+      || '8' || lpad(to_hex(n), 15, '0'))::uuid AS id
+    FROM (SELECT n, ${endMs}::bigint - (${runs} - n) * ${stepMs}::bigint AS ms
+          FROM generate_series($1::int, $2::int) AS n) AS numbers`;
+}
+
+/** Tasks of runs $1 to $2, all of which succeeded. */
+export function fillTasks(history: History): string {
+  return `
+    INSERT INTO signalbox.task_log (run_id, task, attempt, state, agent, token, ready_at, started_at, finished_at)
+    SELECT id, t, 1, 2, 'bench', n, at, at, at + interval '1 second'
+    FROM (${madeRuns(history)}) AS made CROSS JOIN generate_series(0, ${TASKS_A_RUN - 1}) AS t`;
+}
+
+/** Calls with the first and the last of each part of the runs. */
+export async function inParts(
+  runs: number,
+  work: (first: number, last: number) => Promise<unknown>,
+  onProgress: (done: number) => void,
+): Promise<void> {
+  for (let first = 1; first <= runs; first += RUNS_A_STATEMENT) {
+    await work(first, Math.min(runs, first + RUNS_A_STATEMENT - 1));
+    onProgress(Math.min(runs, first + RUNS_A_STATEMENT - 1));
+  }
+}
 
 /** Gives the logs weekly ranges; they must be empty. */
 export async function makeRanges(client: pg.ClientBase): Promise<void> {
   await client.query(RANGES);
 }
 
+/** For a connection that fills: no limit of time, no waiting for the disk. */
+export async function fillFast(client: pg.ClientBase): Promise<void> {
+  await client.query('SET statement_timeout = 0');
+  await client.query('SET synchronous_commit = off');
+}
+
 /**
  * Fills a database with ended runs of ten tasks each.
  * @param versionId version of a workflow of ten tasks
- * @returns id of one of the runs
  */
 export async function fillHistory(
   client: pg.ClientBase,
   tasks: number,
   versionId: string,
-): Promise<string> {
-  const runs = Math.ceil(tasks / TASKS_A_RUN);
-  await client.query('SET statement_timeout = 0');
-  await client.query('SET synchronous_commit = off');
-  for (let first = 1; first <= runs; first += RUNS_A_STATEMENT) {
-    const last = Math.min(runs, first + RUNS_A_STATEMENT - 1);
-    await client.query(FILL_RUNS, [first, last, runs, versionId]);
-    await client.query(FILL_TASKS, [first, last, runs]);
-  }
-  const { rows } = await client.query<{ id: string }>(
-    `SELECT id FROM signalbox.run WHERE workflow = 'stored-7' ORDER BY id LIMIT 1`,
+  onProgress: (done: number, total: number) => void,
+): Promise<void> {
+  const history = historyOf(Math.ceil(tasks / TASKS_A_RUN));
+  const fillRuns = `
+    INSERT INTO signalbox.run (id, workflow, version_id, state, business_key, trigger, created_at, started_at, finished_at)
+    SELECT id, 'stored-' || n % ${WORKFLOWS}, $3, CASE WHEN n % 50 = 0 THEN 'failed' ELSE 'succeeded' END,
+           'signalbox|stored-' || n % ${WORKFLOWS} || '|-|{}', 'manual', at, at, at + interval '1 second'
+    FROM (${madeRuns(history)}) AS made`;
+  await fillFast(client);
+  await inParts(
+    history.runs,
+    async (first, last) => {
+      await client.query(fillRuns, [first, last, versionId]);
+      await client.query(fillTasks(history), [first, last]);
+    },
+    (done) => onProgress(done, history.runs),
   );
-  return rows[0]?.id ?? '';
 }

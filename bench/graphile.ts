@@ -2,6 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Logger, makeWorkerUtils, type RunnerOptions, run } from 'graphile-worker';
 import pg from 'pg';
+import { count, type Report } from './report.ts';
 
 const JOBS = 20_000;
 const JOBS_A_CALL = 5_000;
@@ -18,7 +19,7 @@ const BATCHED: RunnerOptions['preset'] = {
 };
 
 /** Prints jobs per second of both. */
-export async function benchGraphileWorker(url: string): Promise<void> {
+export async function benchGraphileWorker(url: string, report: Report): Promise<void> {
   const logger = new Logger(() => () => undefined);
   const pool = new pg.Pool({ connectionString: url, max: 12 });
   pool.on('error', () => undefined);
@@ -46,8 +47,10 @@ export async function benchGraphileWorker(url: string): Promise<void> {
     }
     const seconds = (performance.now() - startedAt) / 1_000;
     await runner.stop();
-    console.log(
-      `throughput: graphile-worker, ${name}, ${JOBS.toLocaleString('en')} jobs: ${Math.round(JOBS / seconds).toLocaleString('en')} jobs/s`,
+    report.figure(
+      `graphile-worker, ${name}, ${count(JOBS)} jobs`,
+      `${count(JOBS / seconds)} jobs/s`,
+      { jobsPerSecond: JOBS / seconds },
     );
   }
   await utils.release();

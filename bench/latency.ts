@@ -1,14 +1,16 @@
 /**
  * How soon work begins at low load: from a trigger to the start of its task, and from a task's end to the start of
  * the one that depends on it. With one agent and with two, and beside it, in the same run and on the same
- * PostgreSQL, graphile-worker and pg-boss: each with a job, and with a job that adds the next. Prints figures;
- * judges nothing. BENCH_RUNS is the number of runs.
+ * PostgreSQL, graphile-worker and pg-boss: each with a job, and with a job that adds the next. Tasks also go to and fro
+ * between two agents that serve a queue each. Prints figures; judges nothing.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { Logger, makeWorkerUtils, run as runWorker } from 'graphile-worker';
 import pg from 'pg';
 import { PgBoss } from 'pg-boss';
+import { OTHER_QUEUE, TWO_QUEUES } from './bench-workflows.ts';
 import { startNothing, startPostgres } from './processes.ts';
+import { quantile, type Report } from './report.ts';
 import {
   agentsLive,
   quantiles,
@@ -19,47 +21,66 @@ import {
   startServerChild,
 } from './stand.ts';
 
-const RUNS = Number(process.env['BENCH_RUNS'] ?? 100);
 const BETWEEN_MS = 20;
 
 /** Measures all of them, one after the other. */
-export async function benchLatency(): Promise<void> {
+export async function benchLatency(report: Report, { runs }: { runs: number }): Promise<void> {
   await using postgres = await startPostgres();
   await using clickhouse = await startNothing();
   const pool = new pg.Pool({ connectionString: postgres.url, max: 2 });
+  const chains = (title: string, workflow: string) =>
+    printRuns({ title, workflow, runs }, server.first, pool, report);
+  await using server = await startServerChild(postgres, clickhouse);
   try {
-    await using server = await startServerChild(postgres, clickhouse.url);
     await using _first = await startAgentChild(server.first);
     await registered(pool, 'bench-chain');
     await agentsLive(pool, 1);
-    await printRuns('one agent', server.first, pool);
-    await using _second = await startAgentChild(server.first);
-    await agentsLive(pool, 2);
-    await printRuns('two agents', server.first, pool);
+    await chains('one agent', 'bench-chain');
+    {
+      await using _second = await startAgentChild(server.first);
+      await agentsLive(pool, 2);
+      await chains('two agents', 'bench-chain');
+    }
+    await using _other = await startAgentChild(server.first, [OTHER_QUEUE]);
+    await agentsLive(pool, 1, OTHER_QUEUE);
+    await chains('two agents, each task on the other one', TWO_QUEUES);
   } finally {
     await pool.end();
   }
-  await printJobs('graphile-worker', (work) => withGraphile(postgres.url, work));
-  await printJobs('pg-boss', (work) => withBoss(postgres.url, work));
+  await printJobs('graphile-worker', runs, (work) => withGraphile(postgres.url, work), report);
+  await printJobs('pg-boss', runs, (work) => withBoss(postgres.url, work), report);
 }
 
-async function printRuns(title: string, server: Server, pool: pg.Pool): Promise<void> {
-  await runAll(server, pool, 'bench-chain', 1);
-  for (let done = 0; done < RUNS; done += 1) {
+interface Chains {
+  readonly title: string;
+  readonly workflow: string;
+  readonly runs: number;
+}
+
+async function printRuns(
+  { title, workflow, runs }: Chains,
+  server: Server,
+  pool: pg.Pool,
+  report: Report,
+): Promise<void> {
+  await runAll(server, pool, workflow, 1);
+  for (let done = 0; done < runs; done += 1) {
+    report.progress(title, done, runs);
     await delay(BETWEEN_MS);
-    await runAll(server, pool, 'bench-chain', 1);
+    await runAll(server, pool, workflow, 1);
   }
   const { rows } = await pool.query<{ task: number; ms: number }>(
     `WITH newest AS (
-       SELECT id, created_at FROM signalbox.run WHERE workflow = 'bench-chain' ORDER BY id DESC LIMIT ${RUNS})
+       SELECT id, created_at FROM signalbox.run WHERE workflow = $1 ORDER BY id DESC LIMIT $2)
      SELECT l.task, (extract(epoch FROM l.started_at - coalesce(
        lag(l.finished_at) OVER (PARTITION BY l.run_id ORDER BY l.task), n.created_at)) * 1000)::float8 AS ms
      FROM signalbox.task_log l JOIN newest n ON n.id = l.run_id`,
+    [workflow, runs],
   );
   const of = (isFirst: boolean) =>
     rows.flatMap(({ task, ms }) => ((task === 0) === isFirst ? [ms] : []));
-  print(`Signalbox, ${title}: trigger to start: ${quantiles(of(true))}`);
-  print(`Signalbox, ${title}: task to dependent: ${quantiles(of(false))}`);
+  print(report, `Signalbox, ${title}: trigger to start`, of(true));
+  print(report, `Signalbox, ${title}: task to dependent`, of(false));
 }
 
 /** A queue with one job, which may add the next. */
@@ -71,11 +92,17 @@ type WithQueue = (
   work: (queue: Queue, onStart: (told: () => Promise<void>) => void) => Promise<void>,
 ) => Promise<void>;
 
-async function printJobs(name: string, within: WithQueue): Promise<void> {
+async function printJobs(
+  name: string,
+  runs: number,
+  within: WithQueue,
+  report: Report,
+): Promise<void> {
   await within(async (queue, onStart) => {
     const started: number[] = [];
     const next: number[] = [];
-    for (let done = 0; done <= RUNS; done += 1) {
+    for (let done = 0; done <= runs; done += 1) {
+      report.progress(name, done, runs);
       await delay(BETWEEN_MS);
       const { promise, resolve } = Promise.withResolvers<void>();
       let endedAt = 0;
@@ -94,8 +121,8 @@ async function printJobs(name: string, within: WithQueue): Promise<void> {
       await queue.add();
       await promise;
     }
-    print(`${name}: added to start: ${quantiles(started)}`);
-    print(`${name}: job to the job that it adds: ${quantiles(next)}`);
+    print(report, `${name}: added to start`, started);
+    print(report, `${name}: job to the job that it adds`, next);
   });
 }
 
@@ -133,6 +160,7 @@ async function withBoss(url: string, work: Parameters<WithQueue>[0]): Promise<vo
   await boss.stop({ graceful: false });
 }
 
-function print(line: string): void {
-  console.log(`latency: ${line}`);
+function print(report: Report, title: string, tookMs: readonly number[]): void {
+  const values = { p50Ms: quantile(tookMs, 0.5), p99Ms: quantile(tookMs, 0.99) };
+  report.figure(title, quantiles(tookMs), values);
 }

@@ -2,8 +2,6 @@
  * How fast OTLP is taken in: decoding alone, and from the request to rows that can be queried in an embedded
  * ClickHouse of its own. Prints figures; judges nothing.
  */
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { createCollector } from '../collector/create.ts';
@@ -12,6 +10,8 @@ import { createOtlpReader } from '../collector/receive/otlp/read.ts';
 import type { Collector } from '../collector/service.ts';
 import { systemClock } from '../domain/time.ts';
 import { encodeRequest } from '../test/collector/receive/otlp/protobuf-reference.ts';
+import { makeFolder, standsUntilTheEnd } from './processes.ts';
+import { count, type Report } from './report.ts';
 
 const SPANS_PER_REQUEST = 1_000;
 const SENDERS = 16;
@@ -19,7 +19,9 @@ const DECODE_MS = 2_000;
 const INSERT_MS = 6_000;
 
 /** Runs it and prints spans per second. */
-export async function benchOtlp(): Promise<void> {
+export async function benchOtlp(report: Report): Promise<void> {
+  const print = (what: string, rate: number) =>
+    report.figure(what, `${count(rate)} spans/s`, { spansPerSecond: rate });
   const bodies = {
     'small spans (2 attributes)': requestOf(2),
     'full spans (14 attributes)': requestOf(14),
@@ -27,7 +29,7 @@ export async function benchOtlp(): Promise<void> {
   for (const [name, body] of Object.entries(bodies)) {
     print(`decode alone, ${name}`, decodeRate(body));
   }
-  const dataDir = await mkdtemp(join(tmpdir(), 'signalbox-bench-'));
+  const { path: dataDir, remove } = await makeFolder();
   const server = await startEmbeddedClickHouse({
     dataDir: join(dataDir, 'clickhouse'),
     host: '127.0.0.1',
@@ -36,6 +38,7 @@ export async function benchOtlp(): Promise<void> {
     writerPassword: 'bench-writer',
     log: () => undefined,
   });
+  const stop = standsUntilTheEnd(() => server.stop());
   const collector = collectorOn(server.url, join(dataDir, 'spool'));
   try {
     await collector.migrate();
@@ -49,13 +52,9 @@ export async function benchOtlp(): Promise<void> {
     }
   } finally {
     await collector.stop();
-    await server.stop();
-    await rm(dataDir, { recursive: true, force: true });
+    await stop();
+    await remove();
   }
-}
-
-function print(what: string, rate: number): void {
-  console.log(`otlp: ${what}: ${Math.round(rate).toLocaleString('en')} spans/s`);
 }
 
 function decodeRate(body: Uint8Array): number {
@@ -103,7 +102,7 @@ function collectorOn(url: string, spoolDir: string): Collector {
     watchedPostgres: [],
     spoolDir,
     clock: systemClock,
-    log: (line) => console.log(line),
+    log: (line) => console.error(line),
   });
 }
 

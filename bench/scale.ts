@@ -1,8 +1,8 @@
 /**
  * What growth costs: the shapes of `throughput` on an empty database and on one with millions of ended tasks, with
- * statistics that are fresh, that are from when the tables were empty, and with none; and how long it takes to read
- * lists, to register thousands of workflows and to look at their schedules. Prints figures; judges nothing.
- * BENCH_TASKS is the number of stored tasks, BENCH_WORKFLOWS that of workflows.
+ * statistics that are fresh, that are from when the tables were empty, and with none; what is dead in the hot tables
+ * then; how long it takes to register thousands of workflows, to look at their schedules and to read lists; and what
+ * heartbeats of thousands of agents cost. Prints figures; judges nothing.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
@@ -11,7 +11,9 @@ import { definitionsOf } from '../orchestrator/define/registry.ts';
 import { workflow } from '../orchestrator/index.ts';
 import { SHAPES } from './bench-workflows.ts';
 import { fillHistory, makeRanges } from './fill.ts';
+import { benchHeartbeats } from './heartbeats.ts';
 import { startNothing, startPostgres } from './processes.ts';
+import { count, mebibytes, median, quantile, type Report } from './report.ts';
 import {
   call,
   quantiles,
@@ -21,91 +23,142 @@ import {
   startAgentChild,
   startServerChild,
 } from './stand.ts';
+import { dropStatistics, holdStatistics, releaseStatistics } from './statistics.ts';
 
-const TASKS = Number(process.env['BENCH_TASKS'] ?? 10_000_000);
-const WORKFLOWS = Number(process.env['BENCH_WORKFLOWS'] ?? 15_000);
-const ROUNDS = Number(process.env['BENCH_ROUNDS'] ?? 3);
+export interface ScaleOptions {
+  readonly rounds: number;
+  /** Ended tasks that are stored. */
+  readonly tasks: number;
+  readonly workflows: number;
+  readonly agents: number;
+}
+
 const CALLS = 100;
-const TABLES = ['run', 'run_live', 'task_live', 'event_batch'];
+const HOT_TABLES = ['run_live', 'task_live', 'task_log', 'event_batch', 'run', 'agent_session'];
 
 /** Measures before and after, and prints. */
-export async function benchScale(): Promise<void> {
+export async function benchScale(report: Report, options: ScaleOptions): Promise<void> {
+  const { rounds, tasks, workflows } = options;
   await using postgres = await startPostgres();
   await using clickhouse = await startNothing();
   const pool = new pg.Pool({ connectionString: postgres.url, max: 2 });
   const client = new pg.Client({ connectionString: postgres.url });
+  await using server = await startServerChild(postgres, clickhouse);
   try {
-    await using server = await startServerChild(postgres, clickhouse.url);
     await client.connect();
     await makeRanges(client);
     await using agent = await startAgentChild(server.first);
     await registered(pool, 'bench-chain');
-    await printShapes('empty', server.first, pool);
+    const shapes = (title: string) => printShapes({ title, rounds }, server.first, pool, report);
+    // Code that is cold would count against the empty database.
+    for (const shape of SHAPES) await runAll(server.first, pool, shape.workflow, shape.runs);
+    const empty = await shapes('empty');
     await holdStatistics(client);
     await client.query('ANALYZE');
-    const { rows } = await client.query<{ id: string }>(
-      `SELECT version_id AS id FROM signalbox.workflow WHERE name = 'bench-chain'`,
-    );
     const startedAt = performance.now();
-    const runId = await fillHistory(client, TASKS, rows[0]?.id ?? '');
-    print(`${count(TASKS)} ended tasks stored in ${seconds(performance.now() - startedAt)}`);
-    await printShapes(`${count(TASKS)}, statistics of empty tables`, server.first, pool);
+    await fillHistory(client, tasks, await versionOf(client, 'bench-chain'), (done, total) =>
+      report.progress('ended tasks', done, total),
+    );
+    report.note(`${count(tasks)} ended tasks stored in ${seconds(performance.now() - startedAt)}`);
+    const compare = async (title: string) => printShares(title, empty, await shapes(title), report);
+    await compare(`${count(tasks)} tasks, statistics of empty tables`);
     await dropStatistics(client);
-    await printShapes(`${count(TASKS)}, no statistics`, server.first, pool);
+    await compare(`${count(tasks)} tasks, no statistics`);
     await client.query('ANALYZE');
-    await printShapes(`${count(TASKS)}, fresh statistics`, server.first, pool);
-    await printRegistration(server.first);
-    await printCalls(server.first, runId);
-    await printSteps(server.first);
+    await releaseStatistics(client);
+    await compare(`${count(tasks)} tasks, fresh statistics`);
+    await printDead(client, report);
+    await printRegistration(server.first, workflows, report);
+    await printCalls(server.first, { client, workflows }, report);
+    await printSteps(server.first, workflows, report);
     for (const [name, child] of Object.entries({ server, agent })) {
-      print(`memory of the ${name}: ${Math.round((await child.usage()).memory / 2 ** 20)} MiB`);
+      const { memory } = await child.usage();
+      report.figure(`memory of the ${name}`, mebibytes(memory), { memoryBytes: memory });
     }
+    if (options.agents > 0) await benchHeartbeats(report, { ...options, server, postgres });
   } finally {
     await client.end();
     await pool.end();
   }
 }
 
-async function printShapes(title: string, server: Server, pool: pg.Pool): Promise<void> {
+async function versionOf(client: pg.ClientBase, name: string): Promise<string> {
+  const { rows } = await client.query<{ id: string }>(
+    'SELECT version_id AS id FROM signalbox.workflow WHERE name = $1',
+    [name],
+  );
+  return rows[0]?.id ?? '';
+}
+
+interface Round {
+  readonly title: string;
+  readonly rounds: number;
+}
+
+/** @returns tasks a second of each shape */
+async function printShapes(
+  { title, rounds }: Round,
+  server: Server,
+  pool: pg.Pool,
+  report: Report,
+): Promise<ReadonlyMap<string, number>> {
+  const found = new Map<string, number>();
   for (const shape of SHAPES) {
     const rates: number[] = [];
-    for (let round = 0; round < ROUNDS; round += 1) {
+    for (let round = 0; round < rounds; round += 1) {
+      report.progress(`${title}: ${shape.title}`, round, rounds);
       const tookMs = await runAll(server, pool, shape.workflow, shape.runs);
       rates.push((shape.runs * shape.tasks * 1_000) / tookMs);
     }
-    const median = rates.sort((a, b) => a - b)[Math.floor(rates.length / 2)] ?? 0;
-    print(`${title}: ${shape.title}: ${count(median)} tasks/s`);
+    const perSecond = median(rates);
+    found.set(shape.title, perSecond);
+    const each = rates.map(count).join(', ');
+    report.figure(`${title}: ${shape.title}`, `${count(perSecond)} tasks/s (rounds: ${each})`, {
+      tasksPerSecond: perSecond,
+    });
   }
+  return found;
 }
 
-/** From now on nobody but the benchmark gathers statistics of the large tables. */
-async function holdStatistics(client: pg.ClientBase): Promise<void> {
-  for (const table of await largeTables(client)) {
-    await client.query(`ALTER TABLE ${table} SET (autovacuum_enabled = false)`);
+function printShares(
+  title: string,
+  empty: ReadonlyMap<string, number>,
+  now: ReadonlyMap<string, number>,
+  report: Report,
+): void {
+  const shares = [...now].map(
+    ([shape, rate]) => [shape, rate / (empty.get(shape) ?? rate)] as const,
+  );
+  const each = shares.map(([shape, share]) => `${shape} ${Math.round(share * 100)} %`).join(', ');
+  report.figure(`${title}, of what it was empty`, each, Object.fromEntries(shares));
+}
+
+/** What vacuum has left to do in tables that change all the time, and how large they are. */
+async function printDead(client: pg.ClientBase, report: Report): Promise<void> {
+  const { rows } = await client.query<{ name: string; live: number; dead: number; bytes: number }>(
+    `SELECT coalesce(parent.relname, s.relname) AS name, sum(s.n_live_tup)::float8 AS live,
+            sum(s.n_dead_tup)::float8 AS dead, sum(pg_total_relation_size(s.relid))::float8 AS bytes
+     FROM pg_stat_user_tables s LEFT JOIN pg_inherits i ON i.inhrelid = s.relid
+     LEFT JOIN pg_class parent ON parent.oid = i.inhparent
+     WHERE s.schemaname = 'signalbox' AND coalesce(parent.relname, s.relname) = ANY($1) GROUP BY 1 ORDER BY 1`,
+    [HOT_TABLES],
+  );
+  for (const { name, live, dead, bytes } of rows) {
+    report.figure(
+      `table ${name}`,
+      `${count(live)} rows, ${count(dead)} dead, ${mebibytes(bytes)} with indexes`,
+      { rows: live, deadRows: dead, bytes },
+    );
   }
-}
-
-async function dropStatistics(client: pg.ClientBase): Promise<void> {
-  const tables = await largeTables(client);
-  await client.query('DELETE FROM pg_statistic WHERE starelid = ANY($1::regclass[])', [tables]);
-  await client.query(
-    'UPDATE pg_class SET relpages = 0, reltuples = -1 WHERE oid = ANY($1::regclass[])',
-    [tables],
-  );
-}
-
-async function largeTables(client: pg.ClientBase): Promise<string[]> {
-  const { rows } = await client.query<{ name: string }>(
-    `SELECT c.oid::regclass::text AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-     WHERE n.nspname = 'signalbox' AND c.relkind = 'r' AND (c.relname = ANY($1) OR c.relispartition)`,
-    [TABLES],
-  );
-  return rows.map(({ name }) => name);
 }
 
 /** Registers many workflows with a schedule that is far away: new, and again. */
-async function printRegistration({ url, agentToken }: Server): Promise<void> {
-  const many = Array.from({ length: WORKFLOWS }, (_, index) =>
+async function printRegistration(
+  { url, agentToken }: Server,
+  workflows: number,
+  report: Report,
+): Promise<void> {
+  const many = Array.from({ length: workflows }, (_, index) =>
     workflow(`many-${index}`, { schedule: '0 3 1 1 *' }, (w) => {
       w.task('load', { after: [w.task('extract', {}, async () => null)] }, async () => null);
     }),
@@ -118,21 +171,36 @@ async function printRegistration({ url, agentToken }: Server): Promise<void> {
       ...{ name: 'bench-many', queues: ['nobody'], concurrency: 1, version: '1' },
       ...{ definitions, fileErrors: [] },
     });
-    const took = seconds(performance.now() - startedAt);
-    print(`registering ${count(WORKFLOWS)} ${title} workflows with schedules: ${took}`);
+    const tookMs = performance.now() - startedAt;
+    report.figure(
+      `registering ${count(workflows)} ${title} workflows with schedules`,
+      seconds(tookMs),
+      {
+        tookMs,
+      },
+    );
     await transport.stop(sessionId);
   }
+  await transport.close();
 }
 
-async function printCalls(server: Server, runId: string): Promise<void> {
+async function printCalls(
+  server: Server,
+  { client, workflows }: { client: pg.ClientBase; workflows: number },
+  report: Report,
+): Promise<void> {
+  const { rows } = await client.query<{ id: string }>(
+    `SELECT id FROM signalbox.run WHERE workflow = 'stored-7' ORDER BY id LIMIT 1`,
+  );
+  const runId = rows[0]?.id ?? '';
   const calls = {
     'the newest 100 runs': '/api/v1/runs',
     '100 failed runs': '/api/v1/runs?state=failed',
     '100 runs of a workflow': '/api/v1/runs?workflow=stored-7',
     'one run': `/api/v1/runs/${runId}`,
     'the tasks of a run': `/api/v1/runs/${runId}/tasks`,
-    [`100 of ${count(WORKFLOWS)} workflows, one of 10,000 tasks among them`]: '/api/v1/workflows',
-    [`1,000 of ${count(WORKFLOWS)} workflows, the same`]: '/api/v1/workflows?limit=1000',
+    [`100 of ${count(workflows)} workflows, one of 10,000 tasks among them`]: '/api/v1/workflows',
+    [`1,000 of ${count(workflows)} workflows, the same`]: '/api/v1/workflows?limit=1000',
   };
   for (const [title, path] of Object.entries(calls)) {
     const tookMs: number[] = [];
@@ -141,14 +209,17 @@ async function printCalls(server: Server, runId: string): Promise<void> {
       await call(server, path);
       tookMs.push(performance.now() - startedAt);
     }
-    print(`${title}: ${quantiles(tookMs)}`);
+    report.figure(title, quantiles(tookMs), {
+      p50Ms: quantile(tookMs, 0.5),
+      p99Ms: quantile(tookMs, 0.99),
+    });
   }
 }
 
 const WATCHED_MS = 5_000;
 
 /** What background steps take with that many schedules, and how late the server's event loop is. */
-async function printSteps(server: Server): Promise<void> {
+async function printSteps(server: Server, workflows: number, report: Report): Promise<void> {
   const before = await call(server, '/metrics');
   await delay(WATCHED_MS);
   const after = await call(server, '/metrics');
@@ -160,19 +231,19 @@ async function printSteps(server: Server): Promise<void> {
   const series = (suffix: string) =>
     `signalbox_reconciler_duration_seconds_${suffix}{step="scheduler"}`;
   const eachMs = (grown(series('sum')) * 1_000) / grown(series('count'));
-  print(`a look of the scheduler at ${count(WORKFLOWS)} schedules: ${eachMs.toFixed(2)} ms`);
+  report.figure(
+    `a look of the scheduler at ${count(workflows)} schedules`,
+    `${eachMs.toFixed(2)} ms`,
+    {
+      tookMs: eachMs,
+    },
+  );
   const lagMs = value(after, 'signalbox_nodejs_eventloop_lag_p99_seconds') * 1_000;
-  print(`event loop of the server: p99 ${lagMs.toFixed(1)} ms`);
-}
-
-function count(value: number): string {
-  return Math.round(value).toLocaleString('en');
+  report.figure('event loop of the server', `late by ${lagMs.toFixed(1)} ms, p99`, {
+    p99Ms: lagMs,
+  });
 }
 
 function seconds(ms: number): string {
   return `${(ms / 1_000).toFixed(1)} s`;
-}
-
-function print(line: string): void {
-  console.log(`scale: ${line}`);
 }

@@ -1,7 +1,8 @@
 /** Server and agents of a benchmark, and what is asked of them. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type pg from 'pg';
-import { type Child, startChild } from './processes.ts';
+import { type Child, type ClickHouse, startChild } from './processes.ts';
+import { quantile } from './report.ts';
 
 export interface Server {
   readonly url: string;
@@ -13,15 +14,21 @@ const LOOK_EVERY_MS = 2;
 
 export function startServerChild(
   postgres: { url: string; directory: string },
-  clickhouseUrl: string,
+  clickhouse: Pick<ClickHouse, 'url' | 'reader'>,
 ): Promise<Child<Server>> {
   return startChild<Server>(new URL('./bench-server.ts', import.meta.url), [
-    ...[postgres.url, postgres.directory, clickhouseUrl],
+    ...[postgres.url, postgres.directory, clickhouse.url, clickhouse.reader],
   ]);
 }
 
-export function startAgentChild({ url, agentToken }: Server): Promise<Child<unknown>> {
-  return startChild(new URL('./bench-agent.ts', import.meta.url), [url, agentToken, '1000']);
+/** An agent of 1,000 slots; it serves the queue `default` unless told. */
+export function startAgentChild(
+  { url, agentToken }: Server,
+  queues: readonly string[] = ['default'],
+): Promise<Child<unknown>> {
+  return startChild(new URL('./bench-agent.ts', import.meta.url), [
+    ...[url, agentToken, '1000', queues.join(',')],
+  ]);
 }
 
 /** Waits until a workflow is known. */
@@ -31,11 +38,12 @@ export async function registered(pool: pg.Pool, workflow: string): Promise<void>
 }
 
 /** Waits until so many agents live. */
-export async function agentsLive(pool: pg.Pool, count: number): Promise<void> {
+export async function agentsLive(pool: pg.Pool, count: number, queue = 'default'): Promise<void> {
   const live = async () => {
     const { rows } = await pool.query<{ n: number }>(
       `SELECT count(*)::int AS n FROM signalbox.agent_session
-       WHERE state = 'live' AND 'default' = ANY(queues)`,
+       WHERE state = 'live' AND $1 = ANY(queues)`,
+      [queue],
     );
     return rows[0]?.n ?? 0;
   };
@@ -48,6 +56,7 @@ export async function runAll(
   pool: pg.Pool,
   workflow: string,
   runs: number,
+  lookEveryMs: number = LOOK_EVERY_MS,
 ): Promise<number> {
   const startedAt = performance.now();
   await call(server, `/api/v1/workflows/${workflow}/runs/batch`, {
@@ -56,7 +65,7 @@ export async function runAll(
   while (true) {
     const { rows } = await pool.query('SELECT FROM signalbox.run_live LIMIT 1');
     if (rows.length === 0) return performance.now() - startedAt;
-    await delay(LOOK_EVERY_MS);
+    await delay(lookEveryMs);
   }
 }
 
@@ -74,7 +83,5 @@ export async function call(server: Server, path: string, body?: object): Promise
 
 /** As text: median and the 99th of a hundred. */
 export function quantiles(valuesMs: readonly number[]): string {
-  const sorted = [...valuesMs].sort((a, b) => a - b);
-  const at = (share: number) => sorted[Math.floor((sorted.length - 1) * share)] ?? 0;
-  return `p50 ${at(0.5).toFixed(1)} ms, p99 ${at(0.99).toFixed(1)} ms`;
+  return `p50 ${quantile(valuesMs, 0.5).toFixed(1)} ms, p99 ${quantile(valuesMs, 0.99).toFixed(1)} ms`;
 }
