@@ -54,8 +54,8 @@ export interface UpstreamFacts extends VersionFact {
   readonly key: string;
   /** False where nobody ever declared, made or saw it. */
   readonly known: boolean;
-  /** Declared as made elsewhere, and nobody has ever told of a version: it holds nothing back. */
-  readonly silent: boolean;
+  /** Whether no code here makes it. */
+  readonly madeElsewhere: boolean;
   /** Versions that make up the marker: those of the partitions that are needed. */
   readonly versions: readonly (readonly [
     partition: string | null,

@@ -121,7 +121,7 @@ function allUpdatedSince(
   look: Look,
 ): Found {
   const tick = lastTick(operand, look);
-  const of = chosen(operand, look).filter(({ silent }) => !silent);
+  const of = chosen(operand, look);
   if (tick === null) return { met: false, detail: 'the cron has had no tick yet' };
   const late = of.filter(
     (one) => !isRequested(one, look) && (one.recordedAt === null || one.recordedAt < tick),
@@ -175,11 +175,13 @@ export function anyMissing(of: readonly UpstreamFacts[], look: Look): Found {
   const gone = of.filter((one) => one.missing !== null && !isRequested(one, look));
   const [first] = gone;
   if (!first) return { met: false, detail: 'all upstreams are there' };
-  const words = gone.map(({ key, missing, known }) =>
-    known
-      ? `${key}${missing === '' ? '' : ` (partition ${missing})`} was never made`
-      : `${key} is not known: nobody declares, makes or reports it`,
-  );
+  const words = gone.map(({ key, missing, known, madeElsewhere }) => {
+    if (!known) return `${key} is not known: nobody declares, makes or reports it`;
+    const what = missing === '' ? key : `${key} (partition ${missing})`;
+    return madeElsewhere
+      ? `${what} is made elsewhere, and nobody has told of a version yet`
+      : `${what} was never made`;
+  });
   return {
     ...{ met: true, detail: named(words), upstream: first.key },
     evidence: {

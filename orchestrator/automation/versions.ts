@@ -146,19 +146,17 @@ export function toUpstream(
   const failedChecks = (world.checks.get(key) ?? [])
     .filter(([, , passed, severity]) => !passed && severity === 'error')
     .map(([, name, passed, severity, at]): CheckFact => ({ name, passed, severity, at }));
-  const base = { key, partitions, whole, failedChecks, known: row !== undefined };
+  const madeElsewhere = row !== undefined && !row[1] && !world.producers.has(key);
+  const base = { key, partitions, whole, failedChecks, known: row !== undefined, madeElsewhere };
   if (partitions !== null) return ofPartitions(base, partitions, world);
   const latest = row ? latestOf(row) : null;
-  const madeElsewhere = row !== undefined && !row[1] && !world.producers.has(key);
-  const silent = madeElsewhere && latest === null;
   return {
     ...base,
-    silent,
     marker: latest?.marker ?? null,
     recordedAt: latest?.recordedAt ?? null,
     runId: latest?.runId ?? null,
     versions: latest && !whole ? [[null, latest.id, latest.dataVersion]] : [],
-    missing: latest !== null || silent ? null : '',
+    missing: latest !== null ? null : '',
     failed: row ? failingOf(row[10], row[11]?.runId ?? null, row[11]) : null,
     inProgress: busy?.whole ?? null,
   };
@@ -179,7 +177,10 @@ function latestOf(row: AssetFactRow) {
 }
 
 function ofPartitions(
-  base: Pick<UpstreamFacts, 'key' | 'partitions' | 'whole' | 'failedChecks' | 'known'>,
+  base: Pick<
+    UpstreamFacts,
+    'key' | 'partitions' | 'whole' | 'failedChecks' | 'known' | 'madeElsewhere'
+  >,
   partitions: readonly string[],
   { versions, busy }: World,
 ): UpstreamFacts {
@@ -196,7 +197,6 @@ function ofPartitions(
   const running = busy.get(key)?.partitions;
   return {
     ...base,
-    silent: false,
     marker:
       made.length === 0
         ? null

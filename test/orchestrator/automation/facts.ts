@@ -41,7 +41,7 @@ export function upstream(
   more: Partial<UpstreamFacts> = {},
 ): UpstreamFacts {
   return {
-    ...{ key, known: true, silent: false, whole: false, partitions: null, failedChecks: [] },
+    ...{ key, known: true, madeElsewhere: false, whole: false, partitions: null, failedChecks: [] },
     ...{ marker: at === null ? null : idAt(at), recordedAt: at, runId: null },
     versions: at === null ? [] : [[null, idAt(at), `data ${at}`]],
     ...{ missing: at === null ? '' : null, failed: null, inProgress: null, ...more },
