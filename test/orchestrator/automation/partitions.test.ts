@@ -165,11 +165,7 @@ describe('partitions on missing', () => {
 
   it('of a list are made for each key, and for keys that come later', async () => {
     const regions = (...keys: string[]) =>
-      asset(
-        'p/regions',
-        { partitions: staticPartitions(keys), automation: onMissing() },
-        () => 1,
-      );
+      asset('p/regions', { partitions: staticPartitions(keys), automation: onMissing() }, () => 1);
     await stand.register(regions('eu', 'us'));
     await stand.look();
     expect(await askedFor()).toEqual({ 'p/regions': ['eu', 'us'] });
