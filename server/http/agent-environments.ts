@@ -16,8 +16,10 @@ export function limitAgents(app: FastifyInstance, environments: EnvironmentServi
     const url = request.routeOptions.url ?? '';
     if (url === REGISTER) {
       const body = request.body as { environment?: string };
-      if (body.environment === PRODUCTION) delete body.environment;
-      if (limit === null) return;
+      if (limit === null) {
+        if (body.environment === PRODUCTION) delete body.environment;
+        return;
+      }
       // The token says it where the agent does not.
       body.environment ??= limit;
       if (body.environment !== limit) throw refused(limit, body.environment);
