@@ -26,7 +26,8 @@ export interface PlaceOptions {
   readonly allowFailure?: boolean;
   /**
    * Whether in a scheduled run it waits until it has succeeded (or was skipped) in the scheduled run of the logical
-   * date before; looked at each second. A mapped task cannot.
+   * date before; looked at each second. Each item of a mapped task waits for the item of the same index; one that was
+   * not in the list then waits for nothing.
    */
   readonly dependsOnPast?: boolean;
   /** As `dependsOnPast`, and it waits until the tasks directly after it have succeeded there too. */
@@ -172,11 +173,6 @@ export class TaskGraph {
     const after = [...(afters.get(key) ?? []), ...(list === undefined ? [] : [list])];
     const { map } = task.definition;
     const dependsOnPast = place.dependsOnPast || place.waitForDownstream;
-    if (map && dependsOnPast) {
-      throw new DefinitionError(
-        `task ${JSON.stringify(key)}: dependsOnPast: a mapped task cannot depend on the past`,
-      );
-    }
     return {
       ...task.definition,
       after: [...new Set(after)],

@@ -313,6 +313,7 @@ function addMap<T>(
     const give = list as (parameters: unknown, ctx: unknown) => unknown;
     const items = (ctx: { readonly parameters: unknown }) => give(ctx.parameters, ctx);
     const nothing = {
+      ...{ dependsOnPast: false, waitForDownstream: false },
       teardown: null,
       setup: false,
       failRun: false,

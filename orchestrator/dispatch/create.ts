@@ -3,6 +3,7 @@ import type { Clock } from '../../domain/time.ts';
 import type { AssetTaskEnd } from '../assets/outcome.ts';
 import { createHub, type DispatchSignals, type Hub } from '../events/hub.ts';
 import { type Admitter, createAdmitter } from '../limits/admitter.ts';
+import { createQueueOrder } from '../limits/queue-order.ts';
 import { createPromoter, type Promoter } from '../runs/promoter.ts';
 import type { RunInfos } from '../runs/run-info.ts';
 import { type AnnounceRuns, rootTasks } from '../runs/trigger.ts';
@@ -58,6 +59,7 @@ export async function createDispatch(deps: DispatchDeps): Promise<Dispatch> {
   const live = createLiveRuns();
   const waiting = createWaitingClaims();
   const limits = await createLimits(connection.db, log);
+  const order = createQueueOrder(connection.claims, log);
   const claims = createClaims({
     ...{ claims: connection.claims, db: hot, clock, infos, live, tokens, waiting, log },
     started: (runIds) => tellRuns(hub, runIds),
@@ -86,6 +88,7 @@ export async function createDispatch(deps: DispatchDeps): Promise<Dispatch> {
     {
       ...{ db: hot, clock, infos, tokens, live, slots: waiting },
       isLimited: limits.isLimited,
+      yields: order.yields,
       recordAssetOutcomes: deps.recordAssetOutcomes,
       random: Math.random,
     },
@@ -111,10 +114,11 @@ export async function createDispatch(deps: DispatchDeps): Promise<Dispatch> {
     ],
     announce: (created) => announce(created, { hub, infos, promoter }),
     async limitsChanged(queue) {
-      await limits.refresh();
+      await Promise.all([limits.refresh(), order.refresh()]);
       hub.changed('pool', queue);
     },
-    close: () => closeAll({ refilling, limits, claims, lanes, retries, promoter, admitter, hub }),
+    close: () =>
+      closeAll({ refilling, limits, order, claims, lanes, retries, promoter, admitter, hub }),
   };
 }
 
@@ -140,6 +144,7 @@ function signalsTo(to: {
 async function closeAll(parts: {
   readonly refilling: NodeJS.Timeout;
   readonly limits: { close(): void };
+  readonly order: { close(): void };
   readonly claims: Claims;
   readonly lanes: Lanes;
   readonly retries: { close(): Promise<void> };
@@ -149,6 +154,7 @@ async function closeAll(parts: {
 }): Promise<void> {
   clearInterval(parts.refilling);
   parts.limits.close();
+  parts.order.close();
   await parts.claims.close();
   await parts.lanes.drain();
   await parts.retries.close();

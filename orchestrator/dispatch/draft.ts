@@ -68,6 +68,8 @@ export interface Draft {
 export interface DraftDeps {
   /** Whether tasks of the queue must be claimed, never handed on: it is paused or has a limit. */
   isLimited(queue: string): boolean;
+  /** Whether a task of the queue leaves the slot to a higher queue that the agent serves as well. */
+  yields(queue: string, served: ReadonlySet<string> | undefined): boolean;
   random(): number;
 }
 
@@ -247,7 +249,9 @@ function draftNext(
     }
     while (giver < ends.length && (ends[giver]?.report.offer?.left ?? 0) <= 0) giver += 1;
     const offer =
-      mayHandOn(task) && !deps.isLimited(task.queue)
+      mayHandOn(task) &&
+      !deps.isLimited(task.queue) &&
+      !deps.yields(task.queue, ends[giver]?.report.offer?.queues)
         ? takeSlot(draft.giving, ends[giver]?.report.offer, task.queue)
         : undefined;
     if (offer) {

@@ -166,11 +166,125 @@ test('what waits for downstream depends on the past', () => {
   });
 });
 
-test('a mapped task cannot depend on the past, and its definition says so', () => {
-  expect(() =>
-    define('mapped', {}, (w) => {
-      const list = w.task('list', {}, async () => [1, 2]);
-      w.map('each', { over: list, dependsOnPast: true }, async () => null);
-    }),
-  ).toThrow('a mapped task cannot depend on the past');
+/** A list, then its items, each of which depends on the item of the same index of the hour before. */
+async function maps(more: object = {}) {
+  const clock = manualClock(START);
+  const stand = await startStand({ clock, leaseMs: 1_000 * HOUR_MS });
+  const map = { over: 'list', maxItems: 5_000, concurrency: null };
+  const tasks = [
+    { key: 'list' },
+    { key: 'load', after: ['list'], map, dependsOnPast: true, ...more },
+    { key: 'sum', after: ['load'] },
+  ];
+  const definition = workflow('maps', tasks, {
+    schedule: { cron: '@hourly', timezone: 'UTC', catchup: true },
+  });
+  const agent = await registerAgent(stand.orchestrator, { definitions: [definition] });
+  return {
+    ...{ stand, agent },
+    /** A further hour, whose list has these items. */
+    async hour(items: readonly unknown[]) {
+      clock.advance(HOUR_MS);
+      await stand.reconcile('scheduler');
+      const [list] = await agent.claim();
+      if (list?.taskKey !== 'list') throw new Error('there is no list to make');
+      await agent.succeed(list, items);
+    },
+    async released() {
+      await stand.reconcile(PAST);
+      return agent.claim(10_000);
+    },
+    async [Symbol.asyncDispose]() {
+      await stand[Symbol.asyncDispose]();
+    },
+  };
+}
+
+test('each item of a mapped task waits for the item of its index in the run before; a new index waits for none', async () => {
+  await using it = await maps();
+  await it.hour(['a', 'b']);
+  const first = await it.released();
+  expect(names(first)).toEqual(['load[0] 00', 'load[1] 00']);
+  const [a, b] = first;
+  if (!a || !b) throw new Error('nothing to do');
+  await it.hour(['a', 'b', 'c']);
+  // What is new has no past; the others wait.
+  const added = await it.released();
+  expect(names(added)).toEqual(['load[2] 01']);
+  await it.agent.succeed(b);
+  const second = await it.released();
+  expect(names(second)).toEqual(['load[1] 01']);
+  await it.agent.fail(a, { final: true });
+  expect(await it.released()).toEqual([]);
+  const [run] = (await it.stand.orchestrator.runs.list({ workflow: 'maps' })).items;
+  const tasks = await it.stand.orchestrator.runs.tasks(run?.id ?? '');
+  expect(tasks.find(({ key }) => key === 'load[0]')).toMatchObject({
+    ...{ state: 'waiting', reason: 'depends-on-past' },
+  });
+  await it.stand.orchestrator.runs.retry(a.runId, { name: 'token:test' });
+  const again = await it.released();
+  expect(names(again)).toEqual(['load[0] 00']);
+  for (const one of again) await it.agent.succeed(one);
+  expect(names(await it.released())).toContain('load[0] 01');
+});
+
+test('items wait while the list of the run before is not there yet, or could not be used', async () => {
+  await using it = await maps();
+  await it.hour('no list' as never);
+  await it.hour(['a']);
+  expect(await it.released()).toEqual([]);
+  const [, before] = (await it.stand.orchestrator.runs.list({ workflow: 'maps' })).items;
+  await it.stand.orchestrator.runControl.mark(
+    before?.id ?? '',
+    { tasks: ['load'], as: 'succeeded' },
+    { name: 'token:test' },
+  );
+  expect(names(await it.released())).toContain('load[0] 01');
+});
+
+test('items wait for what comes after the mapped task as well, where that is asked for', async () => {
+  await using it = await maps({ waitForDownstream: true });
+  await it.hour(['a']);
+  const [only] = await it.released();
+  if (!only) throw new Error('nothing to do');
+  await it.agent.succeed(only);
+  const [sum] = await it.agent.claim();
+  if (!sum) throw new Error('nothing to do');
+  await it.hour(['a']);
+  expect(await it.released()).toEqual([]);
+  await it.agent.succeed(sum);
+  expect(names(await it.released())).toEqual(['load[0] 01']);
+});
+
+test('thousands of items that wait are in nobody’s way, and are let go in seconds', async () => {
+  await using it = await maps();
+  const items = Array.from({ length: 3_000 }, (_, index) => index);
+  const waiting = async () =>
+    (await it.stand.sql('SELECT FROM signalbox.task_live WHERE state = 5')).length;
+  await it.hour(items);
+  expect(await waiting()).toBe(3_000);
+  await it.stand.reconcile(PAST);
+  expect(await waiting()).toBe(0);
+  const first = [...(await it.agent.claim(3_000))];
+  while (first.length < items.length) first.push(...(await it.agent.claim(3_000)));
+  await it.hour(items);
+  const startedAt = performance.now();
+  await it.stand.reconcile(PAST);
+  expect(performance.now() - startedAt).toBeLessThan(10_000);
+  expect(await waiting()).toBe(3_000);
+  const last = first.at(-1);
+  if (!last) throw new Error('nothing to do');
+  await it.agent.succeed(last);
+  await it.stand.reconcile(PAST);
+  expect(await waiting()).toBe(2_999);
+});
+
+test('a mapped task may be defined so, and the task that gives its list does not wait', () => {
+  const { described } = define('m', {}, (w) => {
+    w.map('each', { over: () => [1], dependsOnPast: true }, () => 1);
+  });
+  expect(described.tasks.map(({ key, dependsOnPast }) => [key, dependsOnPast])).toEqual([
+    ['each.items', undefined],
+    ['each', true],
+  ]);
 });
