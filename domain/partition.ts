@@ -172,6 +172,29 @@ export type PartitionSelection =
   | 'all'
   | 'latest';
 
+/** What a call to materialize would make, in which order, in how many runs; nothing is made. */
+export interface MaterializePlan {
+  /** All assets, each after what it is made from. */
+  readonly assets: readonly PlannedAsset[];
+  /** At most 100 of the runs, in the order in which they are made. */
+  readonly runs: readonly {
+    readonly workflow: string;
+    readonly assets: readonly PlannedAsset[];
+    /** Places of the runs that it waits for, counted from 0; at most 100. */
+    readonly after: readonly number[];
+  }[];
+  readonly runCount: number;
+  /** Partitions of all assets; one without counts as one. */
+  readonly partitionCount: number;
+}
+
+export interface PlannedAsset {
+  readonly key: string;
+  /** At most 100 of them; null for an asset without partitions. */
+  readonly partitions: readonly string[] | null;
+  readonly count: number;
+}
+
 /** What a call to make partitions started. */
 export interface MaterializeReply {
   /** At most 100 of the runs that were made, in order. */

@@ -29,6 +29,7 @@ import type { ConnectionBudget, Levers } from '../domain/levers.ts';
 import type {
   AssetImpact,
   AssetPartition,
+  MaterializePlan,
   MaterializeReply,
   PartitionCounts,
   PartitionSelection,
@@ -218,6 +219,14 @@ export interface AssetService {
     request: MaterializeOptions & { partitions: PartitionSelection; single?: boolean },
     actor: Actor,
   ): Promise<MaterializeReply>;
+  /** What either of them would make; of partitions where some are named. Nothing is made. */
+  plan(
+    key: string,
+    request: Omit<MaterializeOptions, 'idempotencyKey'> & {
+      partitions?: PartitionSelection;
+      single?: boolean;
+    },
+  ): Promise<MaterializePlan>;
   partitions(key: string, query: PartitionQuery): Promise<Page<AssetPartition>>;
   partitionCounts(key: string): Promise<PartitionCounts>;
   /** What lies below and suffers, of all of the asset or of one partition. */

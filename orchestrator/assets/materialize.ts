@@ -5,7 +5,11 @@
  */
 import { environmentOf, plainName, qualify } from '../../domain/environment.ts';
 import { SignalboxError } from '../../domain/errors.ts';
-import type { PartitionsDefinition, RunPartitions } from '../../domain/partition.ts';
+import type {
+  MaterializePlan,
+  PartitionsDefinition,
+  RunPartitions,
+} from '../../domain/partition.ts';
 import type { Run, RunTrigger } from '../../domain/run.ts';
 import type { Clock, EpochMs } from '../../domain/time.ts';
 import { findCycle, type Graph } from '../catalog/graph.ts';
@@ -20,6 +24,7 @@ import { ensureSystemWorkflow, ensureVersion, findVersion } from '../store/workf
 import { dependenciesAmong, type Edge, inDependencyOrder } from './order.ts';
 import { intervalOf } from './partitions/of-task.ts';
 import { dynamicNamesOf } from './partitions/partition-set.ts';
+import { describePlan, withoutTrace } from './partitions/plan-shown.ts';
 import { newestOf, refuseMany, type Spreading, spreadPartitions } from './partitions/spread.ts';
 
 /** Levels that are followed downstream; more would be a circle. */
@@ -82,6 +87,32 @@ export async function materialize(
   const [first] = created;
   if (!first) throw new Error('a run was asked for and none was made');
   return first.run;
+}
+
+/**
+ * What `materialize` would make.
+ * @throws SignalboxError as it does
+ */
+export async function planMaterialize(
+  deps: MaterializeDeps,
+  key: string,
+  request: Pick<MaterializeRequest, 'downstream' | 'upstream'>,
+): Promise<MaterializePlan> {
+  return withoutTrace(deps.db, async (tx) => {
+    const producer = await findProducer(tx, [key]);
+    if (producer) {
+      return describePlan([
+        { workflow: producer.workflow, assets: [key], partitions: {}, after: [] },
+      ]);
+    }
+    const scope = { ...request, skipForeign: false };
+    const work = await planWork(tx, [key], scope, deps.clock.now());
+    const partitions = spreadPartitions(newestGiven([key], work), work);
+    refuseMany(partitions, work.handlesRange);
+    const { workflow } = await work.versionOf(work.assets);
+    const assets = inDependencyOrder(work.assets, work.edges);
+    return describePlan([{ workflow, assets, partitions, after: [] }]);
+  });
 }
 
 /** The newest partition of each key that was asked for. */

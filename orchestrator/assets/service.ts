@@ -19,10 +19,10 @@ import { readAssetTaskRows } from '../store/asset-task.ts';
 import { readDynamicKeys } from '../store/dynamic-partition.ts';
 import { createImpact } from './impact.ts';
 import { createLineage } from './lineage.ts';
-import { type MaterializeDeps, materialize } from './materialize.ts';
+import { type MaterializeDeps, materialize, planMaterialize } from './materialize.ts';
 import { changeDynamic, listDynamic } from './partitions/dynamic.ts';
 import { judgeAt } from './partitions/freshness.ts';
-import { materializePartitions } from './partitions/materialize.ts';
+import { materializePartitions, planPartitions } from './partitions/materialize.ts';
 import { dynamicNamesOf } from './partitions/partition-set.ts';
 import { countPartitions, findPartitioned, listPartitions } from './partitions/states.ts';
 import { effectivePolicy, readPolicyInput } from './policy.ts';
@@ -83,6 +83,12 @@ export function createAssets(deps: AssetDeps): AssetService {
       }),
     materializePartitions: (key, request) =>
       materializePartitions({ ...deps, staleness }, key, request),
+    plan: (key, { partitions, downstream = false, upstream = false, ...options }) =>
+      partitions === undefined
+        ? planMaterialize(deps, key, { downstream, upstream })
+        : planPartitions({ ...deps, staleness }, key, {
+            ...{ ...options, partitions, downstream, upstream },
+          }),
     async partitions(key, query) {
       return listPartitions(db, staleness, await findPartitioned(db, clock, key), query);
     },

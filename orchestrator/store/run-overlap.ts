@@ -85,29 +85,47 @@ export async function readPast(
   return new Map(rows.map(([workflow, runId, succeeded]) => [workflow, { runId, succeeded }]));
 }
 
-/** Lets runs wait for others. */
+/** Lets runs wait for others; `also` for more of them. */
 export async function insertHolds(
   tx: Tx,
-  holds: readonly { runId: string; workflow: string; afterRunId: string }[],
+  holds: readonly {
+    runId: string;
+    workflow: string;
+    afterRunId: string;
+    also?: readonly string[];
+  }[],
   now: EpochMs,
 ): Promise<void> {
   if (holds.length === 0) return;
   await tx.execute(
-    `INSERT INTO signalbox.run_hold (run_id, workflow, after_run_id, since)
-     SELECT run_id, workflow, after_run_id, to_timestamp($1::float8 / 1000)
-     FROM unnest($2::uuid[], $3::text[], $4::uuid[]) AS h (run_id, workflow, after_run_id)
+    `INSERT INTO signalbox.run_hold (run_id, workflow, after_run_id, also, since)
+     SELECT run_id, workflow, after_run_id, nullif(string_to_array(also, ','), '{}')::uuid[],
+            to_timestamp($1::float8 / 1000)
+     FROM unnest($2::uuid[], $3::text[], $4::uuid[], $5::text[]) AS h (run_id, workflow, after_run_id, also)
      ON CONFLICT (run_id) DO NOTHING`,
     [
       now,
       plainArray(holds.map(({ runId }) => runId)),
       textArray(holds.map(({ workflow }) => workflow)),
       plainArray(holds.map(({ afterRunId }) => afterRunId)),
+      textArray(holds.map(({ also = [] }) => also.join(','))),
     ],
   );
 }
 
 /** Lets go what waited for a run that has succeeded, or that is not there any more; and what has ended itself. */
 export async function releaseHolds(tx: Tx, workflow: string): Promise<void> {
+  await tx.execute(
+    `UPDATE signalbox.run_hold h SET after_run_id = n.id
+     FROM (SELECT w.run_id, (SELECT r.id FROM signalbox.run r
+                             WHERE r.id = ANY(w.also) AND r.state NOT IN ('succeeded', 'skipped') LIMIT 1) AS id
+           FROM signalbox.run_hold w
+           WHERE w.workflow = $1 AND w.also IS NOT NULL
+             AND NOT EXISTS (SELECT FROM signalbox.run r WHERE r.id = w.after_run_id
+                             AND r.state NOT IN ('succeeded', 'skipped'))) n
+     WHERE h.run_id = n.run_id AND n.id IS NOT NULL`,
+    [workflow],
+  );
   await tx.execute(
     `DELETE FROM signalbox.run_hold h WHERE h.workflow = $1 AND (
        NOT EXISTS (SELECT FROM signalbox.run r WHERE r.id = h.after_run_id AND r.state NOT IN ('succeeded', 'skipped'))

@@ -89,13 +89,17 @@ function changeRoutes(app: App, assets: Parts['orchestrator']['assets']): void {
       schema: {
         ...{ tags, summary: 'Compute the asset anew, or some of its partitions' },
         ...{ params: ByKey, body: MaterializeBody },
-        response: { 201: Materialized },
+        response: { 200: Type.Ref('MaterializePlan'), 201: Materialized },
       },
     },
     async (request, reply) => {
       const actor = { name: callerOf(request).actor };
-      const { partitions, ...options } = request.body;
+      const { partitions, dryRun = false, ...options } = request.body;
       const { key } = request.params;
+      if (dryRun) {
+        const { idempotencyKey: _, ...asked } = options;
+        return assets.plan(key, { ...asked, ...(partitions ? { partitions } : {}) });
+      }
       const made = partitions
         ? await assets.materializePartitions(key, { ...options, partitions }, actor)
         : await assets.materialize([key], options, actor);

@@ -143,6 +143,9 @@ export const MaterializeBody = Closed({
   upstream: Type.Optional(Type.Boolean({ description: 'all that lies upstream as well' })),
   partitions: Type.Optional(Selection),
   single: Type.Optional(Type.Boolean({ description: 'all partitions in one run' })),
+  dryRun: Type.Optional(
+    Type.Boolean({ description: 'says what would be made, and makes nothing' }),
+  ),
   idempotencyKey: Type.Optional(IdempotencyKey),
 });
 

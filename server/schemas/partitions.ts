@@ -123,6 +123,25 @@ export const Selection = Type.Unsafe<PartitionSelection>({
   ],
 });
 
+const PlannedAsset = Type.Object({
+  key: Type.String(),
+  partitions: Nullable(Type.Array(Type.String())),
+  count: Type.Integer(),
+});
+
+const MaterializePlan = Type.Object({
+  assets: Type.Array(PlannedAsset),
+  runs: Type.Array(
+    Type.Object({
+      workflow: Type.String(),
+      assets: Type.Array(PlannedAsset),
+      after: Type.Array(Type.Integer(), { description: 'places of the runs that it waits for' }),
+    }),
+  ),
+  runCount: Type.Integer(),
+  partitionCount: Type.Integer(),
+});
+
 /** What `POST materialize` answers: the run, or where partitions were named, all that was started. */
 export const Materialized = Type.Unsafe<Run | Reply>({
   anyOf: [{ $ref: 'MaterializeReply#' }, { $ref: 'Run#' }],
@@ -134,6 +153,7 @@ export const DynamicBody = Closed({
 });
 
 export const PARTITION_SCHEMAS = {
+  MaterializePlan,
   AssetPartition,
   PartitionCounts,
   MaterializeReply,

@@ -1,31 +1,37 @@
 /**
  * Making many partitions: a run for each, so many at a time as the asset (or the shared workflow) allows, or one run
- * for all where the code handles a range. With what lies below, a partition that several of them lead to (the month
- * of many days) is made by the last run that leads to it.
+ * for all where the code handles a range. With what lies above or below, `plan.ts` says which runs there are; one that
+ * others come before is held until they have succeeded.
  */
 import { SignalboxError } from '../../../domain/errors.ts';
 import type {
+  MaterializePlan,
   MaterializeReply,
   PartitionSelection,
   PartitionState,
   RunPartitions,
 } from '../../../domain/partition.ts';
-import type { RunRequest } from '../../runs/trigger.ts';
+import type { CreatedRun, RunRequest } from '../../runs/trigger.ts';
 import type { MaterializeOptions } from '../../service.ts';
 import { readProducer } from '../../store/asset-task.ts';
 import type { Tx } from '../../store/connection.ts';
+import { insertHolds } from '../../store/run-overlap.ts';
 import { readRunnable } from '../../store/run-workflow.ts';
 import { type MaterializeDeps, partitionsOfRun, planWork, type Work } from '../materialize.ts';
 import type { Staleness } from '../staleness.ts';
 import { OF_WORKFLOW } from './of-task.ts';
+import { type Directions, expandKeys, type PlannedRun, planRuns } from './plan.ts';
+import { describePlan, withoutTrace } from './plan-shown.ts';
 import { assertKeys, keysInRange } from './select.ts';
-import { refuseMany, spreadPartitions } from './spread.ts';
+import { refuseMany } from './spread.ts';
 import { findPartitioned, type Partitioned, statesOf } from './states.ts';
 
 /** Partitions that one call makes. */
 const MAX_PARTITIONS = 10_000;
 /** Runs that the answer names. */
 const MAX_TOLD = 100;
+/** Partitions of all assets that one call makes. */
+const MAX_PLANNED = 20_000;
 
 interface Request extends MaterializeOptions {
   readonly partitions: PartitionSelection;
@@ -40,20 +46,20 @@ export async function materializePartitions(
   request: Request,
 ): Promise<MaterializeReply> {
   const asset = await findPartitioned(deps.db, deps.clock, key);
-  const keys = await selectKeys(deps, asset, request.partitions);
-  if (keys.length > MAX_PARTITIONS) {
-    throw new SignalboxError(
-      'invalid-request',
-      `${keys.length} partitions at once; at most ${MAX_PARTITIONS}: name a range`,
-    );
-  }
+  const keys = await selectedKeys(deps, asset, request);
   if (keys.length === 0) return { runs: [], runCount: 0, partitionCount: 0 };
-  const single = request.single ?? asset.range;
-  const groups = single ? [keys] : keys.map((one) => [one]);
   const created = await deps.db.transaction(async (tx) => {
-    const requests =
-      (await produced(tx, asset, groups)) ?? (await made(tx, deps, asset, groups, request));
-    return deps.createRuns(tx, withKeys(requests, groups, request.idempotencyKey));
+    const requests = await produced(
+      tx,
+      asset,
+      groupsOf(asset, keys, request),
+      request.idempotencyKey,
+    );
+    if (requests) return deps.createRuns(tx, requests);
+    const runs = await planned(tx, deps, asset, keys, request);
+    const all = await deps.createRuns(tx, await made(tx, asset, runs, request.idempotencyKey));
+    await insertHolds(tx, holdsOf(runs, all), deps.clock.now());
+    return all;
   });
   deps.announceRuns(created);
   return {
@@ -63,17 +69,21 @@ export async function materializePartitions(
   };
 }
 
-/** A key that was used before gives the first runs, each under its partition. */
-function withKeys(
-  requests: readonly RunRequest[],
-  groups: readonly (readonly string[])[],
-  key: string | undefined,
-): readonly RunRequest[] {
-  if (key === undefined) return requests;
-  return requests.map((request, index) => ({
-    ...request,
-    idempotencyKey: groups.length === 1 ? key : `${key}:${groups[index]?.[0]}`,
-  }));
+async function selectedKeys(
+  deps: MaterializeDeps & { readonly staleness: Staleness },
+  asset: Partitioned,
+  request: Request,
+): Promise<readonly string[]> {
+  const keys = await selectKeys(deps, asset, request.partitions);
+  if (keys.length <= MAX_PARTITIONS) return keys;
+  throw new SignalboxError(
+    'invalid-request',
+    `${keys.length} partitions at once; at most ${MAX_PARTITIONS}: name a range`,
+  );
+}
+
+function groupsOf(asset: Partitioned, keys: readonly string[], request: Request) {
+  return (request.single ?? asset.range) ? [keys] : keys.map((one) => [one]);
 }
 
 /** Keys in the order in which they are made, the oldest first. */
@@ -106,6 +116,7 @@ async function produced(
   tx: Tx,
   { key, definition }: Partitioned,
   groups: readonly (readonly string[])[],
+  idempotencyKey?: string,
 ): Promise<readonly RunRequest[] | null> {
   const producer = await readProducer(tx, key);
   if (producer === null) return null;
@@ -115,75 +126,126 @@ async function produced(
     return {
       ...{ workflow, versionId, maxActiveRuns, parameters: {}, trigger: 'asset' },
       ...{ ...of, partitions: { [OF_WORKFLOW]: keys } },
+      ...(idempotencyKey === undefined
+        ? {}
+        : { idempotencyKey: keyOf(idempotencyKey, groups.length, [key], { [key]: keys }) }),
     };
+  });
+}
+
+/** Runs of these partitions alone, or together with what lies above or below. */
+async function planned(
+  tx: Tx,
+  deps: MaterializeDeps,
+  asset: Partitioned,
+  keys: readonly string[],
+  request: Request,
+): Promise<readonly Planned[]> {
+  const { downstream = false, upstream = false } = request;
+  const single = request.single ?? asset.range;
+  const scope = { downstream, upstream, skipForeign: false };
+  const work = await planWork(tx, [asset.key], scope, deps.clock.now());
+  const plan =
+    downstream || upstream
+      ? planAround(asset, keys, { downstream, upstream }, work, request.single ?? false)
+      : (single ? [keys] : keys.map((one) => [one])).map((group) => ({
+          ...{ assets: [asset.key], partitions: { [asset.key]: group }, after: [] },
+        }));
+  const versions = new Map<string, Awaited<ReturnType<Work['versionOf']>>>();
+  const runs: Planned[] = [];
+  for (const run of plan) {
+    refuseMany(run.partitions, work.handlesRange);
+    const name = run.assets.join('\n');
+    const version = versions.get(name) ?? (await work.versionOf(run.assets));
+    versions.set(name, version);
+    runs.push({ ...run, ...version });
+  }
+  return runs;
+}
+
+interface Planned extends PlannedRun {
+  readonly workflow: string;
+  readonly versionId: string;
+}
+
+function planAround(
+  asset: Partitioned,
+  keys: readonly string[],
+  directions: Directions,
+  work: Work,
+  single: boolean,
+): readonly PlannedRun[] {
+  const wanted = expandKeys(asset.key, keys, directions, work, MAX_PLANNED);
+  if (wanted === null) {
+    throw new SignalboxError(
+      'invalid-request',
+      `${keys.length} partitions of ${asset.key} lead to more than ${MAX_PLANNED}: name fewer of them`,
+    );
+  }
+  return planRuns(wanted, work, single);
+}
+
+/** A run that others come before is held until all of them have succeeded. */
+function holdsOf(runs: readonly PlannedRun[], created: readonly CreatedRun[]) {
+  return runs.flatMap(({ after }, index) => {
+    const own = created[index];
+    const [first, ...also] = after.flatMap((place) => created[place]?.run.id ?? []);
+    if (!own?.created || first === undefined) return [];
+    const { id: runId, workflow } = own.run;
+    return [{ runId, workflow, afterRunId: first, also }];
   });
 }
 
 async function made(
   tx: Tx,
-  deps: MaterializeDeps,
   asset: Partitioned,
-  groups: readonly (readonly string[])[],
-  { downstream = false, upstream = false }: Request,
+  runs: readonly Planned[],
+  idempotencyKey: string | undefined,
 ): Promise<readonly RunRequest[]> {
-  if (upstream && groups.length > 1) {
-    throw new SignalboxError(
-      'invalid-request',
-      'with what lies upstream, name one partition: those of several would be made twice or too late',
-    );
-  }
-  const scope = { downstream, upstream, skipForeign: false };
-  const work = await planWork(tx, [asset.key], scope, deps.clock.now());
-  const spread = groups.map((keys) => spreadPartitions({ [asset.key]: keys }, work));
-  const versions = new Map<string, Awaited<ReturnType<Work['versionOf']>>>();
-  const requests: RunRequest[] = [];
-  for (const { assets, partitions } of leaveToLast(spread, asset.key, work)) {
-    refuseMany(partitions, work.handlesRange);
-    const name = assets.join('\n');
-    const version = versions.get(name) ?? (await work.versionOf(assets));
-    versions.set(name, version);
-    requests.push({
-      ...version,
-      ...{ maxActiveRuns: null, parameters: {}, trigger: 'asset' },
-      ...partitionsOfRun(partitions, asset.definition, asset.key),
-    });
-  }
-  const limits = await readRunnable(tx, [...new Set(requests.map(({ workflow }) => workflow))]);
-  return requests.map((run) => ({
-    ...run,
-    maxActiveRuns: limits.get(run.workflow)?.maxActiveRuns ?? null,
+  const limits = await readRunnable(tx, [...new Set(runs.map(({ workflow }) => workflow))]);
+  return runs.map(({ workflow, versionId, partitions, after, assets }) => ({
+    ...{ workflow, versionId, parameters: {}, trigger: 'asset' },
+    ...{ maxActiveRuns: limits.get(workflow)?.maxActiveRuns ?? null, hold: after.length > 0 },
+    ...placeOf(asset, partitions, assets),
+    ...(idempotencyKey === undefined
+      ? {}
+      : { idempotencyKey: keyOf(idempotencyKey, runs.length, assets, partitions) }),
   }));
 }
 
-/** Takes from each run what a later run makes as well. */
-function leaveToLast(
-  runs: readonly RunPartitions[],
-  root: string,
-  { assets, definitions }: Work,
-): readonly { readonly assets: readonly string[]; readonly partitions: RunPartitions }[] {
-  const later = new Set<string>();
-  const takes = (asset: string, key: string) => {
-    const name = `${asset}\n${key}`;
-    if (asset !== root && later.has(name)) return false;
-    later.add(name);
-    return true;
-  };
-  return runs
-    .toReversed()
-    .map((partitions) => {
-      const kept = Object.fromEntries(
-        Object.entries(partitions).map(([asset, keys]) => [
-          asset,
-          keys.filter((key) => takes(asset, key)),
-        ]),
-      );
-      const left = assets.filter((asset) =>
-        definitions.get(asset) ? (kept[asset]?.length ?? 0) > 0 : takes(asset, ''),
-      );
-      return {
-        assets: left,
-        partitions: Object.fromEntries(Object.entries(kept).filter(([, keys]) => keys.length > 0)),
-      };
-    })
-    .toReversed();
+/** The time of a run is that of the asset which was asked for, where it makes some of it. */
+function placeOf(asset: Partitioned, partitions: RunPartitions, assets: readonly string[]) {
+  if (assets.includes(asset.key)) return partitionsOfRun(partitions, asset.definition, asset.key);
+  return partitionsOfRun(partitions, null, asset.key);
+}
+
+/** A key that was used before gives the first runs, each under what it makes first. */
+function keyOf(
+  key: string,
+  runs: number,
+  [first = '']: readonly string[],
+  partitions: RunPartitions,
+): string {
+  return runs === 1 ? key : `${key}:${first}:${partitions[first]?.[0] ?? ''}`;
+}
+
+/** What would be made. */
+export async function planPartitions(
+  deps: MaterializeDeps & { readonly staleness: Staleness },
+  key: string,
+  request: Request,
+): Promise<MaterializePlan> {
+  const asset = await findPartitioned(deps.db, deps.clock, key);
+  const keys = await selectedKeys(deps, asset, request);
+  if (keys.length === 0) return describePlan([]);
+  return withoutTrace(deps.db, async (tx) => {
+    const requests = await produced(tx, asset, groupsOf(asset, keys, request));
+    if (requests === null) return describePlan(await planned(tx, deps, asset, keys, request));
+    return describePlan(
+      requests.map(({ workflow, partitions }) => ({
+        ...{ workflow, assets: [key], after: [] },
+        partitions: { [key]: partitions?.[OF_WORKFLOW] ?? [] },
+      })),
+    );
+  });
 }

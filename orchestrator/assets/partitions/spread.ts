@@ -11,7 +11,7 @@ import type {
 import { downstreamKeys, effectiveMapping, type MappingMoment, upstreamKeys } from './mapping.ts';
 import { partitionSet } from './partition-set.ts';
 
-interface SpreadEdge {
+export interface SpreadEdge {
   readonly upstream: string;
   readonly downstream: string;
   readonly mapping: PartitionMapping | null;

@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import type {
   AssetImpact,
   AssetPartition,
+  MaterializePlan,
   MaterializeReply,
   PartitionCounts,
   PartitionSelection,
@@ -10,7 +11,7 @@ import type {
 import type { Run } from '../../../domain/run.ts';
 import type { List } from '../api-client.ts';
 import { UsageError } from '../exit.ts';
-import { renderTable, state, time } from '../output.ts';
+import { printable, renderTable, state, time } from '../output.ts';
 import { remoteCommand, segment, wholeNumber } from '../remote.ts';
 
 interface MaterializeOptions {
@@ -23,6 +24,7 @@ interface MaterializeOptions {
   readonly failed?: boolean;
   readonly stale?: boolean;
   readonly single?: boolean;
+  readonly dryRun?: boolean;
 }
 
 export function materializeCommand(): Command {
@@ -30,14 +32,16 @@ export function materializeCommand(): Command {
     'materialize <key>',
     'Compute it anew, or some of its partitions',
     async ({ api, options, print }, key = '') => {
-      const { downstream = false, upstream = false, single } = options;
+      const { downstream = false, upstream = false, single, dryRun = false } = options;
       const partitions = selectionOf(options);
-      const made = await api.post<Run | MaterializeReply>(`/assets/${segment(key)}/materialize`, {
+      const path = `/assets/${segment(key)}/materialize`;
+      const body = {
         ...{ downstream, upstream },
         ...(partitions === null ? {} : { partitions }),
         ...(single ? { single } : {}),
-      });
-      print(made, renderMade);
+      };
+      if (dryRun) print(await api.post<MaterializePlan>(path, { ...body, dryRun }), renderPlan);
+      else print(await api.post<Run | MaterializeReply>(path, body), renderMade);
     },
   )
     .option('--downstream', 'and everything behind it, in dependency order')
@@ -48,7 +52,33 @@ export function materializeCommand(): Command {
     .option('--missing', 'partitions that should be there and are not')
     .option('--failed', 'partitions that failed')
     .option('--stale', 'partitions whose code or upstreams have changed')
-    .option('--single', 'all of them in one run');
+    .option('--single', 'all of them in one run')
+    .option('--dry-run', 'say what would be made, in which order, in how many runs');
+}
+
+const SHOWN_RUNS = 20;
+
+function renderPlan({ assets, runs, runCount, partitionCount }: MaterializePlan): string {
+  if (runCount === 0) return 'There is nothing to do.';
+  const table = renderTable(
+    assets,
+    [
+      ['ASSET', (one) => one.key],
+      ['PARTITIONS', (one) => (one.partitions === null ? 'whole' : one.count)],
+      ['FIRST', (one) => one.partitions?.[0]],
+    ],
+    '',
+  );
+  const shown = runs.slice(0, SHOWN_RUNS).map(({ assets: of, after }, place) => {
+    const what = of.map(({ key, partitions, count: many }) =>
+      partitions === null ? key : many === 1 ? `${key} ${partitions[0]}` : `${key} (${many})`,
+    );
+    const waits = after.length === 0 ? '' : `, after ${after.map((one) => one + 1).join(', ')}`;
+    return `  ${place + 1}. ${what.map(printable).join(' → ')}${waits}`;
+  });
+  const more = runCount - shown.length;
+  const total = `${count(runCount, 'run')} would make ${count(partitionCount, 'partition')}:`;
+  return [table, '', total, ...shown, ...(more > 0 ? [`  … and ${more} more`] : [])].join('\n');
 }
 
 function selectionOf(options: MaterializeOptions): PartitionSelection | null {
