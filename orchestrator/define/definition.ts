@@ -21,6 +21,8 @@ export interface BoundCheck {
   readonly run: (value: never, context: never) => unknown;
   /** Of a check that is fed row by row. */
   readonly fold: (() => RowFold) | null;
+  /** Longest time that it may take. */
+  readonly timeoutMs: number;
 }
 
 export interface Definition {
@@ -64,7 +66,17 @@ export function withCompanions(definition: Definition): readonly Definition[] {
   return definition.companions ? [definition, ...definition.companions] : [definition];
 }
 
+let recorded: string[] | undefined;
+
+/** From now on keeps where each definition of this process is made, also of one that nobody exports. */
+export function recordPlaces(): readonly string[] {
+  recorded ??= [];
+  return recorded;
+}
+
 /** The stack of the present call, a few frames of it. */
 export function stackHere(): string {
-  return new Error('here').stack ?? '';
+  const stack = new Error('here').stack ?? '';
+  recorded?.push(stack);
+  return stack;
 }

@@ -7,8 +7,10 @@ import { text } from 'node:stream/consumers';
 import { pathToFileURL } from 'node:url';
 import type { WorkflowDefinition } from '../../domain/agent-protocol.ts';
 import { checkSchema } from './check-schema.ts';
+import { recordPlaces } from './definition.ts';
 import type { WorkflowFile } from './files.ts';
 import { importFile, isMadeIn } from './import-file.ts';
+import { DefinitionError } from './options.ts';
 
 /** What the parent writes to standard input. */
 export interface LoadOrder {
@@ -54,12 +56,27 @@ async function read(
   file: WorkflowFile,
   all: ReadonlySet<string>,
 ): Promise<readonly WorkflowDefinition[]> {
+  const places = recordPlaces();
+  const before = places.length;
   const { definitions } = await importFile(file.path, 0);
   const own = definitions.filter((definition) => isMadeIn(definition, file.path, all));
+  if (own.length === 0) refuseUnexported(places.slice(before), file.path);
   return own.map((definition) => {
     checkSchema(definition);
     return { ...definition.described, file: file.shown };
   });
+}
+
+/** A file that defines something and exports none of it would be passed over in silence. */
+function refuseUnexported(places: readonly string[], path: string): void {
+  const url = pathToFileURL(path).href;
+  const made = places.find((stack) => stack.includes(url));
+  if (made === undefined) return;
+  const error = new DefinitionError(
+    'it defines something and exports none of it: write "export default" or "export const NAME =" before it',
+  );
+  error.stack = made;
+  throw error;
 }
 
 /** Message and place of an error, as who wrote the file needs it. */

@@ -88,15 +88,44 @@ export interface ReadSchema {
 
 const TARGET = { target: 'draft-2020-12' } as const;
 
+/** Types of Zod that no JSON is of. */
+const NOT_JSON = new Set(['date', 'bigint', 'symbol', 'undefined', 'void', 'nan', 'map', 'set']);
+
+const DATE_OR_TIME = { type: 'string', anyOf: [{ format: 'date-time' }, { format: 'date' }] };
+
+/** Zod refuses whatever JSON has no type for. What it makes out of JSON by itself (`z.coerce.date()`) is let through. */
+const ZOD_OPTIONS = {
+  unrepresentable: 'any',
+  override({ zodSchema, jsonSchema, path = [] }: ZodOverride): void {
+    const { type = '', coerce } = zodSchema._zod?.def ?? {};
+    if (!NOT_JSON.has(type)) return;
+    if (coerce !== true) {
+      const place = path.filter((part) => part !== 'properties').join('/');
+      throw new DefinitionError(
+        `/${place} is a ${type}, which cannot come as JSON: take z.coerce.${type}() where there is one, or a text`,
+      );
+    }
+    if (type === 'date') Object.assign(jsonSchema, DATE_OR_TIME);
+  },
+} as const;
+
+interface ZodOverride {
+  readonly zodSchema: {
+    readonly _zod?: { readonly def?: { readonly type?: string; readonly coerce?: boolean } };
+  };
+  readonly jsonSchema: object;
+  readonly path?: readonly (string | number)[];
+}
+
 /** @throws DefinitionError where the value is no schema of an object */
 export function readSchema(schema: unknown): ReadSchema {
   if (schema === undefined) return { jsonSchema: null, parse: null };
-  if (!isRecord(schema)) throw new DefinitionError('parameters: a schema is needed');
+  if (!isRecord(schema)) throw new DefinitionError('a schema is needed');
   const standard = isRecord(schema['~standard']) ? schema['~standard'] : null;
   const json = standard === null ? schema : standardToJson(schema, standard);
   const jsonSchema = plainObject(json);
   if (jsonSchema.type !== 'object') {
-    throw new DefinitionError('parameters: the schema must be of type "object"');
+    throw new DefinitionError('the schema must be of type "object"');
   }
   return { jsonSchema, parse: standard === null ? null : parserOf(standard) };
 }
@@ -106,11 +135,13 @@ function standardToJson(
   standard: Record<string, unknown>,
 ): unknown {
   if (isRecord(standard.jsonSchema) && typeof standard.jsonSchema.input === 'function') {
-    return standard.jsonSchema.input(TARGET);
+    return standard.jsonSchema.input({ ...TARGET, libraryOptions: ZOD_OPTIONS });
   }
-  if (typeof schema.toJSONSchema === 'function') return schema.toJSONSchema({ io: 'input' });
+  if (typeof schema.toJSONSchema === 'function') {
+    return schema.toJSONSchema({ io: 'input', ...ZOD_OPTIONS });
+  }
   throw new DefinitionError(
-    'parameters: this schema library gives no JSON Schema (it needs the Standard JSON Schema interface)',
+    'this schema library gives no JSON Schema (it needs the Standard JSON Schema interface)',
   );
 }
 
@@ -120,9 +151,9 @@ function plainObject(value: unknown): Record<string, unknown> {
     const plain: unknown = JSON.parse(JSON.stringify(value));
     if (isRecord(plain)) return plain;
   } catch (error) {
-    throw new DefinitionError(`parameters: the schema is not JSON: ${String(error)}`);
+    throw new DefinitionError(`the schema is not JSON: ${String(error)}`);
   }
-  throw new DefinitionError('parameters: a schema is needed');
+  throw new DefinitionError('a schema is needed');
 }
 
 function parserOf(standard: Record<string, unknown>): (parameters: unknown) => unknown {
@@ -134,13 +165,19 @@ function parserOf(standard: Record<string, unknown>): (parameters: unknown) => u
     const outcome: unknown = await validate(parameters);
     if (!isRecord(outcome)) return parameters;
     if (Array.isArray(outcome.issues)) {
-      const issues = outcome.issues.map((issue: unknown) =>
-        isRecord(issue) ? String(issue.message) : String(issue),
-      );
+      const issues = outcome.issues.map(describeIssue);
       throw new DefinitionError(`the parameters do not match the schema: ${issues.join('; ')}`);
     }
     return outcome.value;
   };
+}
+
+/** What a library says is wrong, behind the path of it, as the server tells faults: `/list/0/k must be even`. */
+function describeIssue(issue: unknown): string {
+  if (!isRecord(issue)) return String(issue);
+  const path = Array.isArray(issue.path) ? issue.path : [];
+  const keys = path.map((part: unknown) => String(isRecord(part) ? part.key : part));
+  return [...(keys.length === 0 ? [] : [`/${keys.join('/')}`]), String(issue.message)].join(' ');
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

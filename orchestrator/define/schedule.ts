@@ -17,6 +17,7 @@ import {
   DefinitionError,
   durationMs,
   flag,
+  inDefinition,
   integer,
   oneOf,
   optional,
@@ -102,7 +103,8 @@ export interface ScheduleOptions {
   readonly timezone?: string;
   /**
    * Whether intervals that passed (a stop, a pause, a start date in the past) are made up for; false unless told:
-   * then only the latest one runs. With limits: so many of the newest, those that ended so long ago at most.
+   * then only the latest one of a stop runs, and of a start date in the past none. With limits: so many of the newest,
+   * those that ended so long ago at most.
    */
   readonly catchup?: boolean | { readonly atMost?: number; readonly within?: string | number };
   /** First logical date: `"2026-01-01"` (midnight in the timezone), or a time. */
@@ -171,11 +173,17 @@ function entry(value: unknown): ReadEntry {
     return { cron: scheduleCron(value), timezone: null, dst: null };
   }
   if (typeof value === 'object' && value !== null && 'every' in value) {
+    if ('cron' in value) throw new DefinitionError('takes "cron" or "every", not both');
     const read = readOptions<{ every: number; anchor: unknown }>(value, {
       every,
       anchor: (anchor) => anchor,
     });
     return { everyMs: read.every, anchor: read.anchor };
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new DefinitionError(
+      'must be a cron expression such as "0 2 * * *", an interval such as "15m", or an object with "cron" or "every"',
+    );
   }
   return readOptions<{ cron: string; timezone: string | null; dst: DstPolicies | null }>(value, {
     cron: scheduleCron,
@@ -197,8 +205,10 @@ const CONTINUOUS = '@continuous';
 
 const schedule: Read<readonly ReadEntry[] | typeof CONTINUOUS | null> = optional((value) => {
   if (value === CONTINUOUS) return CONTINUOUS;
-  const list: readonly unknown[] = Array.isArray(value) ? value : [value];
-  if (list.length >= 1 && list.length <= MAX_ENTRIES) return list.map(entry);
+  if (!Array.isArray(value)) return [entry(value)];
+  if (value.length >= 1 && value.length <= MAX_ENTRIES) {
+    return value.map((one, index) => inDefinition(`${index + 1}.`, () => entry(one)));
+  }
   throw new DefinitionError(`must be a schedule, or a list of 1 to ${MAX_ENTRIES}`);
 });
 

@@ -22,7 +22,7 @@ import {
   weightReaders,
 } from './limit-options.ts';
 import { type On, readOn } from './on.ts';
-import { inDefinition, name as readName, readOptions } from './options.ts';
+import { DefinitionError, inDefinition, name as readName, readOptions } from './options.ts';
 import { type ParameterSchema, type Parameters, readSchema } from './parameters.ts';
 import { scheduleOf } from './schedule.ts';
 import { TaskGraph } from './task-graph.ts';
@@ -75,8 +75,17 @@ export function workflow<const S extends ParameterSchema = { type: 'object' }>(
       ...runDeadlineReaders,
       ...callbackReaders,
     });
+    if (typeof build !== 'function') {
+      throw new DefinitionError('a function that adds the tasks is needed after the options');
+    }
     const graph = new TaskGraph();
-    build(builderOf<Parameters<S>>(graph, ''));
+    const built: unknown = build(builderOf<Parameters<S>>(graph, ''));
+    if (built instanceof Promise) {
+      built.catch(() => undefined);
+      throw new DefinitionError(
+        'the function that adds the tasks must not be async: what it added later would be lost',
+      );
+    }
     const tasks = graph.definitions();
     const schedule = scheduleOf(read);
     const callbacks = [...callbacksOf(read), ...graph.callbacks];

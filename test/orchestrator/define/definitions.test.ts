@@ -63,6 +63,9 @@ describe('a workflow', () => {
     ['a wrong number', { maxActiveRuns: 0 }, /maxActiveRuns: must be a whole number from 1/],
     ['a schema that is no object', { parameters: { type: 'string' } }, /must be of type "object"/],
     ['a queue with spaces', { queue: 'a b' }, /queue: must be a name/],
+    ['a schedule of another type', { schedule: 5 }, /schedule: must be a cron expression such as/],
+    ['one of several schedules', { schedule: ['@daily', 7] }, /schedule: 2\.: must be a cron/],
+    ['two kinds in one', { schedule: { cron: '@daily', every: '1h' } }, /"cron" or "every", not/],
   ])('refuses %s and names it', (_what, options, message) => {
     expect(() => workflow('w', options, (w) => w.task('t', {}, nothing))).toThrow(message);
     expect(() => workflow('w', options, (w) => w.task('t', {}, nothing))).toThrow(
@@ -100,6 +103,14 @@ describe('a workflow', () => {
     ).toThrow(/in a circle: (a → b → c → a|b → c → a → b|c → a → b → c)/);
   });
 
+  it('refuses a function that adds its tasks later, and one that is none', () => {
+    const later = async () => undefined;
+    expect(() => workflow('w', {}, later as never)).toThrow(/^workflow "w": .* must not be async/);
+    expect(() => workflow('w', {}, undefined as never)).toThrow(
+      /^workflow "w": a function that adds/,
+    );
+  });
+
   it('finds a circle in a chain of ten thousand tasks without a deep call stack', () => {
     expect(() =>
       workflow('w', {}, (w) => {
@@ -132,6 +143,25 @@ describe('parameters', () => {
     expect(await parse?.({ day: '3' })).toEqual({ day: 3 });
     await expect(parse?.({ day: 'x' })).rejects.toThrow(
       /do not match the schema: .*expected number/,
+    );
+  });
+
+  it('that only Zod can judge are refused with their path', async () => {
+    const list = z.array(z.object({ n: z.number().refine((n) => n % 2 === 0, 'must be even') }));
+    const { parse } = flow('f', { parameters: z.object({ list }) }, nothing);
+    await expect(parse?.({ list: [{ n: 2 }, { n: 3 }] })).rejects.toThrow('/list/1/n must be even');
+  });
+
+  it('of Zod may be dates that come as texts, and no other thing that JSON has no type for', async () => {
+    const { described, parse } = flow(
+      'f',
+      { parameters: z.object({ at: z.coerce.date() }) },
+      nothing,
+    );
+    expect(described.parameters).toMatchObject({ properties: { at: { type: 'string' } } });
+    expect(await parse?.({ at: '2026-01-01' })).toEqual({ at: new Date('2026-01-01') });
+    expect(() => flow('f', { parameters: z.object({ at: z.date() }) }, nothing)).toThrow(
+      /^flow "f": parameters: \/at is a date, which cannot come as JSON: take z\.coerce\.date/,
     );
   });
 });

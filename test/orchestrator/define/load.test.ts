@@ -91,6 +91,49 @@ describe('loadWorkflows', () => {
     });
   });
 
+  it('tells of a file that defines something and exports none of it', async () => {
+    await using dir = await folderOf({
+      'forgot.ts': good('forgot').replace('export default ', ''),
+      'promised.ts': `${good('promised').replace('export default', 'const made =')}\nexport default Promise.resolve(made);`,
+      'z-helper.ts': `import { workflow } from 'signalbox'; export const make = (name) => workflow(name, {}, (w) => { w.task('t', {}, () => 1); });`,
+      'made.ts': `import { make } from './z-helper.ts'; export default make('made');`,
+      'plain.ts': 'export const five = 5;',
+    });
+    const loaded = await loadWorkflows([dir.path]);
+    expect(names(loaded)).toEqual(['made']);
+    expect(messages(loaded)).toEqual({
+      'forgot.ts': expect.stringMatching(/exports none of it: write "export default" .*\(line \d+/),
+      'promised.ts': expect.stringMatching(/exports none of it/),
+    });
+  });
+
+  it('refuses a schedule whose runs could have no valid parameters, and a default that its schema refuses', async () => {
+    const withOptions = (name: string, options: string) => good(name).replace('{}', options);
+    const day = `properties: { day: { type: 'string' } }, required: ['day']`;
+    const choice = `properties: { a: {}, b: {} }, anyOf: [{ required: ['a'] }, { required: ['b'] }]`;
+    await using dir = await folderOf({
+      'hand.ts': withOptions('hand', `{ parameters: { type: 'object', ${day} } }`),
+      'clock.ts': withOptions(
+        'clock',
+        `{ schedule: '@daily', parameters: { type: 'object', ${day} } }`,
+      ),
+      'choice.ts': withOptions(
+        'choice',
+        `{ schedule: '@daily', parameters: { type: 'object', ${choice} } }`,
+      ),
+      'five.ts': withOptions(
+        'five',
+        `{ parameters: { type: 'object', properties: { n: { type: 'integer', default: 'five' } } } }`,
+      ),
+    });
+    const loaded = await loadWorkflows([dir.path]);
+    expect(names(loaded)).toEqual(['choice', 'hand']);
+    expect(messages(loaded)).toEqual({
+      'clock.ts': expect.stringContaining('/day has no default, and runs of the schedule'),
+      'five.ts': expect.stringContaining('the default of /n must be integer'),
+    });
+  });
+
   it('does not blame a file for what an earlier one left behind', async () => {
     await using dir = await folderOf({
       'a-bomb.ts': `${good('bomb')}; setTimeout(() => process.exit(3), 50);`,
