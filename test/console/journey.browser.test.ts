@@ -120,6 +120,7 @@ describe.each([
   ['/workflows/daily-orders', 'dark'],
   ['/assets', 'light'],
   ['/assets/example%2Fclean_customers', 'dark'],
+  ['/assets/example%2Fdaily_orders', 'light'],
   ['/pools', 'light'],
   ['/agents', 'dark'],
   ['/automation', 'light'],

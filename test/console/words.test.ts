@@ -5,6 +5,7 @@ import { fieldsOf, parametersOf } from '../../console/src/pages/workflow/fields.
 import {
   formatAge,
   formatCount,
+  formatFact,
   formatNumber,
   formatSettings,
   formatSpan,
@@ -12,7 +13,12 @@ import {
   formatTime,
   shortId,
 } from '../../console/src/parts/format.ts';
-import { signOfIncident, signOfPool, worstSign } from '../../console/src/parts/sign-of.ts';
+import {
+  signOfIncident,
+  signOfPartition,
+  signOfPool,
+  worstSign,
+} from '../../console/src/parts/sign-of.ts';
 import { sparkPath } from '../../console/src/parts/spark-path.ts';
 import { parseRoute, paths, withQuery } from '../../console/src/routes.ts';
 import type { Asset } from '../../domain/asset.ts';
@@ -60,6 +66,25 @@ describe('times and numbers', () => {
   });
 });
 
+describe('facts of a version', () => {
+  it('are shown by their types and not as the JSON that carries them', () => {
+    expect(formatFact('rows', 12_000)).toBe('12\u202f000');
+    expect(formatFact('best', { type: 'markdown', value: '**acme**' })).toBe('**acme**');
+    expect(formatFact('sample', { type: 'table', value: [{ a: 1 }, { a: 2 }] })).toBe(
+      'table of 2 rows',
+    );
+    expect(formatFact('until', { type: 'timestamp', value: '2026-01-02T03:04:05.000Z' })).toBe(
+      '2026-01-02 03:04:05.000 UTC',
+    );
+    const schema = [
+      { name: 'id', type: 'integer' },
+      { name: 'country', type: 'text' },
+    ];
+    expect(formatFact('schema', { type: 'json', value: schema })).toBe('id, country');
+    expect(formatFact('tags', ['a', 'b'])).toBe('["a","b"]');
+  });
+});
+
 describe('addresses', () => {
   it.each([
     ['/', { page: 'overview' }],
@@ -87,6 +112,11 @@ describe('signs', () => {
     const pool = { used: 0, waiting: 0, max: 4, at: null };
     expect(signOfPool({ ...pool, kind: 'task-slots' })).toBe('clear');
     expect(signOfPool({ ...pool, kind: 'postgres-client' })).toBe('unknown');
+  });
+
+  it('draws a partition that is not there as unknown, and tells failed from stale', () => {
+    expect(signOfPartition('missing')).toBe('unknown');
+    expect([signOfPartition('failed'), signOfPartition('stale')]).toEqual(['danger', 'caution']);
   });
 
   it('shows a pool by how full it is and who waits', () => {

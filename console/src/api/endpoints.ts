@@ -4,6 +4,12 @@ import type { ShownLogLine, WorkflowFileError } from '../../../domain/agent-prot
 import type { Artifact } from '../../../domain/artifact.ts';
 import type { Asset, Materialization } from '../../../domain/asset.ts';
 import type { Incident } from '../../../domain/incident.ts';
+import type {
+  AssetPartition,
+  MaterializeReply,
+  PartitionCounts,
+  PartitionSelection,
+} from '../../../domain/partition.ts';
 import type { Pool } from '../../../domain/pool.ts';
 import type { Run, Task } from '../../../domain/run.ts';
 import type { Attempt, Effect, RunActionRecord } from '../../../domain/run-control.ts';
@@ -100,6 +106,15 @@ export const assets = {
   lineage: (key: string, depth: number, signal?: AbortSignal) =>
     get<LineageGraph>(`/assets/${id(key)}/lineage?depth=${depth}`, signal),
   materialize: (key: string) => post<Run>(`/assets/${id(key)}/materialize`),
+  partitions: (
+    key: string,
+    query: ListQuery & { readonly state?: string | null },
+    signal?: AbortSignal,
+  ) => list<AssetPartition>(`/assets/${id(key)}/partitions`, { ...query }, signal),
+  partitionCounts: (key: string, signal?: AbortSignal) =>
+    get<PartitionCounts>(`/assets/${id(key)}/partitions/counts`, signal),
+  materializePartitions: (key: string, partitions: PartitionSelection) =>
+    post<MaterializeReply>(`/assets/${id(key)}/materialize`, { partitions }),
 };
 
 export const pools = {

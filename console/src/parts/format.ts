@@ -1,4 +1,5 @@
 /** Times, durations and numbers as the console writes them. All times are UTC. */
+import { readMetadataEntry } from '../../../domain/asset.ts';
 import { formatDuration } from '../../../domain/time.ts';
 
 const SECOND = 1_000;
@@ -108,4 +109,15 @@ export function formatValue(value: unknown): string {
   if (value === null || value === undefined) return '–';
   if (typeof value === 'string') return value;
   return JSON.stringify(value);
+}
+
+/** A fact of a version on one line, by the type that it has: a table by its size, columns by their names. */
+export function formatFact(name: string, value: unknown): string {
+  const entry = readMetadataEntry(value);
+  const rows = Array.isArray(entry.value) ? (entry.value as readonly { name?: unknown }[]) : null;
+  if (name === 'schema' && rows) return rows.map((column) => String(column.name)).join(', ');
+  if (entry.type === 'table' && rows) return `table of ${formatCount(rows.length, 'row')}`;
+  if (entry.type === 'timestamp') return formatExact(String(entry.value));
+  if (entry.type === 'number') return formatNumber(Number(entry.value));
+  return formatValue(entry.value);
 }

@@ -6,6 +6,7 @@ import type { AgentState } from '../../../domain/agent.ts';
 import type { Freshness } from '../../../domain/asset.ts';
 import type { Severity } from '../../../domain/finding.ts';
 import type { Incident } from '../../../domain/incident.ts';
+import type { PartitionState } from '../../../domain/partition.ts';
 import type { Pool } from '../../../domain/pool.ts';
 import type { RunState, TaskState } from '../../../domain/run.ts';
 import type { ExecutionStatus, Verdict } from '../../../domain/runbook.ts';
@@ -34,6 +35,15 @@ const FRESHNESS: Record<Freshness, SignName> = {
   stale: 'danger',
   degraded: 'degraded',
   unknown: 'unknown',
+};
+
+const PARTITION: Record<PartitionState, SignName> = {
+  missing: 'unknown',
+  fresh: 'clear',
+  stale: 'caution',
+  failed: 'danger',
+  degraded: 'degraded',
+  running: 'moving',
 };
 
 const AGENT: Record<AgentState, SignName> = {
@@ -75,6 +85,7 @@ const NEARLY_FULL = 0.9;
 
 export const signOfRun = (state: RunState | TaskState): SignName => RUN[state] ?? 'unknown';
 export const signOfFreshness = (state: Freshness): SignName => FRESHNESS[state] ?? 'unknown';
+export const signOfPartition = (state: PartitionState): SignName => PARTITION[state] ?? 'unknown';
 export const signOfAgent = (state: AgentState): SignName => AGENT[state] ?? 'unknown';
 export const signOfExecution = (state: ExecutionStatus): SignName => EXECUTION[state] ?? 'unknown';
 export const signOfVerdict = (verdict: Verdict): SignName => VERDICT[verdict] ?? 'unknown';
