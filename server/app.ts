@@ -32,6 +32,7 @@ import { environmentRoutes } from './routes/environments.ts';
 import { healthRoutes } from './routes/health.ts';
 import { incidentRoutes } from './routes/incidents.ts';
 import { partitionRoutes } from './routes/partitions.ts';
+import { resultRoutes } from './routes/results.ts';
 import { retentionRoutes } from './routes/retention.ts';
 import { runControlRoutes } from './routes/run-control.ts';
 import { runbookRoutes } from './routes/runbooks.ts';
@@ -108,6 +109,7 @@ function apiRoutes(api: App, parts: Parts): void {
   agentRoutes(api, parts);
   agentResultRoutes(api, parts);
   artifactRoutes(api, parts);
+  resultRoutes(api, parts);
 }
 
 function openApi() {

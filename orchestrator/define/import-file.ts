@@ -7,6 +7,8 @@ export interface ImportedFile {
   readonly definitions: readonly Definition[];
   /** Names under which the module exports a definition. */
   readonly exportNames: ReadonlyMap<Definition, readonly string[]>;
+  /** Whether it has a default export, whatever that is. */
+  readonly hasDefault: boolean;
 }
 
 /**
@@ -24,7 +26,11 @@ export async function importFile(path: string, generation: number): Promise<Impo
       if (name !== 'default' && value === definition) known.push(name);
     }
   }
-  return { definitions: [...names.keys()].flatMap(withCompanions), exportNames: names };
+  return {
+    definitions: [...names.keys()].flatMap(withCompanions),
+    exportNames: names,
+    hasDefault: typeof module === 'object' && module !== null && 'default' in module,
+  };
 }
 
 /** A definition, or lists of them however deep. */

@@ -2,7 +2,7 @@
  * The child process that reads workflow files for `load.ts`, one after the other. It tells of each in a write that is
  * done when it returns: where the process dies or hangs, its parent knows which file did it.
  */
-import { writeSync } from 'node:fs';
+import { readFileSync, writeSync } from 'node:fs';
 import { text } from 'node:stream/consumers';
 import { pathToFileURL } from 'node:url';
 import type { WorkflowDefinition } from '../../domain/agent-protocol.ts';
@@ -58,9 +58,10 @@ async function read(
 ): Promise<readonly WorkflowDefinition[]> {
   const places = recordPlaces();
   const before = places.length;
-  const { definitions } = await importFile(file.path, 0);
+  const { definitions, hasDefault } = await importFile(file.path, 0);
   const own = definitions.filter((definition) => isMadeIn(definition, file.path, all));
   if (own.length === 0) refuseUnexported(places.slice(before), file.path);
+  if (definitions.length === 0 && hasDefault) refuseOtherDefault(file.path);
   return own.map((definition) => {
     checkSchema(definition);
     return { ...definition.described, file: file.shown };
@@ -77,6 +78,16 @@ function refuseUnexported(places: readonly string[], path: string): void {
   );
   error.stack = made;
   throw error;
+}
+
+const USES_SIGNALBOX = /^\s*import\s(?!type\b)[^;]*?from\s*['"]signalbox['"]/m;
+
+/** A file of helpers may export what it likes; one that imports what definitions are made with meant to define something. */
+function refuseOtherDefault(path: string): void {
+  if (!USES_SIGNALBOX.test(readFileSync(path, 'utf8'))) return;
+  throw new DefinitionError(
+    'its default export is no workflow, flow, asset, sensor or check: export what one of these functions gives',
+  );
 }
 
 /** Message and place of an error, as who wrote the file needs it. */

@@ -93,7 +93,7 @@ function runChild(order: LoadOrder, limitMs: number): Promise<ChildEnd> {
       clearTimeout(timer);
       const reason = late
         ? `its import took longer than ${limitMs / 1_000} s`
-        : `its import ended the process (${endOf(code, signal)})${tail()}`;
+        : `its import ended the process (${endOf(code, signal)})${code === UNSETTLED_AWAIT ? '' : tail()}`;
       resolve({ outcomes, stuckAt, reason });
     });
   });

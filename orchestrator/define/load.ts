@@ -23,6 +23,8 @@ export interface LoadedWorkflows {
   readonly errors: readonly WorkflowFileError[];
   /** Absolute path of the file by the name of what it defines. */
   readonly paths: ReadonlyMap<string, string>;
+  /** Files that define nothing, as helpers do not. */
+  readonly empty: readonly string[];
 }
 
 /** What one file gave: definitions, or why it has none. */
@@ -82,6 +84,7 @@ function together(outcomes: readonly FileOutcome[]): LoadedWorkflows {
   return {
     definitions: good.flatMap((outcome) => outcome.definitions),
     errors,
+    empty: good.flatMap(({ file, definitions }) => (definitions.length === 0 ? [file.shown] : [])),
     paths: new Map(
       good.flatMap(({ file, definitions }) => definitions.map(({ name }) => [name, file.path])),
     ),

@@ -20,8 +20,23 @@ export interface ResultService {
   ): Promise<Page<Artifact>>;
   /** @throws SignalboxError `not-found` */
   artifactContent(id: string): Promise<{ artifact: Artifact; content: Readable }>;
+  /**
+   * The result of a task, or of a step of a flow, as content.
+   * @throws SignalboxError `not-found` where there is none
+   */
+  taskResult(runId: string, taskKey: string): Promise<ResultContent>;
   /** Forgets cached results of a workflow, or of one of its tasks. @returns how many there were */
   forgetCached(workflow: string, task?: string): Promise<number>;
+}
+
+/** A result on its way to who downloads it. */
+export interface ResultContent {
+  readonly content: Readable;
+  /** Null where it is made on the way. */
+  readonly bytes: number | null;
+  /** Of the whole content, in hex; null where nobody has counted it. */
+  readonly sha256: string | null;
+  readonly type: 'json' | 'binary';
 }
 
 /** What agents ask of the server for the tasks that they run. */

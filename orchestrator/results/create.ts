@@ -16,7 +16,7 @@ export function createResults(
   const store = given ?? fileStore(join(tmpdir(), 'signalbox-results'));
   return {
     calls: createResultCalls({ ...deps, store }),
-    service: createResultService(deps.db, store),
+    service: createResultService(deps.db, store, deps.infos),
     reconcilers: createSweeps(deps.db, store, deps.clock),
   };
 }

@@ -5,6 +5,7 @@ import { ALL_ENVIRONMENTS, listPrefix } from '../../domain/environment.ts';
 import { SignalboxError } from '../../domain/errors.ts';
 import { readPageQuery, toPage } from '../catalog/page.ts';
 import { checkRunId } from '../runs/identifiers.ts';
+import type { RunInfos } from '../runs/run-info.ts';
 import {
   type ArtifactRow,
   readArtifact,
@@ -17,10 +18,11 @@ import { forgetCached } from '../store/result-cache.ts';
 import { readBlob } from './agent-calls.ts';
 import type { BlobStore } from './blob-store.ts';
 import type { ResultService } from './contract.ts';
+import { readTaskContent } from './task-result.ts';
 
 const ID = /^\d{1,18}$/;
 
-export function createResultService(db: Db, store: BlobStore): ResultService {
+export function createResultService(db: Db, store: BlobStore, infos: RunInfos): ResultService {
   const get = async (id: string): Promise<Artifact> => {
     const row = ID.test(id) ? await readArtifact(db, id) : undefined;
     if (!row) throw new SignalboxError('not-found', 'there is no such artifact');
@@ -45,6 +47,7 @@ export function createResultService(db: Db, store: BlobStore): ResultService {
       const bytes = found?.binary ?? Buffer.from(textOf(found?.value));
       return { artifact, content: Readable.from([bytes]) };
     },
+    taskResult: (runId, taskKey) => readTaskContent({ db, infos, store }, runId, taskKey),
     forgetCached: (workflow, task) => forgetCached(db, workflow, task ?? null),
   };
 }

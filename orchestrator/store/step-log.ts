@@ -22,6 +22,19 @@ export function readSteps(db: Tx, runId: string): Promise<StepRow[]> {
   );
 }
 
+/** One recorded step; undefined where there is none of this key. */
+export async function readStep(
+  db: Tx,
+  runId: string,
+  key: string,
+): Promise<{ state: string; result: unknown } | undefined> {
+  const [row] = await db.query<{ state: string; result: unknown }>(
+    'SELECT state, result FROM signalbox.step_log WHERE run_id = $1 AND key = $2',
+    [runId, key],
+  );
+  return row;
+}
+
 const HOLDING = `
   SELECT e.place::int
   FROM unnest($1::uuid[], $2::bigint[]) WITH ORDINALITY AS e (run_id, token, place)

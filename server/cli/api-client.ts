@@ -19,6 +19,8 @@ export interface ApiClient {
   /** @param timeoutMs where the server may work for longer than usual */
   post<T>(path: string, body?: unknown, timeoutMs?: number): Promise<T>;
   put<T>(path: string, body: unknown): Promise<T>;
+  /** Content as it comes; the answer has its headers. */
+  download(path: string): Promise<Response>;
   delete<T>(path: string): Promise<T>;
 }
 
@@ -55,26 +57,33 @@ export async function connectApi(
 }
 
 function createClient(url: string, token: string, environment: string | undefined): ApiClient {
-  async function send<T>(
+  async function ask(
     method: string,
     path: string,
-    body?: unknown,
-    timeoutMs = TIMEOUT_MS,
-  ): Promise<T> {
-    let response: Response;
+    body: unknown,
+    signal: AbortSignal,
+  ): Promise<Response> {
     try {
-      response = await fetch(`${url}/api/v1${inEnvironment(path, environment)}`, {
+      return await fetch(`${url}/api/v1${inEnvironment(path, environment)}`, {
         method,
         headers: {
           authorization: `Bearer ${token}`,
           ...(body === undefined ? {} : { 'content-type': 'application/json' }),
         },
         body: body === undefined ? null : JSON.stringify(body),
-        signal: AbortSignal.timeout(timeoutMs),
+        signal,
       });
     } catch (error) {
       throw new CommandError(`${url} does not answer: ${reasonOf(error)}`);
     }
+  }
+  async function send<T>(
+    method: string,
+    path: string,
+    body?: unknown,
+    timeoutMs = TIMEOUT_MS,
+  ): Promise<T> {
+    const response = await ask(method, path, body, AbortSignal.timeout(timeoutMs));
     const text = await response.text();
     if (!response.ok) throw failureOf(response.status, text);
     return (text === '' ? undefined : JSON.parse(text)) as T;
@@ -83,6 +92,18 @@ function createClient(url: string, token: string, environment: string | undefine
     get: (path, query = {}) => send('GET', `${path}${queryText(query)}`),
     post: (path, body = {}, timeoutMs) => send('POST', path, body, timeoutMs),
     put: (path, body) => send('PUT', path, body),
+    async download(path) {
+      // Its beginning has a time, the content has as long as it takes.
+      const late = new AbortController();
+      const timer = setTimeout(() => late.abort(new Error('it took too long')), TIMEOUT_MS);
+      try {
+        const response = await ask('GET', path, undefined, late.signal);
+        if (!response.ok) throw failureOf(response.status, await response.text());
+        return response;
+      } finally {
+        clearTimeout(timer);
+      }
+    },
     delete: (path) => send('DELETE', path),
   };
 }

@@ -1,6 +1,6 @@
 /** Large results and artifacts over HTTP: real agents in both kinds of isolation, and callers that mean no good. */
 import { createHash, randomUUID } from 'node:crypto';
-import { readdir, writeFile } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Artifact } from '../../domain/artifact.ts';
@@ -102,6 +102,52 @@ describe('a large result', () => {
     });
     const cleared = await post('/workflows/shared/cache/clear', {});
     expect(cleared).toMatchObject({ status: 200, body: { forgotten: 1 } });
+  });
+});
+
+describe('the result of a task', () => {
+  const download = (key: string, token = operator) =>
+    fetch(`${test.url}/api/v1/runs/${runs.shared?.id}/tasks/${key}/result`, {
+      headers: { authorization: `Bearer ${token}` },
+    });
+  const sha256Of = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('base64');
+
+  it('is downloaded as it is, with its type, its size and its hash, however large', async () => {
+    const large = await download('make');
+    expect(large.headers.get('content-type')).toMatch(/^application\/json/);
+    const bytes = new Uint8Array(await large.arrayBuffer());
+    expect(Number(large.headers.get('content-length'))).toBe(bytes.length);
+    expect(large.headers.get('repr-digest')).toBe(`sha-256=:${sha256Of(bytes)}:`);
+    expect(JSON.parse(new TextDecoder().decode(bytes))).toHaveLength(50_000);
+    const binary = await download('bytes');
+    expect(binary.headers.get('content-type')).toBe('application/octet-stream');
+    expect(binary.headers.get('content-disposition')).toBe('attachment; filename="bytes.bin"');
+    expect((await binary.arrayBuffer()).byteLength).toBe(20_000_000);
+    const small = await download('read');
+    expect(((await small.json()) as unknown[]).slice(0, 2)).toEqual([50_000, 90]);
+  });
+
+  it('is for who may look at runs, never runs in a browser, and is told to be missing', async () => {
+    expect((await download('make', agentToken)).status).toBe(403);
+    expect((await download('make')).headers.get('content-security-policy')).toContain('sandbox');
+    expect((await download('no-such-task')).status).toBe(404);
+    const of = `/runs/${randomUUID()}/tasks/make/result`;
+    expect((await get(of)).status).toBe(404);
+  });
+
+  it('is printed or stored in a file by the command line, whole or not at all', async () => {
+    const run = runs.shared?.id ?? '';
+    const command = (...args: string[]) =>
+      startProcess(process.execPath, [MAIN, 'runs', 'result', run, ...args], {
+        env: { SIGNALBOX_URL: test.url, SIGNALBOX_TOKEN: operator, NODE_OPTIONS: undefined },
+      });
+    const file = join(dir.path, 'rows.json');
+    await using stored = command('make', '--out', file);
+    expect(await stored.waitForExit()).toBe(0);
+    expect(JSON.parse(await readFile(file, 'utf8'))).toHaveLength(50_000);
+    await using missing = command('nothing', '--out', join(dir.path, 'nothing.json'));
+    expect(await missing.waitForExit()).toBe(1);
+    expect((await readdir(dir.path)).filter((name) => /nothing|partial/.test(name))).toEqual([]);
   });
 });
 

@@ -147,6 +147,7 @@ const NEEDS: Record<string, Need> = {
   'POST /api/v1/agent/{sessionId}/cache': 'agent',
   'POST /api/v1/agent/{sessionId}/artifacts': 'agent',
   'GET /api/v1/runs/{id}/artifacts': 'viewer',
+  'GET /api/v1/runs/{id}/tasks/{key}/result': 'viewer',
   'GET /api/v1/artifacts': 'viewer',
   'GET /api/v1/artifacts/{id}': 'viewer',
   'GET /api/v1/artifacts/{id}/content': 'viewer',

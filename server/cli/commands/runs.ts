@@ -1,4 +1,4 @@
-/** `signalbox runs list|show|logs` and what else is done with runs */
+/** `signalbox runs list|show|logs|result` and what else is done with runs */
 import { Command } from 'commander';
 import type { Run, Task } from '../../../domain/run.ts';
 import type { List } from '../api-client.ts';
@@ -14,6 +14,7 @@ import {
 } from './run-control.ts';
 import { renderRun, renderTasks } from './run-lines.ts';
 import { logsCommand } from './run-logs.ts';
+import { resultCommand } from './run-result.ts';
 import { inputCommand, inputsCommand } from './signals.ts';
 
 interface ListOptions {
@@ -43,7 +44,8 @@ export function runsCommand(): Command {
     .addCommand(inputsCommand())
     .addCommand(inputCommand())
     .addCommand(callbacksCommand())
-    .addCommand(logsCommand());
+    .addCommand(logsCommand())
+    .addCommand(resultCommand());
 }
 
 function listCommand(): Command {

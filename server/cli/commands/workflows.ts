@@ -1,4 +1,4 @@
-/** `signalbox workflows list|show|next|expected|trigger|pause|unpause` */
+/** `signalbox workflows list|show|check|next|expected|trigger|pause|unpause` */
 import { Command } from 'commander';
 import type { WorkflowFileError } from '../../../domain/agent-protocol.ts';
 import type { Run } from '../../../domain/run.ts';
@@ -8,6 +8,7 @@ import { UsageError } from '../exit.ts';
 import { printable, renderFields, renderTable, state, time } from '../output.ts';
 import { remoteCommand, segment, wholeNumber } from '../remote.ts';
 import { expectedCommand, nextCommand, policiesOf, scheduleText } from './schedules.ts';
+import { checkCommand } from './workflows-check.ts';
 
 interface TriggerOptions {
   readonly parameters?: string;
@@ -31,6 +32,7 @@ export function workflowsCommand(): Command {
         },
       ),
     )
+    .addCommand(checkCommand())
     .addCommand(nextCommand())
     .addCommand(expectedCommand())
     .addCommand(triggerCommand())
