@@ -5,9 +5,10 @@
 import type { AssetOutcome, RecordedVersion } from '../../domain/agent-protocol.ts';
 import type { StoredColumn } from '../../domain/asset.ts';
 import type { RowFold } from '../define/check.ts';
+import { TimeLimitError } from '../define/context.ts';
 import type { BoundCheck } from '../define/definition.ts';
 import type { Row } from '../define/io.ts';
-import { throughJson } from './encode.ts';
+import { plainJson } from './encode.ts';
 import { toRunError } from './failure.ts';
 
 type CheckSaid = AssetOutcome['checks'][number];
@@ -99,17 +100,18 @@ async function feed(checks: readonly BoundCheck[], checked: Checked): Promise<Fe
 }
 
 async function judge(
-  { name, blocking, severity }: BoundCheck,
+  check: BoundCheck,
   { signal }: Checked,
   run: () => unknown,
 ): Promise<CheckSaid> {
+  const { name, blocking, severity } = check;
   try {
-    const said: unknown = await run();
+    const said: unknown = await inTime(check, signal, run);
     const outcome = typeof said === 'boolean' ? { passed: said } : (said as Said | undefined);
     if (typeof outcome?.passed !== 'boolean') {
       throw new TypeError('a check gives { passed, metadata }, or true or false');
     }
-    const metadata = throughJson(outcome.metadata ?? {});
+    const metadata = keptMetadata(outcome.metadata ?? {});
     return { name, blocking, severity, passed: outcome.passed, metadata };
   } catch (error) {
     signal.throwIfAborted();
@@ -119,6 +121,42 @@ async function judge(
     return { name, blocking, severity, passed: false, metadata };
   }
 }
+
+/** Bytes of JSON that are kept of what a check says. */
+const MAX_METADATA_BYTES = 65_536;
+
+/** What is too long to be kept changes nothing of whether the check has passed. */
+function keptMetadata(given: Record<string, unknown>): Record<string, unknown> {
+  const { value, json } = plainJson(given);
+  const bytes = Buffer.byteLength(json ?? '');
+  if (bytes <= MAX_METADATA_BYTES) return value;
+  return { omittedBytes: bytes, limitBytes: MAX_METADATA_BYTES };
+}
+
+/** @throws TimeLimitError for a check that takes too long; the reason of the signal where the attempt must stop */
+async function inTime(
+  { timeoutMs }: BoundCheck,
+  signal: AbortSignal,
+  run: () => unknown,
+): Promise<unknown> {
+  const over = Promise.withResolvers<never>();
+  const stop = () => over.reject(signal.reason);
+  signal.addEventListener('abort', stop, { once: true });
+  const timer = setTimeout(
+    () => over.reject(new TimeLimitError(`the check took longer than ${timeoutMs} ms`)),
+    Math.min(timeoutMs, MAX_TIMER_MS),
+  );
+  try {
+    signal.throwIfAborted();
+    return await Promise.race([run(), over.promise]);
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener('abort', stop);
+  }
+}
+
+/** Longer ones would be over at once. */
+const MAX_TIMER_MS = 2_147_483_647;
 
 interface Said {
   readonly passed?: unknown;

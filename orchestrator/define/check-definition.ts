@@ -1,7 +1,14 @@
 /** `check(…)`: a check that assets list in their `checks`, or one that stands by itself and names its asset. */
 import type { Asset } from './asset.ts';
 import { readKey } from './asset-key.ts';
-import { type Check, type CheckSettings, type CheckWork, checkReaders, readWork } from './check.ts';
+import {
+  CHECK_TIMEOUT_MS,
+  type Check,
+  type CheckSettings,
+  type CheckWork,
+  checkReaders,
+  readWork,
+} from './check.ts';
 import { aboutOf, DEFINITION, type Definition, isDefinition, stackHere } from './definition.ts';
 import { DefinitionError, inDefinition, name as readName, readOptions } from './options.ts';
 import { retryRules } from './retry-rule.ts';
@@ -43,11 +50,15 @@ function ownCheck(name: string, options: object, run: unknown): Definition {
   const read = readOptions(options, {
     ...checkReaders,
     ...jobReaders,
+    // Its `timeout` is that of its attempts as well.
     ...attemptReaders,
     asset: (asset: unknown) => readKey(isDefinition(asset) ? asset.name : asset),
   });
   const { asset, blocking, severity } = read;
-  const bound = { name: readName(name), blocking, severity, run: readWork(run), fold: null };
+  const bound = {
+    ...{ name: readName(name), blocking, severity, run: readWork(run), fold: null },
+    timeoutMs: read.timeout ?? CHECK_TIMEOUT_MS,
+  };
   const key = `${asset}:${bound.name}`;
   if (key.length > MAX_NAME) {
     throw new DefinitionError(`the asset's key and its name have at most ${MAX_NAME} characters`);

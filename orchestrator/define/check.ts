@@ -12,6 +12,7 @@ import {
   type Read,
   name as readName,
   readOptions,
+  spanMs,
 } from './options.ts';
 
 /** For values whose type only the user's own code knows. */
@@ -55,6 +56,8 @@ export interface CheckSettings {
   readonly blocking?: boolean;
   /** `error` (unless told) marks the asset as failing, `warn` only tells. */
   readonly severity?: CheckSeverity;
+  /** Longest time that it may take, 30 m unless told; one that takes longer has not passed. */
+  readonly timeout?: string | number;
 }
 
 export interface CheckOptions<T> extends CheckSettings {
@@ -70,7 +73,11 @@ export interface Check<T = unknown> extends CheckOptions<T> {
   readonly fold?: () => RowFold;
 }
 
+/** Longer than any check should take, so that one which hangs holds an asset up for no more. */
+export const CHECK_TIMEOUT_MS = 1_800_000;
+
 export const checkReaders = {
+  timeout: ((value) => (value === undefined ? CHECK_TIMEOUT_MS : spanMs(value))) as Read<number>,
   blocking: flag(false),
   severity: ((value = 'error') => oneOf('error', 'warn')(value)) as Read<CheckSeverity>,
 };
@@ -98,7 +105,8 @@ function readCheck(place: string | null, value: unknown): BoundCheck {
     run: readWork,
     fold: (fold: unknown) => (typeof fold === 'function' ? (fold as () => RowFold) : null),
   });
-  return { ...read, name: place ?? read.name };
+  const { timeout, ...rest } = read;
+  return { ...rest, timeoutMs: timeout, name: place ?? read.name };
 }
 
 export function readWork(run: unknown): BoundCheck['run'] {

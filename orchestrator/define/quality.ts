@@ -33,8 +33,14 @@ export function qualityScore<T = Untyped>(
       }
       return { passed: score >= read.min, metadata: { score, min: read.min } };
     };
-    const { blocking, severity } = read;
-    return { name: read.name ?? 'quality-score', blocking, severity, run: run as Check<T>['run'] };
+    const { blocking, severity, timeout } = read;
+    return {
+      name: read.name ?? 'quality-score',
+      blocking,
+      severity,
+      timeout,
+      run: run as Check<T>['run'],
+    };
   });
 }
 
@@ -59,8 +65,8 @@ export function schemaUnchanged(
         removed.length === 0 && retyped.length === 0 && (added.length === 0 || read.allowAdded);
       return { passed, metadata: { ...change } };
     };
-    const { blocking, severity } = read;
-    return { name: read.name ?? 'schema-unchanged', blocking, severity, run };
+    const { blocking, severity, timeout } = read;
+    return { name: read.name ?? 'schema-unchanged', blocking, severity, timeout, run };
   });
 }
 

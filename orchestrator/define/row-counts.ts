@@ -51,5 +51,8 @@ export function keyOf(row: Row, columns: readonly string[]): string {
 
 function plain(value: unknown): unknown {
   if (typeof value === 'bigint') return { bigint: value.toString() };
+  // JSON would make null of it, or a text of a time.
+  if (typeof value === 'number' && !Number.isFinite(value)) return { number: String(value) };
+  if (value instanceof Date) return { time: value.getTime() };
   return value ?? null;
 }

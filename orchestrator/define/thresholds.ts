@@ -29,13 +29,14 @@ const settings = {
 /** A check that is a fold: over rows in memory, a stream, or fed while they are written. */
 function foldCheck(
   name: string,
-  read: { name: string | null; blocking: boolean; severity: 'warn' | 'error' },
+  read: { name: string | null; blocking: boolean; severity: 'warn' | 'error'; timeout: number },
   fold: () => RowFold,
 ): Check<Untyped> {
   return {
     name: read.name ?? name,
     blocking: read.blocking,
     severity: read.severity,
+    timeout: read.timeout,
     fold,
     async run(value, context): Promise<CheckOutcome> {
       const one = fold();
@@ -55,6 +56,9 @@ export function rowCount(
     const read = readOptions(options, { ...settings, min: count, max: count });
     if (read.min === null && read.max === null) throw new DefinitionError('give min or max');
     const { min, max } = read;
+    if (min !== null && max !== null && min > max) {
+      throw new DefinitionError('min must not be greater than max');
+    }
     return foldCheck('row-count', read, () => {
       let rows = 0;
       return {

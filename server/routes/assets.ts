@@ -1,6 +1,7 @@
 /** Assets: catalog, freshness policies, lineage, materializing. */
 import { Type } from 'typebox';
 import type { Asset, Materialization } from '../../domain/asset.ts';
+import type { MaterializePlan } from '../../domain/partition.ts';
 import type { LineageGraph } from '../../orchestrator/service.ts';
 import { callerOf } from '../auth/authenticate.ts';
 import type { App } from '../http/app-type.ts';
@@ -89,7 +90,7 @@ function changeRoutes(app: App, assets: Parts['orchestrator']['assets']): void {
       schema: {
         ...{ tags, summary: 'Compute the asset anew, or some of its partitions' },
         ...{ params: ByKey, body: MaterializeBody },
-        response: { 200: Type.Ref('MaterializePlan'), 201: Materialized },
+        response: { 200: Named<MaterializePlan>('MaterializePlan'), 201: Materialized },
       },
     },
     async (request, reply) => {

@@ -88,6 +88,22 @@ async function cli(...args: string[]): Promise<string> {
 
 const KEY = encodeURIComponent('http/days');
 
+test('a dry run says what would be made, over the API and on the command line', async () => {
+  const { status, body } = await server.call('POST', `/api/v1/assets/${KEY}/materialize`, {
+    token,
+    body: { partitions: { from: '2024-03-02', to: '2024-03-04' }, dryRun: true },
+  });
+  expect(status).toBe(200);
+  expect(body).toMatchObject({ runCount: 3, partitionCount: 3, assets: [{ key: 'http/days' }] });
+  const range = ['--from', '2024-03-02', '--to', '2024-03-04'];
+  const shown = await cli('assets', 'materialize', 'http/days', ...range, '--dry-run');
+  expect(shown).toContain('3 runs would make 3 partitions');
+  expect(shown).toContain('http/days 2024-03-02');
+  expect(await get<PartitionCounts>(`/assets/${KEY}/partitions/counts`)).toMatchObject({
+    fresh: 0,
+  });
+});
+
 test('a range is materialized and its partitions are listed in pages, with their states', async () => {
   const { status, body } = await server.call('POST', `/api/v1/assets/${KEY}/materialize`, {
     token,
