@@ -114,7 +114,8 @@ function parse(text: string, place: string): unknown {
 function refusal(status: number, text: string, place: string): SignalboxError {
   const problem = problemOf(text);
   const code = problem.code ?? codeOf(status);
-  return new SignalboxError(code, `${place}: ${problem.detail ?? `status ${status}`}`);
+  // Where the server says what is wrong, the call says nothing more to who reads it in the log of a run.
+  return new SignalboxError(code, problem.detail ?? `${place}: status ${status}`);
 }
 
 function problemOf(text: string): { code?: ErrorCode; detail?: string } {

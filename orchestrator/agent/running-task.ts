@@ -8,7 +8,7 @@ import type { AssetOutcome, Assignment, Completion } from '../../domain/agent-pr
 import { SPILL_BYTES } from '../../domain/result.ts';
 import type { Clock, EpochMs } from '../../domain/time.ts';
 import type { TaskLog } from '../define/context.ts';
-import { choiceOf } from '../define/decision.ts';
+import { decisionOf } from '../define/decision.ts';
 import type { Definition, Handler } from '../define/definition.ts';
 import { FLOW_TASK } from '../define/flow.ts';
 import type { RetryRule } from '../define/retry-rule.ts';
@@ -259,9 +259,9 @@ export class RunningTask {
       this.#failFinally(reserved());
       return;
     }
-    const branch = choiceOf(result);
+    const decided = decisionOf(result);
     const frame = this.#frame('succeeded');
-    if (branch) this.#tell({ ...frame, branch, result: branch.follow });
+    if (decided) this.#tell({ ...frame, branch: decided.choice, result: decided.result });
     else this.#tell({ ...frame, ...(result === undefined ? {} : { result }) });
   };
 

@@ -12,9 +12,11 @@ export function decision(result: unknown, choice: BranchChoice): Decision {
   return { [DECISION]: choice, result };
 }
 
-/** The choice of a decision; undefined for any other value. */
-export function choiceOf(value: unknown): BranchChoice | undefined {
-  return typeof value === 'object' && value !== null && DECISION in value
-    ? (value as Decision)[DECISION]
-    : undefined;
+/** The choice of a decision and the result beside it; undefined for any other value. */
+export function decisionOf(
+  value: unknown,
+): { readonly choice: BranchChoice; readonly result: unknown } | undefined {
+  if (typeof value !== 'object' || value === null || !(DECISION in value)) return undefined;
+  const decision = value as Decision;
+  return { choice: decision[DECISION], result: decision.result };
 }

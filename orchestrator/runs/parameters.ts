@@ -65,5 +65,7 @@ function toFault(error: ErrorObject): FieldFault {
     typeof property === 'string'
       ? `${error.instancePath}/${property.replaceAll('~', '~0').replaceAll('/', '~1')}`
       : error.instancePath;
+  if (error.keyword === 'required') return { path, message: 'is missing' };
+  if (error.keyword === 'additionalProperties') return { path, message: 'is not known' };
   return { path, message: error.message ?? 'is not valid' };
 }

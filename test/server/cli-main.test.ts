@@ -1,3 +1,6 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { startProcess } from '../support/child-process.ts';
@@ -72,6 +75,17 @@ describe('the command line', () => {
       code: 2,
       stderr: expect.stringMatching(/DATABASE_URL is missing.*CLICKHOUSE_URL is missing/s),
     });
+  });
+
+  it('ends an agent whose token is refused at once, and says why', async () => {
+    await using server = createServer((_, response) => response.writeHead(401).end()).listen(0);
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    const agent = ['agent', '--url', `http://127.0.0.1:${port}`, '--token', 'wrong'];
+    const { code, stderr } = await run(agent);
+    expect(code).toBe(1);
+    expect(stderr).toContain('A valid token is needed');
+    expect(stderr).not.toContain('blocked');
   });
 
   it('migrates a database, and says with its exit code whether that is done', async () => {

@@ -33,6 +33,8 @@ const MAX_CONCURRENCY = 10_000;
 const MAX_WORKERS = 1_000;
 /** After its drain an agent ends within this time, whatever hangs in it. */
 const LATEST_END_MS = 6_000;
+/** How long an agent that gave up may take to say why. */
+const HOPELESS_END_MS = 250;
 const WORKER_TELEMETRY = pathToFileURL(
   modulePath('../../telemetry/of-worker.ts', import.meta.url),
 ).href;
@@ -142,6 +144,8 @@ async function runAgentRole(options: Options): Promise<void> {
     },
   }).catch((error: unknown) => {
     tellSupervisor({ type: 'hopeless' } satisfies AgentWord);
+    // Telemetry that nobody takes would keep the process, which beats no longer and would seem to be blocked.
+    setTimeout(() => process.exit(1), HOPELESS_END_MS).unref();
     throw error;
   });
   await telemetry.stop();

@@ -154,6 +154,20 @@ describe('skips', () => {
       report: 'skipped',
     });
   });
+
+  it('of a short circuit leave its result what it says it is', async () => {
+    const seen: unknown[] = [];
+    await runOf(
+      workflow('short-result', {}, (w) => {
+        const open = w.shortCircuit('open', { respectRules: true }, () => 0);
+        const work = w.task('work', { after: [open] }, () => 1);
+        w.task('report', { after: [work], triggerRule: 'all-done' }, async (ctx) => {
+          seen.push(await ctx.result(open));
+        });
+      }),
+    );
+    expect(seen).toEqual([false]);
+  });
 });
 
 describe('set-up and teardown', () => {
