@@ -168,12 +168,19 @@ function fault(place: string, message: string): SignalboxError {
   ]);
 }
 
+const known = new WeakMap<AutomationCondition, readonly AutomationCondition[]>();
+
 /** All nodes of a condition, itself first. */
 export function nodesOf(condition: AutomationCondition): readonly AutomationCondition[] {
-  return [condition, ...childrenOf(condition).flatMap(nodesOf)];
+  const before = known.get(condition);
+  if (before) return before;
+  const nodes = [condition];
+  for (const node of nodes) nodes.push(...childrenOf(node));
+  known.set(condition, nodes);
+  return nodes;
 }
 
-export function childrenOf(condition: AutomationCondition): readonly AutomationCondition[] {
+function childrenOf(condition: AutomationCondition): readonly AutomationCondition[] {
   switch (condition.kind) {
     case 'all':
     case 'any':

@@ -108,20 +108,21 @@ function recordOf(
   const found = { reason, condition, gates, runId };
   const sig = hashText(JSON.stringify([decision, found]));
   const memorySig = hashText(JSON.stringify(memory));
-  const [, , , , stored, since, heldSince, toldAt] = before ?? [];
-  const isNews = stored?.sig !== sig;
+  const [, , , , sigBefore, memorySigBefore, since, heldSince, toldAt] = before ?? [];
+  const isNews = sigBefore !== sig;
   const isHeld = decision === 'held';
   const held = isHeld ? (heldSince ?? now) : null;
   const tells = held !== null && toldAt == null && now - held >= subject.definition.tellAfterMs;
   const told = isHeld ? (toldAt ?? (tells ? now : null)) : null;
   return {
     ...{ asset_key: subject.key, partition: subject.partition ?? '', memory, decision },
-    evaluation: { id: isNews || !stored ? newId() : stored.id, ...found, sig, memorySig },
+    evaluation: { id: newId(), ...found },
+    ...{ sig, memory_sig: memorySig },
     since: new Date(isNews ? now : (since ?? now)).toISOString(),
     held_since: toRfc3339(held),
     told_at: toRfc3339(told),
     ...{ isNews, tells },
-    isChanged: isNews || tells || stored?.memorySig !== memorySig || (heldSince ?? null) !== held,
+    isChanged: isNews || tells || memorySigBefore !== memorySig || (heldSince ?? null) !== held,
     againAt: earliest(
       decided.againAt,
       held !== null && told === null ? held + subject.definition.tellAfterMs : null,

@@ -23,7 +23,6 @@ import {
   type EvaluationRow,
   listEvaluations,
   readCurrentStates,
-  type StateRow,
 } from '../store/automation-state.ts';
 import type { Db } from '../store/connection.ts';
 import { cronsOf } from './condition.ts';
@@ -112,7 +111,7 @@ async function notAutomated(db: Db, key: string): Promise<SignalboxError> {
 
 function toAutomation(
   row: AutomationRow,
-  states: readonly StateRow[],
+  states: readonly EvaluationRow[],
   all: AutomationPause | null,
   now: number,
 ): AssetAutomation {
@@ -123,7 +122,7 @@ function toAutomation(
       ? null
       : { at: row.paused_at.toISOString(), by: row.paused_by ?? '', all: false };
   const ticks = cronsOf(condition).flatMap((cron) => nextInstant(cron, now) ?? []);
-  const current = states.map((state) => fromState(state));
+  const current = states.map(fromRow);
   return {
     ...summary,
     assetKey: row.asset_key,
@@ -151,21 +150,6 @@ function summaryOf({ state, reason, held, held_since: since }: AutomationRow): s
   if (state === 'idle') return `not requested: ${words}`;
   const more = held > 1 ? `, ${held} partitions` : '';
   return `not requested: ${words} (held back since ${moment(since?.getTime() ?? 0)}${more})`;
-}
-
-function fromState([
-  key,
-  partition,
-  ,
-  decision,
-  evaluation,
-  since,
-]: StateRow): AutomationEvaluation {
-  const { id, reason, condition, gates, runId } = evaluation;
-  return {
-    ...{ id, assetKey: key, partition: partition || null, at: new Date(since).toISOString() },
-    ...{ decision, reason, condition, gates, runId },
-  };
 }
 
 function fromRow(row: EvaluationRow): AutomationEvaluation {

@@ -15,9 +15,6 @@ export interface StoredEvaluation {
   readonly condition: ConditionResult | null;
   readonly gates: readonly ConditionResult[];
   readonly runId: string | null;
-  /** Hashes of what was found, and of what is remembered: what has not changed is not written. */
-  readonly sig: string;
-  readonly memorySig: string;
 }
 
 /** In arrays, since there may be thousands: partition is '' for one whole; times in milliseconds. */
@@ -26,20 +23,21 @@ export type StateRow = readonly [
   partition: string,
   memory: Memory,
   decision: AutomationDecision,
-  evaluation: StoredEvaluation,
+  sig: string,
+  memorySig: string,
   since: number,
   heldSince: number | null,
   toldAt: number | null,
 ];
 
 const MS = (column: string) => `(extract(epoch FROM ${column}) * 1000)::float8`;
-const COLUMNS = `
-  asset_key, partition, memory, decision, evaluation, ${MS('since')}, ${MS('held_since')}, ${MS('told_at')}`;
 
 /** The latest looks at these assets. As one JSON, which is read faster than rows. */
 export async function readStates(tx: Tx, keys: readonly string[]): Promise<readonly StateRow[]> {
   const [row] = await tx.query<{ states: readonly StateRow[] }>(
-    `SELECT coalesce(json_agg(json_build_array(${COLUMNS})), '[]') AS states
+    `SELECT coalesce(json_agg(json_build_array(
+       asset_key, partition, memory, decision, sig, memory_sig, ${MS('since')}, ${MS('held_since')},
+       ${MS('told_at')})), '[]') AS states
      FROM signalbox.automation_state WHERE asset_key = ANY($1::text[])`,
     [textArray(keys)],
   );
@@ -47,9 +45,11 @@ export async function readStates(tx: Tx, keys: readonly string[]): Promise<reado
 }
 
 /** The latest looks at one asset: what is held back first, then the latest changed. */
-export function readCurrentStates(db: Tx, key: string, limit: number): Promise<StateRow[]> {
-  return db.rows<StateRow>(
-    `SELECT ${COLUMNS} FROM signalbox.automation_state WHERE asset_key = $1
+export function readCurrentStates(db: Tx, key: string, limit: number): Promise<EvaluationRow[]> {
+  return db.query<EvaluationRow>(
+    `SELECT evaluation ->> 'id' AS id, asset_key, partition, since AS at, decision, evaluation,
+            evaluation ->> 'runId' AS run_id
+     FROM signalbox.automation_state WHERE asset_key = $1
      ORDER BY held_since NULLS LAST, since DESC, partition DESC LIMIT $2`,
     [key, limit],
   );
@@ -61,6 +61,8 @@ export interface StateRecord {
   readonly memory: Memory;
   readonly decision: AutomationDecision;
   readonly evaluation: StoredEvaluation;
+  readonly sig: string;
+  readonly memory_sig: string;
   readonly since: string;
   readonly held_since: string | null;
   readonly told_at: string | null;
@@ -70,15 +72,16 @@ export async function upsertStates(tx: Tx, records: readonly StateRecord[]): Pro
   if (records.length === 0) return;
   await tx.execute(
     `INSERT INTO signalbox.automation_state AS a (
-       asset_key, partition, memory, decision, evaluation, since, held_since, told_at)
-     SELECT asset_key, partition, memory, decision, evaluation, since, held_since, told_at
+       asset_key, partition, memory, decision, evaluation, sig, memory_sig, since, held_since, told_at)
+     SELECT asset_key, partition, memory, decision, evaluation, sig, memory_sig, since, held_since, told_at
      FROM jsonb_to_recordset($1::jsonb) AS s (
-       asset_key text, partition text, memory jsonb, decision text, evaluation jsonb, since timestamptz,
-       held_since timestamptz, told_at timestamptz)
+       asset_key text, partition text, memory jsonb, decision text, evaluation jsonb, sig text,
+       memory_sig text, since timestamptz, held_since timestamptz, told_at timestamptz)
      ORDER BY asset_key, partition
      ON CONFLICT (asset_key, partition) DO UPDATE SET
-       memory = excluded.memory, decision = excluded.decision, evaluation = excluded.evaluation,
-       since = excluded.since, held_since = excluded.held_since, told_at = excluded.told_at`,
+       memory = excluded.memory, decision = excluded.decision,
+       evaluation = CASE WHEN a.sig = excluded.sig THEN a.evaluation ELSE excluded.evaluation END,
+       sig = excluded.sig, memory_sig = excluded.memory_sig, since = excluded.since, held_since = excluded.held_since, told_at = excluded.told_at`,
     [jsonText(records)],
   );
 }

@@ -33,6 +33,9 @@ CREATE TABLE signalbox.automation_state (
     memory      jsonb NOT NULL,
     decision    text NOT NULL,
     evaluation  jsonb NOT NULL,
+    -- Hashes of what was found, and of what is remembered: what has not changed is not written, nor read.
+    sig         text NOT NULL,
+    memory_sig  text NOT NULL,
     since       timestamptz NOT NULL,
     held_since  timestamptz,
     told_at     timestamptz,
