@@ -1,6 +1,7 @@
 /**
- * Three assets in a row. Set `EXAMPLE_SOURCE_DOWN=1` to see the source fail: the last good version is served then,
- * and shown as degraded.
+ * Three assets in a row, each a function of those before it. Start with `EXAMPLE_SOURCE_DOWN=1` to see the source
+ * fail: what lies below goes on from the last good version, and once that is older than the policy allows it is
+ * served as a fallback, and shown as degraded with all that is made from it.
  */
 import { asset, check } from 'signalbox';
 
@@ -31,6 +32,7 @@ export const raw = asset(
   {
     description: 'Customers as the source has them.',
     freshness: { warnAfter: '50m', failAfter: '60m' },
+    owners: ['crm'],
     critical: true,
     fallback: 'last-good',
     retries: 2,

@@ -12,6 +12,9 @@ const page: Callback = (event, ctx) => {
 export const morningReport = workflow(
   'morning-report',
   {
+    description: 'Has to be in the mail at six.',
+    tags: ['example'],
+    owners: ['finance'],
     schedule: '0 4 * * *',
     timezone: 'Europe/Berlin',
     deadline: { at: '06:00' },

@@ -1,6 +1,6 @@
 /**
  * Files of a supplier. A sensor looks for new ones and starts a run for each, once. A file of an odd size waits for a
- * person, for up to two days, without an agent or a slot; a report follows each file that was loaded.
+ * person, for up to two days, without an agent or a slot; a report follows each file and says what became of it.
  *
  * Set `EXAMPLE_INBOX` to a folder of CSV files, and answer with
  * `signalbox runs input RUN odd-size --value '{"load":true}'`.
@@ -16,6 +16,8 @@ export const loadFile = flow(
   'load-supplier-file',
   {
     description: 'Loads one file, after a look of a person where it is odd.',
+    tags: ['example'],
+    owners: ['supply'],
     parameters: {
       type: 'object',
       required: ['file'],
@@ -49,6 +51,7 @@ export const newFiles = sensor(
   { every: '5s', triggers: loadFile, description: 'New files in the inbox.' },
   async (ctx) => {
     const names = await readdir(inbox()).catch(() => []);
+    // The supplier names files by day: what is new sorts behind what was there.
     const last = ctx.cursor ?? '';
     const fresh = names.filter((name) => name.endsWith('.csv') && name > last).sort();
     if (fresh.length === 0) return { skipReason: `nothing newer than "${last}"` };
@@ -61,9 +64,15 @@ export const newFiles = sensor(
 
 export const report = flow(
   'supplier-report',
-  { on: [{ workflow: loadFile }], description: 'Follows each file that was loaded.' },
+  {
+    on: [{ workflow: loadFile }],
+    description: 'Says of each file what became of it.',
+    tags: ['example'],
+    owners: ['supply'],
+  },
   async (ctx) => {
-    const file = await ctx.trigger?.result<{ file: string; rows: number }>();
-    return `${file?.file}: ${file?.rows} rows`;
+    const end = await ctx.trigger?.result<{ file: string; rows: number; loaded: boolean }>();
+    if (!end) return ctx.skip('no file was given');
+    return `${end.file}: ${end.rows} rows, ${end.loaded ? 'loaded' : 'left out'}`;
   },
 );

@@ -1,6 +1,6 @@
 /**
  * Readings of a day never change once the day is over: they are loaded once, and later runs for the same day take
- * them from the cache. They may be large; what passes between tasks has no limit worth thinking of. The report is an
+ * them from the cache. They are many, and pass between the tasks by the result store without a word. The report is an
  * artifact: it stands on the page of the run, and has a version for each run.
  */
 import { workflow } from 'signalbox';

@@ -37,7 +37,7 @@ afterAll(async () => {
 });
 
 describe('the example of a supplier’s files', () => {
-  it('loads each new file once, asks a person about an odd one, and reports what was loaded', async () => {
+  it('loads each new file once, asks a person about an odd one, and reports what became of each', async () => {
     const { sensors, signals, runs } = agents.stand.orchestrator;
     const ACTOR = { name: 'token:jane' };
     await writeFile(join(inbox.path, '2026-01-01.csv'), 'row\n'.repeat(2_000));
@@ -59,8 +59,8 @@ describe('the example of a supplier’s files', () => {
     });
     const results = await Promise.all(reports.map(({ id }) => agents.results(id)));
     expect(results.map(({ flow }) => flow).sort()).toEqual([
-      '2026-01-01.csv: 2000 rows',
-      '2026-01-02.csv: 10 rows',
+      '2026-01-01.csv: 2000 rows, left out',
+      '2026-01-02.csv: 10 rows, loaded',
     ]);
   });
 });
