@@ -4,7 +4,7 @@
  * there. Try
  *
  *   curl -X POST …/api/v1/assets/example%2Fshop_orders/materializations -d '{}'
- *   npx signalbox assets automation example/revenue
+ *   npx signalbox assets automation example/shop_revenue
  *   npx signalbox assets automation example/morning_figures --history
  *   npx signalbox assets list        # says what is held back, since when, and why
  */
@@ -32,7 +32,7 @@ function ordersInShop(): string {
 
 /** Made whenever orders have changed. */
 export const revenue = asset(
-  'example/revenue',
+  'example/shop_revenue',
   {
     description: 'Revenue by day, always up to date.',
     dependsOn: [shopOrders],

@@ -20,7 +20,7 @@ const versionsOf = async (key: string) =>
 describe('the example of automation', () => {
   it('says what it waits for, and makes revenue and forecast in one run once the shop has reported', async () => {
     await stand.look();
-    expect((await stand.of('example/revenue')).summary).toMatch(
+    expect((await stand.of('example/shop_revenue')).summary).toMatch(
       /^not requested: waits: example\/shop_orders was never made \(held back since /,
     );
     const { quality } = stand.orchestrator;
@@ -30,7 +30,7 @@ describe('the example of automation', () => {
       async () => (await versionsOf('example/forecast')).length === 1,
     );
     const [made] = await versionsOf('example/forecast');
-    const [above] = await versionsOf('example/revenue');
+    const [above] = await versionsOf('example/shop_revenue');
     expect(made?.runId).toBe(above?.runId);
     const [run] = await stand.runsOf('assets');
     expect(run?.id).toBe(made?.runId);
