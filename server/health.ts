@@ -12,13 +12,16 @@ export interface Readiness {
     readonly clickhouse: 'ok' | 'unreachable';
   };
   readonly telemetry: { readonly lagMs: number | null; readonly spooledBytes: number };
+  /** Workflow files with a fault: the rest runs. Null where nobody can tell. */
+  readonly workflows: { readonly fileErrors: number | null };
 }
 
 export async function readiness({
   db,
   collector,
-}: Pick<Parts, 'db' | 'collector'>): Promise<Readiness> {
-  const [postgres, seen] = await Promise.all([
+  orchestrator,
+}: Pick<Parts, 'db' | 'collector' | 'orchestrator'>): Promise<Readiness> {
+  const [postgres, seen, fileErrors] = await Promise.all([
     within(
       db.query('SELECT 1').then(() => 'ok' as const),
       'unreachable' as const,
@@ -28,10 +31,17 @@ export async function readiness({
       lagMs: null,
       spooledBytes: 0,
     } as const),
+    within(
+      orchestrator.workflows.fileErrors().then((all) => new Set(all.map(({ file }) => file)).size),
+      null,
+    ),
   ]);
   const { clickhouse, lagMs, spooledBytes } = seen;
   const status = postgres !== 'ok' ? 'unavailable' : clickhouse !== 'ok' ? 'degraded' : 'ready';
-  return { status, parts: { postgres, clickhouse }, telemetry: { lagMs, spooledBytes } };
+  return {
+    ...{ status, parts: { postgres, clickhouse }, telemetry: { lagMs, spooledBytes } },
+    workflows: { fileErrors },
+  };
 }
 
 async function within<T>(work: Promise<T>, otherwise: T): Promise<T> {

@@ -113,10 +113,7 @@ export class RunningTask {
         ? definition?.handlers.get(taskKey)
         : definition?.handlers.values().next().value;
     if (definition === undefined || handler === undefined) {
-      const what = kind === 'task' ? `${workflow} with a task ${taskKey}` : workflow;
-      this.fail(
-        new Error(`this agent has no ${what}: give workflows of other agents a queue of their own`),
-      );
+      this.fail(noCode(workflow, kind === 'task' ? taskKey : null, definition !== undefined));
       return;
     }
     this.#startTimeout();
@@ -342,6 +339,16 @@ export class RunningTask {
     if (end === null) this.#span?.end();
     this.#host.ended(this, end);
   }
+}
+
+/** The code of a run's version is not here: it was changed since the run began, or it never was. */
+function noCode(workflow: string, task: string | null, isKnown: boolean): Error {
+  const what = task === null ? workflow : `${workflow} with a task ${task}`;
+  const why =
+    isKnown && task !== null
+      ? 'its code was changed since the run began; bring the task back and retry the run, or start a new one'
+      : 'its file was taken away or cannot be read, or another agent has it: give workflows of other agents a queue of their own';
+  return new Error(`this agent has no ${what}: ${why}`);
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {

@@ -31,6 +31,7 @@ import type { Db, Tx } from '../store/connection.ts';
 import { readDefinitions } from '../store/partition.ts';
 import {
   type FileFault,
+  readLeft,
   readRegistered,
   replaceFileErrors,
   upsertWorkflows,
@@ -89,10 +90,36 @@ export async function register(
   }
   // After the workflows that they start.
   const sensors = await registerSensors(db, definitions, { isName, versionOf, tell }, now);
+  if (agent !== null) await tellLeft(db, agent, definitions, new Set(faults.keys()), tell);
   await db.transaction((tx) =>
     replaceFileErrors(tx, agent ?? '', [...faults.values()], new Date(now)),
   );
   return [...changed.map(({ record }) => record.name), ...sensors];
+}
+
+const MOST_LEFT = 200;
+
+/**
+ * Tells of workflows that the agent no longer defines, while something still starts them or runs of them go on. What a
+ * file with a fault defined is told by that fault.
+ */
+async function tellLeft(
+  db: Db,
+  agent: string,
+  definitions: readonly WorkflowDefinition[],
+  faulty: ReadonlySet<string>,
+  tell: (file: string, message: string) => void,
+): Promise<void> {
+  const names = definitions.map(({ name }) => name);
+  for (const { name, file, starts, runs } of await readLeft(db, agent, names, MOST_LEFT)) {
+    if (faulty.has(file)) continue;
+    const what = `${name} is no longer defined`;
+    const advice = `bring it back, or pause it: signalbox workflows pause ${name}`;
+    const under =
+      runs === 0 ? '' : `; ${runs} of its runs are under way, and fail at their next task`;
+    if (starts) tell(file, `${what}, and its runs still start${under}: ${advice}`);
+    else tell(file, `${what}${under}: bring it back, or cancel them`);
+  }
 }
 
 /** What differs from what is stored, compiled, in the order of names (the order in which rows are locked). */

@@ -86,6 +86,37 @@ export function readRegistered(
   );
 }
 
+/** A workflow that its agent no longer defines, and that something still wants to run. */
+export interface LeftWorkflow {
+  readonly name: string;
+  readonly file: string;
+  /** Whether a schedule, or what happens, starts runs of it. */
+  readonly starts: boolean;
+  /** Unfinished runs, 100 at most. */
+  readonly runs: number;
+}
+
+/** What the agent told last and tells no more. One that is paused, and has no runs, is left in peace. */
+export function readLeft(
+  db: Tx,
+  agent: string,
+  names: readonly string[],
+  limit: number,
+): Promise<LeftWorkflow[]> {
+  return db.query<LeftWorkflow>(
+    `SELECT * FROM (
+       SELECT w.name, w.file, NOT w.paused AND (w.schedule IS NOT NULL OR EXISTS (
+                SELECT FROM signalbox.workflow_on o WHERE o.workflow = w.name)) AS starts,
+              (SELECT count(*)::int FROM (
+                 SELECT FROM signalbox.run_live l WHERE l.workflow = w.name LIMIT 100) l) AS runs
+       FROM signalbox.workflow w
+       WHERE w.agent = $1 AND w.file <> '' AND w.kind IN ('workflow', 'flow', 'asset')
+         AND NOT EXISTS (SELECT FROM unnest($2::text[]) AS g (name) WHERE g.name = w.name)) gone
+     WHERE starts OR runs > 0 ORDER BY name LIMIT $3`,
+    [agent, textArray(names), limit],
+  );
+}
+
 /** A workflow to store; the times are Unix milliseconds. */
 export interface WorkflowRecord extends Described {
   readonly graph: Graph;

@@ -18,6 +18,7 @@ const ReadinessSchema = Type.Unsafe<Readiness>(
       lagMs: Type.Union([Type.Number(), Type.Null()]),
       spooledBytes: Type.Integer(),
     }),
+    workflows: Type.Object({ fileErrors: Type.Union([Type.Integer(), Type.Null()]) }),
   }),
 );
 
