@@ -175,7 +175,13 @@ export interface AssetPolicyInput {
 }
 
 export interface LineageGraph {
-  readonly nodes: readonly { key: string; depth: number; freshness: Asset['freshness'] }[];
+  readonly nodes: readonly {
+    key: string;
+    depth: number;
+    freshness: Asset['freshness'];
+    /** Of a branch: runs of it read the asset from production. */
+    readFrom?: 'production';
+  }[];
   readonly edges: readonly { from: string; to: string }[];
   /** Tasks of workflows that make or read one of the nodes. */
   readonly tasks?: readonly {

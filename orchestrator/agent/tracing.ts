@@ -15,6 +15,7 @@ import {
   trace,
 } from '@opentelemetry/api';
 import type { Assignment, Completion } from '../../domain/agent-protocol.ts';
+import { PRODUCTION } from '../../domain/environment.ts';
 import { TELEMETRY } from '../../domain/telemetry.ts';
 
 const NAME = 'signalbox';
@@ -27,9 +28,12 @@ export function activeTracer(): Tracer | null {
   return provider.getTracer(NAME);
 }
 
+/** As OpenTelemetry calls it. */
+const DEPLOYMENT_ENVIRONMENT = 'deployment.environment.name';
+
 /** Starts the span of an attempt, as a child of what started the run. */
 export function startSpan(tracer: Tracer, assignment: Assignment, agent: string): Span {
-  const { workflow, taskKey, runId, attempt, kind } = assignment;
+  const { workflow, taskKey, runId, attempt, kind, environment = PRODUCTION } = assignment;
   return tracer.startSpan(
     kind === 'task' ? `${workflow} ${taskKey}` : workflow,
     {
@@ -40,6 +44,7 @@ export function startSpan(tracer: Tracer, assignment: Assignment, agent: string)
         [TELEMETRY.workflow]: workflow,
         [TELEMETRY.attempt]: attempt,
         [TELEMETRY.agent]: agent,
+        [DEPLOYMENT_ENVIRONMENT]: environment,
       },
     },
     parentOf(assignment.traceparent),

@@ -2,11 +2,13 @@
  * Lineage. All edges are kept in memory, since a walk over thousands of them in the database takes ten times as
  * long; each look asks for the number of the edges' state first, and reads them anew where it has grown.
  */
+import { environmentOf, PRODUCTION, plainName, qualify } from '../../domain/environment.ts';
 import { SignalboxError } from '../../domain/errors.ts';
 import type { Clock } from '../../domain/time.ts';
 import type { LineageGraph } from '../service.ts';
 import { readAssetTaskRows } from '../store/asset-task.ts';
 import type { Db } from '../store/connection.ts';
+import { readAssetsFromProduction } from '../store/environment.ts';
 import {
   type FreshnessRow,
   readAllEdges,
@@ -52,15 +54,32 @@ export function createLineage(db: Db, clock: Clock) {
       const row = known.get(node);
       return { key: node, depth: level, freshness: row ? judge(standing(row)) : 'unknown' };
     });
-    const tasks = await readAssetTaskRows(db, [...levels.keys()]);
+    const [tasks, read] = await Promise.all([
+      readAssetTaskRows(db, [...levels.keys()]),
+      fromProduction(db, key, [...levels.keys()]),
+    ]);
     return {
       tasks,
-      nodes: nodes.sort((a, b) => Math.abs(a.depth) - Math.abs(b.depth)),
+      nodes: nodes
+        .map((node) => (read.has(node.key) ? ({ ...node, readFrom: PRODUCTION } as const) : node))
+        .sort((a, b) => Math.abs(a.depth) - Math.abs(b.depth)),
       edges: nodes.flatMap(({ key: to }) =>
         (up.get(to) ?? []).filter((from) => levels.has(from)).map((from) => ({ from, to })),
       ),
     };
   };
+}
+
+/** Of an environment those that were read from production. */
+async function fromProduction(
+  db: Db,
+  key: string,
+  keys: readonly string[],
+): Promise<ReadonlySet<string>> {
+  const environment = environmentOf(key);
+  if (environment === null) return new Set();
+  const read = await readAssetsFromProduction(db, environment, keys.map(plainName));
+  return new Set([...read].map((plain) => qualify(environment, plain)));
 }
 
 function standing(row: FreshnessRow): Standing {

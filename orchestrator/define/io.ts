@@ -75,6 +75,11 @@ interface Reader {
   /** Stands in the catalog; `custom` unless told. */
   readonly kind?: string;
   read(context: ReadContext): unknown;
+  /**
+   * The same manager for a branch: it writes to a place of the environment's own, and reads from there. Without it
+   * assets that it keeps cannot be made in a branch.
+   */
+  inEnvironment?(environment: string): IoManager;
 }
 
 /** Writes at once. Must leave the last good version where it fails. */

@@ -36,8 +36,7 @@ export function createRunLevers(deps: {
         engine: filter.engine ?? null,
         states: filter.states ?? null,
         businessKey: filter.businessKey ?? null,
-        before: null,
-        limit: Math.min(MAX_LISTED, filter.limit ?? MAX_LISTED),
+        ...{ before: null, limit: Math.min(MAX_LISTED, filter.limit ?? MAX_LISTED) },
       });
       return rows.map(toRun);
     },

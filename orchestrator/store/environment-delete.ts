@@ -8,39 +8,24 @@ import { growLineageEpoch } from './lineage.ts';
 
 const AT_ONCE = 2_000;
 
-/** Rows of a run, by its id; `run` itself is deleted after them. */
-const OF_RUN = [
-  ...['run_live', 'task_live', 'task_log', 'step_log', 'run_origin', 'run_partition', 'run_action'],
-  ...[
-    'flow_event',
-    'flow_wait',
-    'run_superseded',
-    'run_hold',
-    'deadline',
-    'deadline_miss',
-    'run_key',
-  ],
-  ...['result_cache_hit', 'artifact', 'task_revoked', 'environment_read'],
-];
+/**
+ * Tables by the column that says whose their rows are: the key of an asset, the name of a workflow, else the id of a
+ * run. Read from the catalog, so that a table which comes later is among them.
+ */
+const OWNED = `
+  SELECT c.relname AS name, CASE WHEN bool_or(a.attname = 'asset_key') THEN 'asset_key'
+         WHEN bool_or(a.attname = 'workflow') THEN 'workflow' ELSE 'run_id' END AS by
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid
+  WHERE n.nspname = 'signalbox' AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+    AND c.relname NOT IN ('run', 'run_live', 'execution')
+    AND (a.attname, a.atttypid) IN (
+      ('asset_key', 'text'::regtype), ('workflow', 'text'::regtype), ('run_id', 'uuid'::regtype))
+  GROUP BY c.relname ORDER BY 1`;
 
-/** By the name of a workflow. */
-const OF_WORKFLOW = [
-  ...['once_key', 'result_cache', 'expected_run', 'run_hold', 'workflow_on', 'workflow_on_met'],
-  ...['workflow_deadline', 'deadline_miss', 'workflow_callback', 'callback', 'run_key', 'backfill'],
-  ...['asset_task', 'workflow_version'],
-];
-
-/** By the key of an asset. */
-const OF_ASSET = [
-  ...[
-    'asset_task',
-    'asset_partition',
-    'asset_check',
-    'asset_check_result',
-    'asset_check_definition',
-  ],
-  ...['asset_observation', 'materialization'],
-];
+interface Owned {
+  readonly name: string;
+  readonly by: 'asset_key' | 'workflow' | 'run_id';
+}
 
 /** Small, or without an index by name: [table, column]. */
 const BY_PREFIX = [
@@ -118,9 +103,12 @@ export async function deleteContents(db: Db, prefix: string): Promise<void> {
      UNION SELECT asset_key FROM signalbox.asset_check_definition WHERE starts_with(asset_key, $1)`,
     prefix,
   );
-  await inBatches(() => deleteRuns(db, workflows));
-  for (const table of OF_WORKFLOW) await deleteBy(db, table, 'workflow', workflows);
-  for (const table of OF_ASSET) await deleteBy(db, table, 'asset_key', assets);
+  const owned = await db.query<Owned>(OWNED);
+  const ofRuns = owned.filter(({ by }) => by === 'run_id').map(({ name }) => name);
+  await inBatches(() => deleteRuns(db, workflows, ['run_live', ...ofRuns]));
+  for (const { name, by } of owned) {
+    if (by !== 'run_id') await deleteBy(db, name, by, by === 'workflow' ? workflows : assets);
+  }
   for (const [table, column] of BY_PREFIX) {
     await inBatches(() =>
       db.execute(
@@ -143,7 +131,11 @@ async function namesOf(db: Tx, sql: string, prefix: string): Promise<readonly st
   return (await db.rows<readonly [string]>(sql, [prefix])).map(([name]) => name);
 }
 
-async function deleteRuns(db: Db, workflows: readonly string[]): Promise<number> {
+async function deleteRuns(
+  db: Db,
+  workflows: readonly string[],
+  tables: readonly string[],
+): Promise<number> {
   return db.transaction(async (tx) => {
     const rows = await tx.rows<readonly [string]>(
       `SELECT id FROM signalbox.run WHERE workflow = ANY($1::text[]) LIMIT ${AT_ONCE}`,
@@ -151,10 +143,9 @@ async function deleteRuns(db: Db, workflows: readonly string[]): Promise<number>
     );
     if (rows.length === 0) return 0;
     const ids = textArray(rows.map(([id]) => id));
-    for (const table of OF_RUN) {
+    for (const table of tables) {
       await tx.execute(`DELETE FROM signalbox.${table} WHERE run_id = ANY($1::uuid[])`, [ids]);
     }
-    await tx.execute('DELETE FROM signalbox.callback WHERE run_id = ANY($1::text[])', [ids]);
     await tx.execute('DELETE FROM signalbox.run WHERE id = ANY($1::uuid[])', [ids]);
     return rows.length;
   });

@@ -77,7 +77,7 @@ function awareOf({ url, config }: RouteOptions): Aware | null {
   if (!url.startsWith(API)) return null;
   const [resource = ''] = url.slice(API.length).split('/');
   const need = config?.role;
-  if (APART.has(resource) || need === 'agent' || need === 'ingest' || need === 'open') return null;
+  if (APART.has(resource) || need === 'agent' || need === 'open') return null;
   return {
     parameters: [...url.matchAll(NAMED)].map(([, parameter = '']) => parameter),
     query: [...NAMING, ...(resource === 'artifacts' ? ['key'] : [])],

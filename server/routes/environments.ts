@@ -65,6 +65,10 @@ export function environmentRoutes(app: App, { orchestrator }: Parts): void {
     },
     (request) => environments.diff(request.params.name),
   );
+  deletionRoute(app, environments);
+}
+
+function deletionRoute(app: App, environments: Parts['orchestrator']['environments']): void {
   app.delete(
     '/environments/:name',
     {

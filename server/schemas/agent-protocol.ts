@@ -17,13 +17,12 @@ import {
   type StepsRequest,
   type SubflowRequest,
 } from '../../domain/agent-protocol.ts';
-import { CALLBACK_OUTCOMES } from '../../domain/callback.ts';
-import { DEADLINE_STARTS, MISS_ACTIONS } from '../../domain/deadline.ts';
 import { WHILE_PAUSED } from '../../domain/origin.ts';
 import type { LookEnd, LooksRequest } from '../../domain/sensor.ts';
 import { WEIGHT_RULES } from '../../domain/task-graph.ts';
 import { TRIGGER_RULES } from '../../domain/trigger-rule.ts';
 import type { EmitRequest, SuspendRequest, WaitRequest } from '../../domain/wait.ts';
+import { Callbacks, Deadlines } from './agent-hooks.ts';
 import { AnyObject, Key, Name, Nullable, OneOf, Time } from './parts.ts';
 import { Schedule } from './schedules.ts';
 
@@ -115,25 +114,6 @@ const On = Type.Object({
   whilePaused: Type.Optional(OneOf(WHILE_PAUSED)),
 });
 
-const MAX_HOOKS = 10_000;
-
-const Deadline = Type.Object({
-  name: Name,
-  task: Type.Optional(Key),
-  afterMs: Type.Optional(Type.Number({ exclusiveMinimum: 0, maximum: 3.2e12 })),
-  from: Type.Optional(OneOf(DEADLINE_STARTS)),
-  at: Type.Optional(Type.String({ pattern: '^([01]\\d|2[0-3]):[0-5]\\d$' })),
-  timezone: Type.Optional(Name),
-  onMiss: OneOf(MISS_ACTIONS),
-});
-
-const Callback = Type.Object({
-  name: Key,
-  task: Type.Optional(Key),
-  on: OneOf(CALLBACK_OUTCOMES),
-  url: Type.Optional(Type.String({ pattern: '^https?://', maxLength: 2_000 })),
-});
-
 const Definition = Type.Object({
   name: Name,
   kind: OneOf(['workflow', 'flow', 'asset']),
@@ -156,8 +136,8 @@ const Definition = Type.Object({
   tasks: Type.Array(TaskDefinition),
   asset: Nullable(AnyObject),
   on: Type.Optional(On),
-  deadlines: Type.Optional(Type.Array(Deadline, { maxItems: MAX_HOOKS })),
-  callbacks: Type.Optional(Type.Array(Callback, { maxItems: MAX_HOOKS })),
+  deadlines: Type.Optional(Deadlines),
+  callbacks: Type.Optional(Callbacks),
   callbacksOf: Type.Optional(Name),
   sensor: Type.Optional(
     Type.Object({

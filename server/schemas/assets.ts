@@ -87,7 +87,10 @@ const Asset = Type.Object({
 
 const LineageGraph = Type.Object({
   nodes: Type.Array(
-    Type.Object({ key: Type.String(), depth: Type.Integer(), freshness: OneOf(FRESHNESS) }),
+    Type.Object({
+      ...{ key: Type.String(), depth: Type.Integer(), freshness: OneOf(FRESHNESS) },
+      readFrom: Type.Optional(Type.Literal('production')),
+    }),
   ),
   edges: Type.Array(Type.Object({ from: Type.String(), to: Type.String() })),
   tasks: Type.Optional(Type.Array(AssetTask)),

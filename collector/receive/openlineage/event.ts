@@ -14,17 +14,19 @@ const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 const MAX_FAULTS = 10;
 
 const Name = Type.String({ minLength: 1, maxLength: NAME_LENGTH });
+/** What stands in front of all names of an environment of a branch is no name of a job or a dataset. */
+const Unreserved = Type.String({ minLength: 1, maxLength: NAME_LENGTH, pattern: '^[^~]' });
 const Facets = Type.Optional(Type.Record(Type.String(), Type.Unknown()));
 
 const Dataset = Type.Object({
-  namespace: Name,
+  namespace: Unreserved,
   name: Name,
   facets: Facets,
   inputFacets: Facets,
   outputFacets: Facets,
 });
 const Datasets = Type.Optional(Type.Array(Dataset, { maxItems: MAX_DATASETS }));
-const Job = Type.Object({ namespace: Name, name: Name, facets: Facets });
+const Job = Type.Object({ namespace: Name, name: Unreserved, facets: Facets });
 const Run = Type.Object({ runId: Type.String({ format: 'uuid' }), facets: Facets });
 
 const EventType = Type.Enum(['START', 'RUNNING', 'COMPLETE', 'ABORT', 'FAIL', 'OTHER']);
