@@ -171,7 +171,7 @@ function cronTick(operand: Extract<Operand, { kind: 'cron-tick' }>, look: Look):
   };
 }
 
-export function anyMissing(of: readonly UpstreamFacts[], look: Look): Found {
+function anyMissing(of: readonly UpstreamFacts[], look: Look): Found {
   const gone = of.filter((one) => one.missing !== null && !isRequested(one, look));
   const [first] = gone;
   if (!first) return { met: false, detail: 'all upstreams are there' };

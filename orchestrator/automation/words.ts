@@ -51,7 +51,7 @@ export function labelOf(condition: AutomationCondition): string {
   return choice === '' ? label : `${label} (${choice})`;
 }
 
-export function cronText({ cron, timezone }: CronOfCondition): string {
+function cronText({ cron, timezone }: CronOfCondition): string {
   return timezone === 'UTC' ? cron : `${cron} ${timezone}`;
 }
 

@@ -36,21 +36,7 @@ export async function startAutomationStand(clock: Clock = systemClock): Promise<
   const { orchestrator } = stand;
   const agents: RunningAgent[] = [];
   let reported = 0;
-  const look = async () => {
-    // Events are read once no older transaction is under way.
-    await waitFor(
-      async () => {
-        await stand.reconcile('automation');
-        const [row] = await stand.sql<{ behind: string }>(
-          `SELECT count(*) AS behind FROM signalbox.event_batch b, signalbox.follower f
-           WHERE f.name = 'automation' AND (b.xid, b.id) > (split_part(f.watermark, ':', 1)::xid8,
-             split_part(f.watermark, ':', 2)::bigint)`,
-        );
-        return row?.behind === '0';
-      },
-      { what: 'events that automation has not followed' },
-    );
-  };
+  const look = () => lookUntilQuiet(stand);
   const of = (key: string) => orchestrator.automation.get(key);
   return {
     ...{ stand, orchestrator, look, of },
@@ -106,4 +92,20 @@ export async function startAutomationStand(clock: Clock = systemClock): Promise<
       await stand[Symbol.asyncDispose]();
     },
   };
+}
+
+/** Events are read once no older transaction is under way. */
+async function lookUntilQuiet(stand: Stand): Promise<void> {
+  await waitFor(
+    async () => {
+      await stand.reconcile('automation');
+      const [row] = await stand.sql<{ behind: string }>(
+        `SELECT count(*) AS behind FROM signalbox.event_batch b, signalbox.follower f
+         WHERE f.name = 'automation' AND (b.xid, b.id) > (split_part(f.watermark, ':', 1)::xid8,
+           split_part(f.watermark, ':', 2)::bigint)`,
+      );
+      return row?.behind === '0';
+    },
+    { what: 'events that automation has not followed' },
+  );
 }
