@@ -110,10 +110,21 @@ export interface AssetInputReply {
   readonly of?: Readonly<Record<string, readonly string[]>>;
 }
 
+/** A version that stands in for one that could not be made. */
+export interface FallbackVersion {
+  /** Of the materialization. */
+  readonly id: string;
+  readonly partition: string | null;
+  /** Its event time, RFC 3339. */
+  readonly at: string;
+}
+
 export interface AssetValue {
   readonly value: unknown;
   /** True where a fallback serves it. */
   readonly degraded: boolean;
+  /** Which version that is; of another partition where the one that is meant was never made. */
+  readonly fallbackOf?: FallbackVersion;
   readonly at: string;
   /** Where the value is, if an IO manager keeps it; `value` is null then. */
   readonly stored?: StoredVersion | null;

@@ -1,5 +1,6 @@
 /** Partitions as an asset's code sees them: which one it makes, and what it is given of its upstreams. */
 import type { AssetInputReply, AssetValue, Assignment } from '../../domain/agent-protocol.ts';
+import type { FallbackVersion } from '../../domain/asset-protocol.ts';
 import type { AssignedPartition, InputVersion } from '../../domain/partition.ts';
 import { assignedOf } from '../assets/partitions/of-task.ts';
 import type { PartitionOfRun } from '../define/context.ts';
@@ -46,6 +47,8 @@ export function partitionContext(partition: Assignment['partition']) {
 export interface ReadInput {
   readonly value: unknown;
   readonly degraded: boolean;
+  /** What stands in for versions that could not be made. */
+  readonly fallbacks?: readonly FallbackVersion[];
   readonly versions: readonly InputVersion[];
   /** Keys of the upstream by partition that is made from them; empty where the task makes one. */
   readonly of: Readonly<Record<string, readonly string[]>>;
@@ -75,6 +78,7 @@ export async function readInput(
   return {
     value: many ? Object.fromEntries(loaded) : (loaded[0]?.[1] ?? null),
     degraded: values.some((version) => version.degraded),
+    fallbacks: values.flatMap((version) => version.fallbackOf ?? []),
     of: reply.of ?? {},
     versions: values.flatMap(({ id, dataVersion, partition = null, degraded, environment }) =>
       id === undefined

@@ -7,6 +7,7 @@ import type {
   PartitionOutcome,
 } from '../../domain/agent-protocol.ts';
 import { splitAssetKey } from '../../domain/asset.ts';
+import type { FallbackVersion } from '../../domain/asset-protocol.ts';
 import type { InputVersion } from '../../domain/partition.ts';
 import { toRfc3339 } from '../../domain/time.ts';
 import type { AssetContext } from '../define/context.ts';
@@ -75,7 +76,7 @@ export async function makeAsset(
   const value = await eachPartition(task, definition, async (key, place) => {
     const inputs = await readInputs(task, calls, definition, key);
     noteInputs(recorded, inputs, key);
-    const context = assetContext(task, calls, inputs.degraded, recorded, place);
+    const context = assetContext(task, calls, inputs, recorded, place);
     return run(context, inputs.values);
   });
   checkRange(task.assignment, value);
@@ -150,6 +151,7 @@ async function keep(
 interface Inputs {
   readonly values: Readonly<Record<string, unknown>>;
   readonly degraded: ReadonlyMap<string, boolean>;
+  readonly fallbacks: ReadonlyMap<string, readonly FallbackVersion[]>;
   readonly versions: readonly InputVersion[];
   /** By partition that is made, what it is made from; where the task makes several at once. */
   readonly of: ReadonlyMap<string, readonly InputVersion[]>;
@@ -187,14 +189,16 @@ async function readInputs(
   );
   const values: Record<string, unknown> = {};
   const degraded = new Map<string, boolean>();
+  const fallbacks = new Map<string, readonly FallbackVersion[]>();
   for (const { found, names } of read) {
     for (const name of names) {
       values[name] = found.value;
       degraded.set(name, found.degraded);
+      fallbacks.set(name, found.fallbacks ?? []);
     }
   }
   const versions = read.flatMap(({ found }) => found.versions);
-  return { values, degraded, versions, of: byPartition(read.map(({ found }) => found)) };
+  return { values, degraded, fallbacks, versions, of: byPartition(read.map(({ found }) => found)) };
 }
 
 /** Of data made elsewhere there are no versions: it is read where it is. */
@@ -213,7 +217,7 @@ export async function readObserved(
 function assetContext(
   task: RunningTask,
   calls: AssetCalls,
-  degraded: Inputs['degraded'],
+  { degraded, fallbacks }: Pick<Inputs, 'degraded' | 'fallbacks'>,
   recorded: Recorded,
   place: Assignment['partition'] = task.assignment.partition,
 ): AssetContext {
@@ -243,6 +247,7 @@ function assetContext(
       };
     },
     degraded: (input: string) => degraded.get(input) ?? false,
+    fallbacks: (input: string) => fallbacks.get(input) ?? [],
   });
   if (place && place !== task.assignment.partition && place.interval) {
     Object.defineProperty(context, 'dataInterval', { value: place.interval });

@@ -23,10 +23,12 @@ const NOWHERE: StoredVersion = {
 export async function loadValue(
   calls: Pick<VersionCalls, 'definition'> & ResolveCalls,
   assetKey: string,
-  version: Pick<AssetValue, 'value' | 'stored' | 'partition' | 'environment'>,
+  version: Pick<AssetValue, 'value' | 'stored' | 'partition' | 'environment' | 'fallbackOf'>,
   signal: AbortSignal,
 ): Promise<unknown> {
-  const { stored = null, partition } = version;
+  const { stored = null, fallbackOf } = version;
+  // What stands in for a partition lies where its own is.
+  const partition = fallbackOf ? fallbackOf.partition : version.partition;
   if (stored === null) return resolveResult(calls, version.value);
   const definition = await calls.definition(assetKey);
   const io = ioIn(definition?.io ?? null, version.environment, assetKey);

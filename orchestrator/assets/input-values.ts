@@ -1,7 +1,7 @@
 /**
  * What a task that makes an asset is given of an upstream: its value, or those of the partitions that the task's
- * partitions are made from. While the upstream serves a fallback, it stands for what is missing as well, and is
- * told as degraded.
+ * partitions are made from. While the upstream serves a fallback, a partition that failed gives its own last good
+ * version, and one that was never made the one that is served; both are told as degraded, with the version that it is.
  */
 import type { AssetInputReply, AssetValue } from '../../domain/agent-protocol.ts';
 import { SignalboxError } from '../../domain/errors.ts';
@@ -66,7 +66,7 @@ export function createInputValues({ db, clock }: { readonly db: Db; readonly clo
         : {}),
       values: [...wanted].flatMap((key) => {
         const row = byKey.get(key);
-        if (row) return [toAssetValue(upstream, row, row.data_version)];
+        if (row) return [ofPartition(upstream, row, found?.fallback ?? false)];
         return fallback ? [{ ...fromServed(upstream, fallback), partition: key }] : [];
       }),
       missing: fallback || !needsAll ? [] : missing.slice(0, MAX_TOLD),
@@ -75,7 +75,23 @@ export function createInputValues({ db, clock }: { readonly db: Db; readonly clo
 }
 
 function fromServed(key: string, row: ServedValue): AssetValue {
-  return toAssetValue(key, row, row.data_version ?? row.id);
+  const value = toAssetValue(key, row, row.data_version ?? row.id);
+  if (!row.degraded) return value;
+  // A fallback is a copy of the last good version, and names it.
+  const { of } = row.metadata;
+  const id = typeof of === 'string' ? of : row.id;
+  return { ...value, fallbackOf: { id, partition: row.partition, at: value.at } };
+}
+
+/** The last good version of a partition stays its value when it cannot be made anew; while a fallback is served it is one. */
+function ofPartition(key: string, row: PartitionValue, fallback: boolean): AssetValue {
+  const value = toAssetValue(key, row, row.data_version);
+  if (!row.degraded && !(fallback && row.failed)) return value;
+  const { id, partition, failed } = row;
+  return {
+    ...{ ...value, degraded: true },
+    ...(failed ? { fallbackOf: { id, partition, at: value.at } } : {}),
+  };
 }
 
 function toAssetValue(

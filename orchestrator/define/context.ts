@@ -1,4 +1,5 @@
 /** What a user's code is given while it runs. */
+import type { FallbackVersion } from '../../domain/asset-protocol.ts';
 import type { RunOrigin } from '../../domain/origin.ts';
 import type { DataInterval, Run, TaskState } from '../../domain/run.ts';
 import { parseDuration } from '../../domain/time.ts';
@@ -259,6 +260,8 @@ export interface AssetContext extends RunContext<Record<string, unknown>> {
   readonly partition: PartitionOfRun;
   /** Whether an upstream is served by a fallback at this moment. */
   degraded(input: string): boolean;
+  /** The versions that stand in for what could not be made of an upstream; of partitions one for each. */
+  fallbacks(input: string): readonly FallbackVersion[];
 }
 
 /** A failure that retries cannot mend: the task fails at once. */

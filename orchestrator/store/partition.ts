@@ -191,6 +191,8 @@ export interface PartitionValue {
   readonly id: string;
   readonly data_version: string;
   readonly degraded: boolean;
+  /** Whether the last attempt to make it anew has failed. */
+  readonly failed: boolean;
   readonly metadata: Readonly<Record<string, unknown>>;
   readonly stored: StoredVersion | null;
 }
@@ -202,7 +204,8 @@ export function readPartitionValues(
   partitions: readonly string[],
 ): Promise<PartitionValue[]> {
   return db.query<PartitionValue>(
-    `SELECT p.partition, p.value, p.at, p.version_id AS id, p.data_version, p.degraded, m.metadata,
+    `SELECT p.partition, p.value, p.at, p.version_id AS id, p.data_version, p.degraded,
+            p.failed_at IS NOT NULL AS failed, m.metadata,
             to_jsonb(m) -> 'stored' AS stored
      FROM signalbox.asset_partition p JOIN signalbox.materialization m ON m.id = p.version_id
      WHERE p.asset_key = $1 AND p.partition = ANY($2::text[])`,

@@ -33,6 +33,8 @@ export function judgeAt(now: EpochMs): Judge {
     const early = of.completeAtMs !== null && of.completeAtMs > now;
     const at = early ? of.computedAtMs : of.completeAtMs;
     if (of.computedAtMs === null || fallback) return judge(policy, of.computedAtMs, fallback);
+    // A list that grows, of which nothing that is in it was made.
+    if (partitions.kind === 'dynamic' && of.made === 0) return 'unknown';
     if (at === null || isKeyMissing(partitions, of.made)) return 'stale';
     const limited = policy.failAfterMs !== null || policy.deadlineCron !== null;
     const expectedEnd = newestExpectedEnd(partitions, now);
