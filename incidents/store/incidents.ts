@@ -242,12 +242,12 @@ export async function withTimelines(
       [ids],
     ),
   ]);
+  const eventsOf = Map.groupBy(events.rows, (row) => row.incident_id);
+  const executionsOf = Map.groupBy(executions.rows, (row) => row.incident_id);
   return incidents.map(({ clearSince, respondAfter, skipReason, refusedSince, ...incident }) => ({
     ...incident,
-    timeline: events.rows.filter((row) => row.incident_id === incident.id).map(toEvent),
-    executions: executions.rows
-      .filter((row) => row.incident_id === incident.id)
-      .map((row) => row.id),
+    timeline: (eventsOf.get(incident.id) ?? []).map(toEvent),
+    executions: (executionsOf.get(incident.id) ?? []).map((row) => row.id),
   }));
 }
 
