@@ -4,6 +4,8 @@
  * advisory lock on the key) and gets its result.
  */
 import type { ClientBase, Pool, PoolClient } from 'pg';
+import { qualify } from '../domain/environment.ts';
+import { currentTask } from './agent/task-scope.ts';
 
 const CREATE = `
   create table if not exists signalbox_once (
@@ -34,18 +36,24 @@ export async function onceIn<T>(
   if (key === '' || Buffer.byteLength(key) > MAX_KEY_BYTES) {
     throw new RangeError(`a key of onceIn has 1 to ${MAX_KEY_BYTES} bytes`);
   }
-  if (!isPool(client)) return onceOn(client, key, work);
-  const own: PoolClient = await client.connect();
+  const own = inItsEnvironment(key);
+  if (!isPool(client)) return onceOn(client, own, work);
+  const lent: PoolClient = await client.connect();
   let failure: Error | undefined;
   try {
-    return await onceOn(own, key, work);
+    return await onceOn(lent, own, work);
   } catch (error) {
     failure = error instanceof Error ? error : new Error(String(error));
     throw error;
   } finally {
     // A client that failed in the middle of a transaction is not for others to use.
-    own.release(failure);
+    lent.release(failure);
   }
+}
+
+/** The code of a branch does what has the key once more than production, and takes nothing from it. */
+function inItsEnvironment(key: string): string {
+  return qualify(currentTask()?.task.assignment.environment ?? null, key);
 }
 
 function isPool(client: ClientBase | Pool): client is Pool {

@@ -157,7 +157,9 @@ class Agent implements RunningAgent {
     const deps = {
       ...{ transport, name, concurrency, log },
       ...{ clock: this.#clock, logs: this.#logs },
-      ...{ workers: this.#workers, scoped: this.#workers !== null },
+      workers: this.#workers,
+      // What is done in the user's own database is told apart by whose code does it.
+      scoped: this.#workers !== null || this.#options.environment !== undefined,
     };
     const session = new Session({ ...deps, definitions: () => this.#definitions }, registered);
     this.#session = session;

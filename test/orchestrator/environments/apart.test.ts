@@ -1,12 +1,14 @@
 /** A branch beside production: the same names, other code, and nothing of the one in the other. */
+import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { qualify } from '../../../domain/environment.ts';
 import type { Definition } from '../../../orchestrator/define/definition.ts';
-import { asset, flow, sensor, workflow } from '../../../orchestrator/index.ts';
+import { asset, flow, onceIn, sensor, workflow } from '../../../orchestrator/index.ts';
 import { waitFor } from '../../support/wait-for.ts';
 import { ACTOR, type EnvironmentStand, startEnvironments } from './stand.ts';
 
 let stand: EnvironmentStand;
+let pool: pg.Pool;
 const charged: string[] = [];
 const computed: string[] = [];
 const told: string[] = [];
@@ -23,6 +25,9 @@ function codeOf(where: string): readonly Definition[] {
         return where;
       }),
     );
+  });
+  const invoice = workflow('invoice', {}, (w) => {
+    w.task('send', {}, () => onceIn(pool, 'invoice-7', () => where));
   });
   const cached = workflow('cached', {}, (w) => {
     w.task('slow', { cache: { key: () => 'same' } }, () => {
@@ -59,18 +64,22 @@ function codeOf(where: string): readonly Definition[] {
     told.push(`look of ${where}`);
     return {};
   });
-  return [daily, charge, cached, raw, clean, after, fails, asks, parent, looks];
+  return [daily, charge, invoice, cached, raw, clean, after, fails, asks, parent, looks];
 }
 
 beforeAll(async () => {
   stand = await startEnvironments();
+  pool = new pg.Pool({ connectionString: stand.base.stand.postgres.url, max: 4 });
   await stand.agent(null, codeOf('production'));
   await stand.create('pr-1');
   await stand.create('pr-2');
   await stand.agent('pr-1', codeOf('pr-1'));
   await stand.agent('pr-2', codeOf('pr-2'));
 });
-afterAll(() => stand[Symbol.asyncDispose]());
+afterAll(async () => {
+  await pool.end();
+  await stand[Symbol.asyncDispose]();
+});
 
 describe('A branch beside production', () => {
   it('runs the workflow of a name with the code of each environment, by its own agents', async () => {
@@ -92,6 +101,15 @@ describe('A branch beside production', () => {
       await stand.run(where, 'charge');
     }
     expect(charged).toEqual(['production', 'pr-1', 'pr-2']);
+  });
+
+  it('does once in each what has one key of onceIn, in the user’s own database', async () => {
+    const sent = [];
+    for (const where of ['pr-1', null, 'pr-1', null] as const) {
+      const run = await stand.run(where, 'invoice');
+      sent.push((await stand.base.results(run.id))['send']);
+    }
+    expect(sent).toEqual(['pr-1', 'production', 'pr-1', 'production']);
   });
 
   it('shares no cached result', async () => {
