@@ -98,15 +98,9 @@ const expectedRun: Described<ExpectedRow> = {
   workflow: 'text',
   logical_date: 'timestamptz',
   interval_end: 'timestamptz',
-  due_at: 'timestamptz',
-  outcome: 'text',
-  run_id: 'uuid?',
-  reason: 'text?',
-  since: 'timestamptz?',
-  noticed_at: 'timestamptz',
-  events: 'int4?',
-  made_good_at: 'timestamptz?',
-  made_good_by: 'uuid?',
+  ...{ due_at: 'timestamptz', outcome: 'text', run_id: 'uuid?', reason: 'text?' },
+  ...{ since: 'timestamptz?', noticed_at: 'timestamptz' },
+  ...{ events: 'int4?', made_good_at: 'timestamptz?', made_good_by: 'uuid?' },
 };
 const step: Described<StepRow> = {
   key: 'text',
