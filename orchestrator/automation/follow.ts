@@ -96,7 +96,8 @@ async function lookRound(
     round = lookAtAll(facts.looks, now);
   }
   const made = await makeRuns(tx, deps.createRuns, round.decided, facts.assets, now);
-  await recordRound(tx, { ...facts, ...round, made }, newId, now);
+  const failed = [...facts.failed, ...round.failed];
+  await recordRound(tx, { ...facts, ...round, failed, made }, newId, now);
   return made.created;
 }
 

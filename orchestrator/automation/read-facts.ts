@@ -17,9 +17,16 @@ import { candidatesOf } from './candidates.ts';
 import { nodesOf } from './condition.ts';
 import { type CheckFact, NO_MEMORY, nodeName, type OwnFacts, type Subject } from './facts.ts';
 import type { Network } from './network.ts';
-import type { AssetLook } from './round.ts';
+import type { AssetLook, Failed } from './round.ts';
 import { readUnderWay } from './under-way.ts';
-import { needsOf, ownVersion, readVersions, toUpstream, type World } from './versions.ts';
+import {
+  type Need,
+  needsOf,
+  ownVersion,
+  readVersions,
+  toUpstream,
+  type World,
+} from './versions.ts';
 
 export interface FactsDeps {
   readonly versions: Versions;
@@ -27,6 +34,8 @@ export interface FactsDeps {
 }
 
 export interface Facts {
+  /** Those of which it could not be told what they need. */
+  readonly failed: readonly Failed[];
   readonly looks: readonly AssetLook[];
   readonly rows: ReadonlyMap<string, AutomationRow>;
   readonly states: ReadonlyMap<string, StateRow>;
@@ -63,10 +72,11 @@ export async function readFacts(
   const states = new Map(stateRows.map((row) => [nodeName(row[0], row[1] || null), row]));
   const names = assetRows.flatMap(([, , partitions]) => dynamicNamesOf(partitions));
   const moment = { now, dynamic: await readDynamicKeys(tx, names) };
-  const partitions = new Map(
-    own.map((key) => [key, partitionsOf(key, rows, assets, stateRows, moment)]),
-  );
-  const needs = needsOf(own, network, assets, partitions, moment);
+  const statesOf = Map.groupBy(stateRows, ([key]) => key);
+  const { partitions, needs, failed } = whatIsNeeded(own, (key) => {
+    const of = partitionsOf(key, rows, assets, statesOf.get(key) ?? [], moment);
+    return of.map((one) => [one, needsOf(key, one, network, assets, moment)] as const);
+  });
   const versions = await readVersions(tx, needs, own, partitions);
   const world: World = {
     ...{ assets, busy, versions, producers: network.producers },
@@ -74,33 +84,76 @@ export async function readFacts(
   };
   const ends = await readRunEnds(tx, openRequests(stateRows, world));
   const stale = await readStale(deps.staleness, own, rows, partitions);
-  const judge = judgeAt(now);
-  const looks = own.map((key): AssetLook => {
-    const row = rows.get(key);
-    if (!row) return { key, subjects: [], underWay: 0 };
-    const shared = sharedFacts(key, world, judge);
-    const subjects = (partitions.get(key) ?? [null]).map((partition): Subject => {
-      const memory = states.get(nodeName(key, partition))?.[2] ?? NO_MEMORY;
-      const requestEnded = ends.get(memory.request?.runId ?? '') ?? null;
-      const causes = stale.get(nodeName(key, partition)) ?? [];
-      const facts = {
-        ...shared,
-        ...ownVersion(key, partition, world),
-        requestEnded,
-        stale: causes,
-      };
-      return {
-        ...{ key, partition, memory, own: facts, hash: row.hash, crons: row.crons },
-        definition: row.definition,
-        paused: pauseOf(row, paused),
-        upstreams: (needs.get(nodeName(key, partition)) ?? []).map((need) =>
-          toUpstream(need, world),
-        ),
-      };
-    });
-    return { key, subjects, underWay: busy.get(key)?.partitions.size ?? 0 };
+  const surroundings = { world, rows, states, needs, ends, stale, paused, now };
+  const looks = [...partitions].flatMap(([key, of]): readonly AssetLook[] => {
+    try {
+      const subjects = subjectsOf(key, of, surroundings);
+      return [{ key, subjects, underWay: busy.get(key)?.partitions.size ?? 0 }];
+    } catch (error) {
+      failed.push({ key, message: wordsOf(error) });
+      return [];
+    }
   });
-  return { looks, rows, states, assets };
+  return { looks, failed, rows, states, assets };
+}
+
+/** A fault in the definition of one asset is its own. */
+function whatIsNeeded(
+  keys: readonly string[],
+  of: (key: string) => readonly (readonly [string | null, readonly Need[]])[],
+) {
+  const partitions = new Map<string, readonly (string | null)[]>();
+  const needs = new Map<string, readonly Need[]>();
+  const failed: Failed[] = [];
+  for (const key of keys) {
+    try {
+      const found = of(key);
+      for (const [partition, need] of found) needs.set(nodeName(key, partition), need);
+      partitions.set(
+        key,
+        found.map(([partition]) => partition),
+      );
+    } catch (error) {
+      failed.push({ key, message: wordsOf(error) });
+    }
+  }
+  return { partitions, needs, failed };
+}
+
+function wordsOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+interface Surroundings extends Pick<Facts, 'rows' | 'states'> {
+  readonly world: World;
+  readonly needs: ReadonlyMap<string, readonly Need[]>;
+  readonly ends: ReadonlyMap<string, string>;
+  readonly stale: ReadonlyMap<string, readonly StaleCause[]>;
+  readonly paused: { at: Date; by: string } | null;
+  readonly now: EpochMs;
+}
+
+function subjectsOf(
+  key: string,
+  partitions: readonly (string | null)[],
+  { world, rows, states, needs, ends, stale, paused, now }: Surroundings,
+): readonly Subject[] {
+  const row = rows.get(key);
+  if (!row) return [];
+  const shared = sharedFacts(key, world, judgeAt(now));
+  return partitions.map((partition): Subject => {
+    const name = nodeName(key, partition);
+    const memory = states.get(name)?.[2] ?? NO_MEMORY;
+    const requestEnded = ends.get(memory.request?.runId ?? '') ?? null;
+    const made = ownVersion(key, partition, world);
+    return {
+      ...{ key, partition, memory, hash: row.hash, crons: row.crons },
+      own: { ...shared, ...made, requestEnded, stale: stale.get(name) ?? [] },
+      definition: row.definition,
+      paused: pauseOf(row, paused),
+      upstreams: (needs.get(name) ?? []).map((need) => toUpstream(need, world)),
+    };
+  });
 }
 
 function asksForChecks(condition: AutomationCondition | undefined): boolean {
@@ -123,8 +176,8 @@ function partitionsOf(
   const definition = assets.get(key)?.[2] ?? null;
   const automation = rows.get(key)?.definition;
   if (definition === null || !automation) return [null];
-  const open = states.flatMap(([asset, partition, , decision]) =>
-    asset === key && partition !== '' && decision !== 'idle' ? [partition] : [],
+  const open = states.flatMap(([, partition, , decision]) =>
+    partition !== '' && decision !== 'idle' ? [partition] : [],
   );
   const { partitions: newest } = automation;
   return candidatesOf(definition, { newest, most: MOST_PARTITIONS, open, now, dynamic });

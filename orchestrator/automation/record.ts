@@ -81,17 +81,26 @@ export async function recordRound(
   await insertEvaluations(tx, news.map(toEvaluation));
   const standings = [...round.rows.values()].map((row) => {
     const message = broken.get(row.asset_key);
-    return message === undefined
-      ? standingOf(row, byAsset.get(row.asset_key) ?? [], round, now)
-      : brokenStanding(row, message, now);
+    if (message !== undefined) return brokenStanding(row, message, now);
+    try {
+      return standingOf(row, byAsset.get(row.asset_key) ?? [], round, now);
+    } catch (error) {
+      return brokenStanding(row, error instanceof Error ? error.message : String(error), now);
+    }
   });
   await setStandings(tx, standings, new Date(now));
   const told = recorded.filter(({ tells }) => tells);
-  await appendAssetEvents(
-    tx,
-    told.map((one) => toEvent(one, now)),
-    now,
+  const brokenLong = standings.filter(
+    ({ state, overdue, asset_key }) =>
+      state === 'error' && overdue && round.rows.get(asset_key)?.overdue === false,
   );
+  const events = [
+    ...told.map(({ asset_key, partition, held_since, evaluation: { reason } }) =>
+      toEvent({ asset_key, partition, held_since, reason }, now),
+    ),
+    ...brokenLong.map((one) => toEvent({ ...one, partition: '' }, now)),
+  ];
+  await appendAssetEvents(tx, events, now);
 }
 
 function recordOf(
@@ -266,17 +275,19 @@ function earliest(a: EpochMs | null, b: EpochMs | null): EpochMs | null {
   return a === null || b === null ? (a ?? b) : Math.min(a, b);
 }
 
-function toEvent(one: Recorded, now: EpochMs): Omit<AssetEvent, 'id'> {
-  const { reason } = one.evaluation;
+function toEvent(
+  one: Pick<StandingRecord, 'asset_key' | 'held_since' | 'reason'> & { readonly partition: string },
+  now: EpochMs,
+): Omit<AssetEvent, 'id'> {
+  const { code, message, upstream = null, runId = '' } = one.reason ?? nothingYet();
   const since = Date.parse(one.held_since ?? '');
   return {
     ...{ at: now, recordedAt: now, assetKey: one.asset_key, type: 'automation-held' },
-    ...{ runId: reason.runId ?? '', partition: one.partition },
+    ...{ runId, partition: one.partition },
     detail: JSON.stringify({
-      ...{ code: reason.code, message: reason.message, upstream: reason.upstream ?? null },
-      heldSince: one.held_since,
+      ...{ code, message, upstream, heldSince: one.held_since },
       heldFor: formatDuration(Math.floor((now - since) / 60_000) * 60_000),
-      summary: `held back since ${moment(since)}: ${reason.message}`,
+      summary: `held back since ${moment(since)}: ${message}`,
     }),
   };
 }

@@ -28,6 +28,8 @@ export interface MadeRuns {
 
 type Group = readonly Decided[];
 
+const NOTHING = { created: [], runOf: new Map<string, string>() };
+
 export async function makeRuns(
   tx: Tx,
   createRuns: CreateRuns,
@@ -40,10 +42,17 @@ export async function makeRuns(
   const failed: Failed[] = asked
     .filter((one) => !made.includes(one))
     .map(({ subject: { key } }) => ({ key, message: 'no code here makes it' }));
-  if (made.length === 0) return { created: [], runOf: new Map(), failed };
+  if (made.length === 0) return { ...NOTHING, failed };
   const keys = [...new Set(made.map(({ subject }) => subject.key))];
   const scope = { downstream: false, skipForeign: false };
-  const work = await planWork(tx, keys, scope, now);
+  let work: Work;
+  try {
+    work = await planWork(tx, keys, scope, now);
+  } catch (error) {
+    if (sqlState(error) !== undefined) throw error;
+    const message = error instanceof Error ? error.message : String(error);
+    return { ...NOTHING, failed: [...failed, ...keys.map((key) => ({ key, message }))] };
+  }
   const own = await readRunnable(tx, keys);
   const requests: RunRequest[] = [];
   const groups: Group[] = [];

@@ -43,29 +43,19 @@ export interface World {
   readonly checks: ReadonlyMap<string, Awaited<ReturnType<typeof readCheckFacts>>>;
 }
 
-/** What each subject needs of its upstreams, by the subject's name. */
+/** What a partition of an asset (null for one whole) needs of the asset's upstreams. */
 export function needsOf(
-  keys: readonly string[],
+  key: string,
+  partition: string | null,
   { into }: Network,
   assets: World['assets'],
-  partitions: ReadonlyMap<string, readonly (string | null)[]>,
   moment: MappingMoment,
-): ReadonlyMap<string, readonly Need[]> {
-  const needs = new Map<string, readonly Need[]>();
-  for (const key of keys) {
-    const downstream = assets.get(key)?.[2] ?? null;
-    const edges = into.get(key) ?? [];
-    for (const partition of partitions.get(key) ?? [null]) {
-      needs.set(
-        nodeName(key, partition),
-        edges.map(([upstream, , mapping]) => {
-          const sides = { upstream: assets.get(upstream)?.[2] ?? null, downstream, mapping };
-          return needOf(upstream, sides, partition, moment);
-        }),
-      );
-    }
-  }
-  return needs;
+): readonly Need[] {
+  const downstream = assets.get(key)?.[2] ?? null;
+  return (into.get(key) ?? []).map(([upstream, , mapping]) => {
+    const sides = { upstream: assets.get(upstream)?.[2] ?? null, downstream, mapping };
+    return needOf(upstream, sides, partition, moment);
+  });
 }
 
 function needOf(

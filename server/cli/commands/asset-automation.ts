@@ -40,7 +40,9 @@ export function automationCommand(): Command {
         verb === null
           ? await api.get<AssetAutomation>(path)
           : await api.post<AssetAutomation>(`${path}/${verb}`);
-      print(found, renderAutomation);
+      const { partition } = remote.options;
+      const shown = found.current.filter((one) => one.partition === partition);
+      print(partition === undefined ? found : { ...found, current: shown }, renderAutomation);
     },
   )
     .option('--history', 'looks that found something new, the latest first')

@@ -1,5 +1,5 @@
 /** What is held back is told, pauses hold back, faults of one asset are its own; all of it is stored once. */
-import { asset, eager, onCron, onMissing } from 'signalbox';
+import { asset, daily, eager, onCron, onMissing } from 'signalbox';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { manualClock } from '../../../domain/time.ts';
 import { ACTOR, type AutomationStand, startAutomationStand } from './stand.ts';
@@ -180,6 +180,35 @@ describe('an asset that cannot be looked at', () => {
     await stand.register(asset('h/below', { automation: eager() }, () => 2));
     await stand.look();
     expect(await stand.of('h/below')).toMatchObject({ state: 'requested', error: null });
+  });
+
+  it('since its partitions cannot be told says so, and is told when that lasts too long', async () => {
+    const days = asset(
+      'h/days',
+      {
+        partitions: daily({ start: '2026-03-01' }),
+        automation: { condition: automation, tellAfter: '2h' },
+      },
+      () => 1,
+    );
+    await stand.register(
+      days,
+      asset('h/other', { automation: onMissing() }, () => 1),
+    );
+    await stand.stand.sql(
+      `UPDATE signalbox.asset SET partitions = jsonb_set(partitions, '{timezone}', '"Nowhere/City"') WHERE key = 'h/days'`,
+    );
+    await stand.look();
+    expect((await stand.of('h/other')).state).toBe('requested');
+    expect(await stand.of('h/days')).toMatchObject({
+      ...{ state: 'error', error: expect.stringContaining('Nowhere/City'), overdue: false },
+    });
+    clock.advance(3 * HOUR);
+    await stand.look();
+    expect((await stand.of('h/days')).overdue).toBe(true);
+    clock.advance(HOUR);
+    await stand.look();
+    expect(await told()).toMatchObject([{ assetKey: 'h/days', detail: { code: 'error' } }]);
   });
 
   it('is refused by its file when its condition is wrong, with the place of the fault', async () => {
