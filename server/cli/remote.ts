@@ -73,3 +73,12 @@ export function wholeNumber(text: string): number {
   }
   return value;
 }
+
+/**
+ * A commander parser for a whole number that may be below zero.
+ * @throws Error that commander reports as wrong usage
+ */
+export function signedNumber(text: string): number {
+  if (/^-?\d+$/.test(text) && Number.isSafeInteger(Number(text))) return Number(text);
+  throw new InvalidArgumentError('give a whole number, such as -10');
+}

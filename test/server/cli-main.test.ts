@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { describe, expect, it } from 'vitest';
 import { startProcess } from '../support/child-process.ts';
 import { freePort } from '../support/free-port.ts';
@@ -86,6 +87,22 @@ describe('the command line', () => {
     expect(code).toBe(1);
     expect(stderr).toContain('A valid token is needed');
     expect(stderr).not.toContain('blocked');
+  });
+
+  it('takes a date alone and a priority below zero for a run that is started by hand', async () => {
+    let asked = '';
+    await using server = createServer(async (request, response) => {
+      asked = await text(request);
+      response.writeHead(201).end(JSON.stringify({ id: '1', state: 'queued' }));
+    }).listen(0);
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    const to = ['--url', `http://127.0.0.1:${port}`, '--token', 't'];
+    const options = ['--logical-date', '2026-01-01', '--priority', '-5'];
+    expect(await run(['workflows', 'trigger', 'w', ...options, ...to])).toMatchObject({ code: 0 });
+    expect(JSON.parse(asked)).toEqual({ logicalDate: '2026-01-01T00:00:00Z', priority: -5 });
+    const wrong = await run(['workflows', 'trigger', 'w', '--priority', 'high', ...to]);
+    expect(wrong).toMatchObject({ code: 2, stderr: expect.stringContaining('such as -10') });
   });
 
   it('migrates a database, and says with its exit code whether that is done', async () => {

@@ -1,11 +1,11 @@
 /** `signalbox backfill WORKFLOW --from --to` and `backfill list|show|cancel|pause|resume` */
 import { setTimeout as delay } from 'node:timers/promises';
-import { Command, InvalidArgumentError } from 'commander';
+import { Command } from 'commander';
 import type { Backfill, BackfillItem, BackfillPlan } from '../../../domain/backfill.ts';
 import type { ApiClient, List } from '../api-client.ts';
 import { ExitWith, UsageError } from '../exit.ts';
 import { printable, renderFields, renderTable, span, state, time } from '../output.ts';
-import { remoteCommand, segment, wholeNumber } from '../remote.ts';
+import { remoteCommand, segment, signedNumber, wholeNumber } from '../remote.ts';
 
 interface StartOptions {
   readonly from: string;
@@ -78,7 +78,7 @@ function startCommand(): Command {
     .option('--concurrency <n>', 'runs at a time, 4 unless told', wholeNumber)
     .option('--rerun <which>', 'missing (unless told), failed or all: intervals that run again')
     .option('--parameters <json>', 'parameters of each run as a JSON object: \'{"n":5}\'')
-    .option('--priority <n>', 'higher goes first, -10 unless told', integer)
+    .option('--priority <n>', 'higher goes first, -10 unless told', signedNumber)
     .option(
       '--every <duration>',
       'length of the intervals of a workflow without a schedule, 1d unless told',
@@ -87,11 +87,6 @@ function startCommand(): Command {
     .option('--idempotency-key <key>', 'the same key gives the first backfill again')
     .option('--dry-run', 'only show what it would do')
     .option('--wait', 'wait for its end');
-}
-
-function integer(text: string): number {
-  if (/^-?\d+$/.test(text)) return Number(text);
-  throw new InvalidArgumentError('give a whole number');
 }
 
 function bodyOf(options: StartOptions): Record<string, unknown> {

@@ -6,7 +6,7 @@ import type { QueueSummary } from '../../../orchestrator/service.ts';
 import type { List } from '../api-client.ts';
 import { UsageError } from '../exit.ts';
 import { renderTable, state, time } from '../output.ts';
-import { remoteCommand, segment, wholeNumber } from '../remote.ts';
+import { remoteCommand, segment, signedNumber, wholeNumber } from '../remote.ts';
 
 export function poolsCommand(): Command {
   return new Command('pools')
@@ -96,7 +96,7 @@ function setQueueCommand(): Command {
     .option('--unpause', 'the same as --resume')
     .option('--all', 'all queues together: how much runs in all')
     .option('--rate <count/per>', 'tasks that may start in a time, as 100/1m, or "none"', readRate)
-    .option('--priority <n>', 'agents take from the queue with the highest first', readPriority)
+    .option('--priority <n>', 'agents take from the queue with the highest first', signedNumber)
     .option('--concurrency <n>', 'tasks at a time, or "none"', (text) =>
       text === 'none' ? null : wholeNumber(text),
     );
@@ -110,12 +110,6 @@ function readRate(text: string): QueueSummary['rateLimit'] {
   const [, count, per] = RATE.exec(text) ?? [];
   if (count !== undefined && per !== undefined) return { count: Number(count), per };
   throw new InvalidArgumentError('Give COUNT/TIME, such as 100/1m, or none.');
-}
-
-function readPriority(text: string): number {
-  const value = Number(text);
-  if (Number.isInteger(value)) return value;
-  throw new InvalidArgumentError('Give a whole number.');
 }
 
 function renderQueues(items: readonly QueueSummary[]): string {

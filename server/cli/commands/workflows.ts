@@ -4,9 +4,10 @@ import type { WorkflowFileError } from '../../../domain/agent-protocol.ts';
 import type { Run } from '../../../domain/run.ts';
 import type { WorkflowDetail, WorkflowSummary } from '../../../orchestrator/service.ts';
 import type { List } from '../api-client.ts';
+import { spanStart } from '../effect.ts';
 import { UsageError } from '../exit.ts';
 import { printable, renderFields, renderTable, state, time } from '../output.ts';
-import { remoteCommand, segment, wholeNumber } from '../remote.ts';
+import { remoteCommand, segment, signedNumber, wholeNumber } from '../remote.ts';
 import { expectedCommand, nextCommand, policiesOf, scheduleText } from './schedules.ts';
 import { checkCommand } from './workflows-check.ts';
 
@@ -130,7 +131,7 @@ function triggerCommand(): Command {
       const run = await remote.api.post<Run>(`/workflows/${segment(name)}/runs`, {
         ...(parameters === undefined ? {} : { parameters: readParameters(parameters) }),
         ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
-        ...(logicalDate === undefined ? {} : { logicalDate }),
+        ...(logicalDate === undefined ? {} : { logicalDate: spanStart(logicalDate) }),
         ...(priority === undefined ? {} : { priority }),
       });
       remote.print(
@@ -141,8 +142,11 @@ function triggerCommand(): Command {
   )
     .option('--parameters <json>', 'parameters as a JSON object: \'{"n":5}\'')
     .option('--idempotency-key <key>', 'the same key gives the first run again')
-    .option('--logical-date <time>', 'what the run is for, RFC 3339')
-    .option('--priority <n>', 'higher goes first', wholeNumber)
+    .option(
+      '--logical-date <time>',
+      'what the run is for: a date (its midnight in UTC) or RFC 3339',
+    )
+    .option('--priority <n>', 'higher goes first, -1000 to 1000', signedNumber)
     .option('--no-cache', 'forget cached results of the workflow first');
 }
 
