@@ -52,7 +52,15 @@ export function healthRoutes(app: App, parts: Parts): void {
     '/metrics',
     {
       config: { role: 'metrics', trace: false },
-      schema: { tags, summary: 'Metrics in the text format of Prometheus' },
+      schema: {
+        ...{ tags, summary: 'Metrics in the text format of Prometheus' },
+        response: {
+          200: {
+            description: 'Text format 0.0.4',
+            content: { 'text/plain': { schema: Type.String() } },
+          },
+        },
+      },
     },
     async (_request, reply) => {
       const text = await parts.metrics.metrics();

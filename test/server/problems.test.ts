@@ -264,6 +264,21 @@ describe('what the server offers besides', () => {
     expect([present.status, present.body]).toEqual([absent.status, absent.body]);
   });
 
+  it('says of each route of the API what it is for and what it answers with', async () => {
+    const { body } = await call('GET', '/api/openapi.json');
+    const { paths } = body as { paths: Record<string, Record<string, Operation>> };
+    type Operation = { summary?: string; responses: object };
+    const mute = Object.entries(paths)
+      .filter(([path]) => !path.startsWith('/api/v1/agent/'))
+      .flatMap(([path, operations]) =>
+        Object.entries(operations)
+          .filter(([, { summary }]) => summary === undefined)
+          .map(([method]) => `${method} ${path}`),
+      );
+    expect(mute).toEqual([]);
+    expect(Object.keys(paths['/metrics']?.['get']?.responses ?? {})).toContain('200');
+  });
+
   it('counts what happens for Prometheus', async () => {
     const { body } = await call('GET', '/metrics');
     expect(body).toContain('signalbox_http_request_duration_seconds_bucket');
