@@ -3,6 +3,7 @@ import type { Agent } from '../../../domain/agent.ts';
 import type { ShownLogLine, WorkflowFileError } from '../../../domain/agent-protocol.ts';
 import type { Artifact } from '../../../domain/artifact.ts';
 import type { Asset, Materialization } from '../../../domain/asset.ts';
+import type { AssetAutomation, AutomationEvaluation } from '../../../domain/automation.ts';
 import type { Incident } from '../../../domain/incident.ts';
 import type {
   AssetPartition,
@@ -115,6 +116,12 @@ export const assets = {
     get<PartitionCounts>(`/assets/${id(key)}/partitions/counts`, signal),
   materializePartitions: (key: string, partitions: PartitionSelection) =>
     post<MaterializeReply>(`/assets/${id(key)}/materialize`, { partitions }),
+  automation: (key: string, signal?: AbortSignal) =>
+    get<AssetAutomation>(`/assets/${id(key)}/automation`, signal),
+  automationHistory: (key: string, query: ListQuery, signal?: AbortSignal) =>
+    list<AutomationEvaluation>(`/assets/${id(key)}/automation/evaluations`, { ...query }, signal),
+  pauseAutomation: (key: string, paused: boolean) =>
+    post<AssetAutomation>(`/assets/${id(key)}/automation/${paused ? 'pause' : 'resume'}`),
 };
 
 export const pools = {
