@@ -38,10 +38,7 @@ export async function publish(
       if (await takePlace(clickhouse, tables)) return;
       const [only, ...more] = partitionKeys;
       if (only !== undefined && more.length === 0) {
-        const partition = clickhouse.text(only);
-        await clickhouse.run(
-          `ALTER TABLE ${target} REPLACE PARTITION ${partition} FROM ${staging}`,
-        );
+        await replacePartition(clickhouse, tables, clickhouse.text(only));
       } else {
         await putTogether(clickhouse, tables, settings.partitionColumn, new Set(partitionKeys));
         await turn.check();
@@ -53,6 +50,19 @@ export async function publish(
   }
   await clickhouse.tidy(`DROP TABLE IF EXISTS ${tables.whole} SYNC`);
   await clickhouse.tidy(`DROP TABLE IF EXISTS ${staging} SYNC`);
+}
+
+async function replacePartition(
+  clickhouse: ClickHouse,
+  { target, staging }: Tables,
+  partition: string,
+): Promise<void> {
+  const [some] = await clickhouse.rows(`SELECT 1 FROM ${staging} LIMIT 1`);
+  // A partition of no rows is none, which ClickHouse does not take for a source.
+  const change = some
+    ? `REPLACE PARTITION ${partition} FROM ${staging}`
+    : `DROP PARTITION ${partition}`;
+  await clickhouse.run(`ALTER TABLE ${target} ${change}`);
 }
 
 /** Where there is no table yet, the staged one is the table. @returns false where there is one */

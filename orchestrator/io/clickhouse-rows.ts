@@ -132,7 +132,7 @@ function cellText(cell: unknown): string {
 
 /**
  * The rows of a table, or of a partition of it.
- * @param columns all but the partition's, by the types that the table has, where null
+ * @param columns all but the partition's, by the types that the table has, where there are none
  */
 export async function* rowsIn(
   clickhouse: ClickHouse,
@@ -141,7 +141,10 @@ export async function* rowsIn(
   partitionKey: string | null,
   { partitionColumn }: Settings,
 ): AsyncGenerator<Row, void> {
-  const known = columns ?? (await columnsIn(clickhouse, table, partitionColumn, partitionKey));
+  // A version of no rows knows of no columns.
+  const known = columns?.length
+    ? columns
+    : await columnsIn(clickhouse, table, partitionColumn, partitionKey);
   const list = known.map(({ name }) => quote(name)).join(', ');
   const where =
     partitionKey === null

@@ -1,5 +1,6 @@
 /** Rows into a table, a batch in one statement, and out of it, some at a time. */
 import pg from 'pg';
+import type { StoredColumn } from '../../domain/asset.ts';
 import { type Batch, integerOf } from './batches.ts';
 import type { Column, ColumnType } from './columns.ts';
 import { type PreparedTable, SQL_TYPES, type TargetTable } from './postgres-target.ts';
@@ -43,27 +44,40 @@ function parameterOf(type: ColumnType, cell: unknown): unknown {
   return typeof cell === 'bigint' ? cell.toString() : cell;
 }
 
-const INT8 = pg.types.builtins.INT8;
+const { INT8, DATE } = pg.types.builtins;
 
-/** A 64-bit integer as a number where that is exact. */
+/** A 64-bit integer as a number where that is exact; a date as its text, which is of no timezone. */
 const types: pg.CustomTypesConfig = {
-  getTypeParser: ((oid: number, format?: 'text' | 'binary') =>
-    oid === INT8
-      ? (text: string) => integerOf(text)
-      : pg.types.getTypeParser(oid, format as 'text')) as pg.CustomTypesConfig['getTypeParser'],
+  getTypeParser: ((oid: number, format?: 'text' | 'binary') => {
+    if (oid === INT8) return (text: string) => integerOf(text);
+    if (oid === DATE) return (text: string) => text;
+    return pg.types.getTypeParser(oid, format as 'text');
+  }) as pg.CustomTypesConfig['getTypeParser'],
 };
+
+/** Decimals and dates come as texts; they are what was written, as far as that is known. */
+function asWritten(row: Record<string, unknown>, written: readonly StoredColumn[]): void {
+  for (const { name, type } of written) {
+    const value = row[name];
+    if (typeof value !== 'string') continue;
+    if (type === 'number' || type === 'integer') row[name] = Number(value);
+    else if (type === 'timestamp') row[name] = new Date(`${value}T00:00:00Z`);
+  }
+}
 
 let cursors = 0;
 
 /**
  * The rows of a table, or of its partition, in a transaction that is under way.
  * @param columns all but the partition's where null
+ * @param written columns as they were recorded
  */
 export async function* cursorOver(
   client: pg.ClientBase,
   from: string,
   columns: readonly Column[] | null,
   target: TargetTable,
+  written: readonly StoredColumn[] | null = columns,
 ): AsyncGenerator<Record<string, unknown>, void> {
   cursors += 1;
   const name = `signalbox_io_${cursors}`;
@@ -84,6 +98,7 @@ export async function* cursorOver(
       });
       for (const row of rows) {
         if (target.partition !== null) delete row[target.partitionColumn];
+        if (written !== null) asWritten(row, written);
         yield row;
       }
       open = rows.length === FETCHED;

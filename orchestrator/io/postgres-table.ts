@@ -198,7 +198,7 @@ async function* readTable(
     await lent.client.query('BEGIN READ ONLY');
     const { schema, table } = target;
     const into = `${pg.escapeIdentifier(schema)}.${pg.escapeIdentifier(table)}`;
-    for await (const row of cursorOver(lent.client, into, null, target)) {
+    for await (const row of cursorOver(lent.client, into, null, target, context.schema)) {
       context.signal.throwIfAborted();
       yield row;
     }

@@ -50,10 +50,10 @@ export async function startStores(): Promise<Stores> {
   };
 }
 
-const CHILD = fileURLToPath(new URL('./writer-child.ts', import.meta.url));
+export const WRITER = fileURLToPath(new URL('./writer-child.ts', import.meta.url));
 
 /** @param heapMb ceiling of its heap; code that gathers rows dies of it */
 export function startWriter(order: WriteOrder, heapMb = 512): TestProcess {
-  const flags = [`--max-old-space-size=${heapMb}`, CHILD, JSON.stringify(order)];
+  const flags = [`--max-old-space-size=${heapMb}`, WRITER, JSON.stringify(order)];
   return startProcess(process.execPath, flags);
 }
