@@ -222,6 +222,7 @@ export function onCron(
 /** Reads the option `automation` of an asset. */
 export const readAutomation: Read<AutomationDefinition | null> = (value) => {
   if (value === undefined || value === null) return null;
+  if (typeof value === 'function') jsonOf(value, 'it');
   const read = readOptions(isRule(value) ? { condition: value } : value, {
     condition: (condition) => jsonOf(condition, 'it'),
     tellAfter: optional(spanMs),
