@@ -127,9 +127,12 @@ function withoutReserved(request: RegisterRequest): RegisterRequest {
   };
 }
 
-function isReserved({ name, queue, tasks, asset }: RegisterRequest['definitions'][number]) {
+function isReserved(definition: RegisterRequest['definitions'][number]): boolean {
+  const { name, queue, tasks, asset, on, sensor, check } = definition;
+  const started = on?.conditions.map((one) => (one.kind === 'run' ? one.workflow : one.asset));
+  const named = [...(asset?.dependsOn ?? []), ...(started ?? [])];
   return (
-    [name, queue, ...(asset?.dependsOn ?? [])].some(isReservedName) ||
+    [name, queue, sensor?.triggers ?? '', check?.asset ?? '', ...named].some(isReservedName) ||
     tasks.some(({ pool, queue: own }) => [pool ?? '', own ?? ''].some(isReservedName))
   );
 }
