@@ -9,7 +9,7 @@ const SELDOM = '0 3 1 1 *';
 
 const idle = async () => null;
 
-export function workflowName(index: number): string {
+function workflowName(index: number): string {
   return `flow-${String(index).padStart(5, '0')}`;
 }
 
@@ -17,7 +17,7 @@ export function assetKey(index: number): string {
   return `bench/asset_${String(index).padStart(4, '0')}`;
 }
 
-export function isPartitioned(index: number): boolean {
+function isPartitioned(index: number): boolean {
   return index % PARTITIONED_EVERY === 0;
 }
 

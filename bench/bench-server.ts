@@ -13,7 +13,7 @@ const server = await startServer(
       SIGNALBOX_PORT: '0',
       SIGNALBOX_OTLP_PORT: '0',
       SIGNALBOX_DATA_DIR: dataDir,
-      SIGNALBOX_LOG_LEVEL: 'error',
+      SIGNALBOX_LOG_LEVEL: process.env['BENCH_LOG_LEVEL'] ?? 'error',
     },
   ),
 );

@@ -3,9 +3,11 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import { benchApi } from './api.ts';
 import { benchLatency } from './latency.ts';
 import { benchOtlp } from './otlp.ts';
+import { PEERS } from './peers.ts';
 import { endAll } from './processes.ts';
 import { createReport, type Report } from './report.ts';
 import { benchScale } from './scale.ts';
+import { benchSustained } from './sustained.ts';
 import { benchThroughput } from './throughput.ts';
 
 const INTERRUPTED = 130;
@@ -52,9 +54,23 @@ const only = (what: string) =>
 
 bench(
   'throughput',
-  'tasks and runs a second, beside a plain queue',
-  [rounds, only('shapes whose name has it')],
+  'tasks and runs a second, beside a plain queue and other orchestrators',
+  [
+    ...[rounds, only('shapes whose name has it')],
+    new Option('--peers <names>', `install and measure too: ${Object.keys(PEERS).join(',')}`)
+      .argParser(peersOf)
+      .default([], 'none'),
+  ],
   benchThroughput,
+);
+bench(
+  'sustained',
+  'tasks at a steady rate for minutes, with every event copied to the real ClickHouse',
+  [
+    whole('--rate <n>', 'tasks offered a second', 'BENCH_RATE', 10_000),
+    whole('--minutes <n>', 'how long', 'BENCH_MINUTES', 5),
+  ],
+  benchSustained,
 );
 bench(
   'latency',
@@ -88,6 +104,13 @@ bench(
   benchApi,
 );
 bench('otlp', 'OTLP spans a second, decoded and stored', [], benchOtlp);
+
+function peersOf(text: string): string[] {
+  const names = text.split(',').filter((name) => name !== '');
+  const unknown = names.filter((name) => !Object.hasOwn(PEERS, name));
+  if (unknown.length === 0) return names;
+  throw new InvalidArgumentError(`there is no ${unknown.join(', ')}`);
+}
 
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.once(signal, () => void endAll().finally(() => process.exit(INTERRUPTED)));

@@ -122,7 +122,7 @@ async function family(pid: number): Promise<{ id: string; fields: readonly strin
 }
 
 /** Processor time of a process and its children, where the system tells (Linux); else 0. */
-export async function cpuOfFamily(pid: number): Promise<number> {
+async function cpuOfFamily(pid: number): Promise<number> {
   let ticks = 0;
   // From the 12th on: user, system, and both of children that have ended.
   for (const { id, fields } of await family(pid)) {
@@ -132,7 +132,7 @@ export async function cpuOfFamily(pid: number): Promise<number> {
 }
 
 /** Bytes of a process and its children, what they share counted once (Linux); else 0. */
-export async function memoryOfFamily(pid: number): Promise<number> {
+async function memoryOfFamily(pid: number): Promise<number> {
   let kibibytes = 0;
   for (const { id } of await family(pid)) {
     const text = await readFile(`/proc/${id}/smaps_rollup`, 'utf8').catch(() => '');

@@ -7,6 +7,7 @@
 import pg from 'pg';
 import { SHAPES, type Shape } from './bench-workflows.ts';
 import { benchGraphileWorker } from './graphile.ts';
+import { benchPeers } from './peers.ts';
 import { type Child, type Postgres, startNothing, startPostgres, type Usage } from './processes.ts';
 import { count, mebibytes, median, quantile, type Report } from './report.ts';
 import {
@@ -22,6 +23,8 @@ export interface ThroughputOptions {
   readonly rounds: number;
   /** Part of the name of the shapes that are measured; all unless told. */
   readonly only: string;
+  /** Names of other orchestrators that are measured too. */
+  readonly peers: readonly string[];
 }
 
 /** Each look reads what is dead of a table that changes all the time: it must not be part of what is measured. */
@@ -50,6 +53,7 @@ export async function benchThroughput(report: Report, options: ThroughputOptions
     await pool.end();
   }
   if (options.only === '') await benchGraphileWorker(postgres.url, report);
+  await benchPeers(options.peers, postgres.url, report);
 }
 
 interface Parts {

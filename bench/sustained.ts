@@ -1,0 +1,161 @@
+/**
+ * Tasks at one steady rate for minutes, with all that a real instance does beside: every event is copied to the real
+ * embedded ClickHouse, tasks are told apart, telemetry is on. Prints the rate that was kept, how far the copy is behind,
+ * memory of each process, and what is dead in the hot tables. Judges nothing.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import pg from 'pg';
+import { offerRuns } from './load.ts';
+import { startClickHouse, startPostgres } from './processes.ts';
+import { count, mebibytes, quantile, type Report } from './report.ts';
+import { registered, runAll, startAgentChild, startServerChild } from './stand.ts';
+
+export interface SustainedOptions {
+  /** Tasks offered a second. */
+  readonly rate: number;
+  readonly minutes: number;
+}
+
+const LOOK_EVERY_MS = 500;
+/** How long what is left may take at the end. */
+const REST_LIMIT_MS = 60_000;
+const TABLES = ['run_live', 'task_live', 'event_batch', 'run'];
+
+export async function benchSustained(report: Report, options: SustainedOptions): Promise<void> {
+  const { rate, minutes } = options;
+  await using postgres = await startPostgres();
+  await using clickhouse = await startClickHouse();
+  await using server = await startServerChild(postgres, clickhouse);
+  const pool = new pg.Pool({ connectionString: postgres.url, max: 2 });
+  try {
+    await using agent = await startAgentChild(server.first);
+    await registered(pool, 'bench-chain');
+    await runAll(server.first, pool, 'bench-chain', 1_000);
+    const spent = async () => ({
+      server: secondsOf((await server.usage()).cpu),
+      agent: secondsOf((await agent.usage()).cpu),
+      postgres: await postgres.cpuSeconds(),
+      clickhouse: await clickhouse.cpuSeconds(),
+    });
+    const before = { spent: await spent(), tasks: await endedTasks(pool) };
+    const over = new AbortController();
+    const startedAt = performance.now();
+    const lags = watchLag(pool, over.signal);
+    let sent = 0;
+    const offered = offerRuns(server.first, rate, over.signal, (tasks) => {
+      sent = tasks;
+    });
+    const forMs = minutes * 60_000;
+    for (let at = 0; at < forMs; at = performance.now() - startedAt) {
+      report.progress(`${count(sent)} tasks offered`, at, forMs);
+      await delay(Math.min(LOOK_EVERY_MS, Math.max(1, forMs - at)));
+    }
+    const seconds = (performance.now() - startedAt) / 1_000;
+    const ended = (await endedTasks(pool)) - before.tasks;
+    const used = await spent();
+    over.abort();
+    const offeredRate = await offered;
+    report.figure(
+      `${count(rate)} tasks/s for ${minutes} minutes`,
+      `${count(offeredRate)} offered, ${count(ended / seconds)} ended a second`,
+      { offeredPerSecond: offeredRate, endedPerSecond: ended / seconds, seconds },
+    );
+    printLags(await lags, report);
+    const parts = Object.keys(used) as (keyof typeof used)[];
+    const cores = parts.map((part) => [part, (used[part] - before.spent[part]) / seconds] as const);
+    report.figure('cores', cores.map(([part, share]) => `${part} ${share.toFixed(2)}`).join(', '), {
+      ...Object.fromEntries(cores),
+    });
+    const memory = {
+      server: (await server.usage()).memory,
+      agent: (await agent.usage()).memory,
+      postgres: await postgres.memory(),
+      clickhouse: await clickhouse.memory(),
+    };
+    for (const [name, bytes] of Object.entries(memory)) {
+      report.figure(`memory of ${name}`, mebibytes(bytes), { memoryBytes: bytes });
+    }
+    await printDead(pool, report);
+    await printRest(pool, report);
+  } finally {
+    await pool.end();
+  }
+}
+
+function secondsOf({ user, system }: NodeJS.CpuUsage): number {
+  return (user + system) / 1e6;
+}
+
+/** The logs of tasks are appended to only: what was inserted is what has ended. */
+async function endedTasks(pool: pg.Pool): Promise<number> {
+  const { rows } = await pool.query<{ n: number }>(
+    `SELECT sum(n_tup_ins)::float8 AS n FROM pg_stat_user_tables
+     WHERE schemaname = 'signalbox' AND relname LIKE 'task\\_log%'`,
+  );
+  return rows[0]?.n ?? 0;
+}
+
+/** Age of the oldest event that is not in ClickHouse, in milliseconds; 0 where all are. */
+async function lagOf(pool: pg.Pool): Promise<number> {
+  const { rows } = await pool.query<{ ms: number | null }>(
+    `SELECT (extract(epoch FROM clock_timestamp() - min(b.at)) * 1000)::float8 AS ms
+     FROM signalbox.event_batch b, signalbox.follower f
+     WHERE f.name = 'clickhouse'
+       AND (b.xid, b.id) > (split_part(f.watermark, ':', 1)::xid8, split_part(f.watermark, ':', 2)::bigint)`,
+  );
+  return Math.max(0, rows[0]?.ms ?? 0);
+}
+
+async function watchLag(pool: pg.Pool, signal: AbortSignal): Promise<readonly number[]> {
+  const lags: number[] = [];
+  while (!signal.aborted) {
+    lags.push(await lagOf(pool));
+    await delay(LOOK_EVERY_MS);
+  }
+  return lags;
+}
+
+function printLags(lags: readonly number[], report: Report): void {
+  const values = {
+    p50Ms: quantile(lags, 0.5),
+    p99Ms: quantile(lags, 0.99),
+    maxMs: quantile(lags, 1),
+    lastMs: lags.at(-1) ?? 0,
+  };
+  const [p50, p99, max, last] = Object.values(values).map((ms) => (ms / 1_000).toFixed(2));
+  const text = `p50 ${p50} s, p99 ${p99} s, most ${max} s, at the end ${last} s`;
+  report.figure('events that are not in ClickHouse yet, age of the oldest', text, values);
+}
+
+async function printDead(pool: pg.Pool, report: Report): Promise<void> {
+  const { rows } = await pool.query<{ name: string; live: number; dead: number; bytes: number }>(
+    `SELECT relname AS name, n_live_tup::float8 AS live, n_dead_tup::float8 AS dead,
+            pg_total_relation_size(relid)::float8 AS bytes
+     FROM pg_stat_user_tables WHERE schemaname = 'signalbox' AND relname = ANY($1) ORDER BY 1`,
+    [TABLES],
+  );
+  for (const { name, live, dead, bytes } of rows) {
+    report.figure(
+      `table ${name}`,
+      `${count(live)} rows, ${count(dead)} dead, ${mebibytes(bytes)} with indexes`,
+      { rows: live, deadRows: dead, bytes },
+    );
+  }
+}
+
+/** How long it takes until all that was offered has ended and is copied. */
+async function printRest(pool: pg.Pool, report: Report): Promise<void> {
+  const startedAt = performance.now();
+  const tookMs = () => performance.now() - startedAt;
+  const left = async () => {
+    const { rows } = await pool.query('SELECT FROM signalbox.run_live LIMIT 1');
+    return rows.length > 0 || (await lagOf(pool)) > 0;
+  };
+  while ((await left()) && tookMs() < REST_LIMIT_MS) await delay(LOOK_EVERY_MS);
+  const isDone = tookMs() < REST_LIMIT_MS;
+  report.figure(
+    'then until all has ended and is in ClickHouse',
+    isDone ? `${(tookMs() / 1_000).toFixed(1)} s` : `more than ${REST_LIMIT_MS / 1_000} s`,
+    { tookMs: tookMs(), isDone },
+  );
+}
