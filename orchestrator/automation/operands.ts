@@ -87,7 +87,9 @@ function anyUpdated(choice: UpstreamChoice, look: Look): Found {
         of.length === 0
           ? 'it has no upstream'
           : subject.own.marker === null
-            ? 'no upstream was updated since it was asked for'
+            ? memory.request === null
+              ? 'no upstream has a version yet'
+              : 'no upstream was updated since it was asked for'
             : `no upstream was updated since what it was made from (${moment(since)})`,
     };
   }
