@@ -164,6 +164,8 @@ class OwnCalls implements Partial<AgentService> {
     const taken = completions.filter(({ runId }) => own.has(runId));
     const reply = await this.#inner.complete(id, {
       ...request,
+      // What is handed on is told whole, since it is told by other names.
+      compact: false,
       completions: taken.map((one) =>
         qualifyCompletion(this.#environment, one, this.#keyOf(one.runId, one.taskKey)),
       ),
