@@ -57,13 +57,14 @@ export interface ChildOptions {
   readonly message?: object;
   /** File for what it prints; it prints to the benchmark's own output unless told. */
   readonly logPath?: string;
+  readonly nodeOptions?: readonly string[];
 }
 
 /** Starts a module and waits for its first word. It ends when the channel to it closes. */
 export async function startChild<First>(
   module: URL,
   args: readonly string[],
-  { message, logPath }: ChildOptions = {},
+  { message, logPath, nodeOptions = [] }: ChildOptions = {},
 ): Promise<Child<First>> {
   const profile = process.env['BENCH_CPU_PROF'];
   const log = logPath === undefined ? undefined : await open(logPath, 'a');
@@ -71,7 +72,7 @@ export async function startChild<First>(
     stdio: ['ignore', log?.fd ?? 'inherit', log?.fd ?? 'inherit', 'ipc'],
     // A group of its own: Ctrl+C is for the benchmark, which ends it in order.
     detached: true,
-    execArgv: profile ? ['--cpu-prof', `--cpu-prof-dir=${profile}`] : [],
+    execArgv: [...nodeOptions, ...(profile ? ['--cpu-prof', `--cpu-prof-dir=${profile}`] : [])],
   });
   const exited = once(child, 'exit');
   await log?.close();

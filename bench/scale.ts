@@ -12,7 +12,7 @@ import { workflow } from '../orchestrator/index.ts';
 import { SHAPES } from './bench-workflows.ts';
 import { fillHistory, makeRanges } from './fill.ts';
 import { benchHeartbeats } from './heartbeats.ts';
-import { startNothing, startPostgres } from './processes.ts';
+import { type Postgres, startNothing, startPostgres } from './processes.ts';
 import { count, mebibytes, median, quantile, type Report } from './report.ts';
 import {
   call,
@@ -49,7 +49,8 @@ export async function benchScale(report: Report, options: ScaleOptions): Promise
     await makeRanges(client);
     await using agent = await startAgentChild(server.first);
     await registered(pool, 'bench-chain');
-    const shapes = (title: string) => printShapes({ title, rounds }, server.first, pool, report);
+    const round = { rounds, server: server.first, pool, postgres };
+    const shapes = (title: string) => printShapes({ ...round, title }, report);
     // Code that is cold would count against the empty database.
     for (const shape of SHAPES) await runAll(server.first, pool, shape.workflow, shape.runs);
     const empty = await shapes('empty');
@@ -93,44 +94,64 @@ async function versionOf(client: pg.ClientBase, name: string): Promise<string> {
 interface Round {
   readonly title: string;
   readonly rounds: number;
+  readonly server: Server;
+  readonly pool: pg.Pool;
+  readonly postgres: Postgres;
 }
 
-/** @returns tasks a second of each shape */
+interface Cost {
+  readonly tasksPerSecond: number;
+  /** Processor time of PostgreSQL a task; it holds also on a machine that does other things beside. */
+  readonly postgresUs: number;
+}
+
+/** @returns what each shape costs */
 async function printShapes(
-  { title, rounds }: Round,
-  server: Server,
-  pool: pg.Pool,
+  { title, rounds, server, pool, postgres }: Round,
   report: Report,
-): Promise<ReadonlyMap<string, number>> {
-  const found = new Map<string, number>();
+): Promise<ReadonlyMap<string, Cost>> {
+  const found = new Map<string, Cost>();
   for (const shape of SHAPES) {
     const rates: number[] = [];
+    const before = await postgres.cpuSeconds();
     for (let round = 0; round < rounds; round += 1) {
       report.progress(`${title}: ${shape.title}`, round, rounds);
       const tookMs = await runAll(server, pool, shape.workflow, shape.runs);
       rates.push((shape.runs * shape.tasks * 1_000) / tookMs);
     }
-    const perSecond = median(rates);
-    found.set(shape.title, perSecond);
-    const each = rates.map(count).join(', ');
-    report.figure(`${title}: ${shape.title}`, `${count(perSecond)} tasks/s (rounds: ${each})`, {
-      tasksPerSecond: perSecond,
-    });
+    const spent = (await postgres.cpuSeconds()) - before;
+    const postgresUs = (spent * 1e6) / (rounds * shape.runs * shape.tasks);
+    const cost = { tasksPerSecond: median(rates), postgresUs };
+    found.set(shape.title, cost);
+    report.figure(
+      `${title}: ${shape.title}`,
+      `${count(cost.tasksPerSecond)} tasks/s (rounds: ${rates.map(count).join(', ')}), ` +
+        `PostgreSQL ${count(postgresUs)} µs each`,
+      cost,
+    );
   }
   return found;
 }
 
 function printShares(
   title: string,
-  empty: ReadonlyMap<string, number>,
-  now: ReadonlyMap<string, number>,
+  empty: ReadonlyMap<string, Cost>,
+  now: ReadonlyMap<string, Cost>,
   report: Report,
 ): void {
-  const shares = [...now].map(
-    ([shape, rate]) => [shape, rate / (empty.get(shape) ?? rate)] as const,
-  );
-  const each = shares.map(([shape, share]) => `${shape} ${Math.round(share * 100)} %`).join(', ');
-  report.figure(`${title}, of what it was empty`, each, Object.fromEntries(shares));
+  const percent = (share: number) => `${Math.round(share * 100)} %`;
+  for (const [shape, { tasksPerSecond, postgresUs }] of now) {
+    const before = empty.get(shape) ?? { tasksPerSecond, postgresUs };
+    const shares = {
+      rateShare: tasksPerSecond / before.tasksPerSecond,
+      postgresShare: postgresUs / before.postgresUs,
+    };
+    report.figure(
+      `${title}, of what it was empty: ${shape}`,
+      `tasks/s ${percent(shares.rateShare)}, work of PostgreSQL a task ${percent(shares.postgresShare)}`,
+      shares,
+    );
+  }
 }
 
 /** What vacuum has left to do in tables that change all the time, and how large they are. */

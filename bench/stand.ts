@@ -26,9 +26,12 @@ export function startAgentChild(
   { url, agentToken }: Server,
   queues: readonly string[] = ['default'],
 ): Promise<Child<unknown>> {
-  return startChild(new URL('./bench-agent.ts', import.meta.url), [
-    ...[url, agentToken, '1000', queues.join(',')],
-  ]);
+  return startChild(
+    new URL('./bench-agent.ts', import.meta.url),
+    [url, agentToken, '1000', queues.join(',')],
+    // As `signalbox agent` runs.
+    { nodeOptions: WATCHED_NODE_OPTIONS },
+  );
 }
 
 /** Waits until a workflow is known. */
