@@ -2,7 +2,7 @@
  * Runs drills one after the other on an instance of their own and prints their scorecards. Exit code 0 where
  * every bound was kept, 1 where one was missed.
  */
-
+import { type ProgressBar, progressBar } from '../progress-bar.ts';
 import { usablePort } from '../supervise/free-port.ts';
 import { drillAssetCascade } from './asset-cascade.ts';
 import { drillDuplicateRuns } from './duplicate-runs.ts';
@@ -10,6 +10,8 @@ import { type DrillInstance, startInstance } from './instance.ts';
 import type { Tell } from './outcome.ts';
 import { drillPoolExhaustion } from './pool-exhaustion.ts';
 import { renderScorecards, type Scorecard } from './scorecard.ts';
+
+const MS_A_SECOND = 1_000;
 
 type Drill = (instance: DrillInstance, tell: Tell) => Promise<Scorecard[]>;
 
@@ -35,19 +37,51 @@ export async function runDrills(
     );
     return 2;
   }
-  const tell: Tell = (line) => console.error(line);
+  const bar = progressBar(process.stderr, options.json);
+  const redrawing = drawEachSecond(bar, wanted);
+  const tell: Tell = bar.line;
   tell('starting an instance for the drills');
-  const instance = await startInstance(await usablePort('127.0.0.1', 0, ''));
+  const instance = await startInstance(await usablePort('127.0.0.1', 0, '')).catch((error) => {
+    redrawing.end();
+    throw error;
+  });
   const stopOnSignal = () => void instance.stop().then(() => process.exit(1));
   process.once('SIGINT', stopOnSignal).once('SIGTERM', stopOnSignal);
   try {
     tell(`watch at ${instance.loginUrl}`);
     const cards: Scorecard[] = [];
-    for (const name of wanted) cards.push(...((await DRILLS[name]?.(instance, tell)) ?? []));
+    for (const name of wanted) {
+      redrawing.begin(name);
+      cards.push(...((await DRILLS[name]?.(instance, tell)) ?? []));
+    }
+    redrawing.end();
     console.log(options.json ? JSON.stringify({ drills: cards }) : renderScorecards(cards));
     return cards.every((card) => card.passed) ? 0 : 1;
   } finally {
+    redrawing.end();
     process.off('SIGINT', stopOnSignal).off('SIGTERM', stopOnSignal);
     await instance.stop();
   }
+}
+
+/** Which drill is under way, and for how long all of them take already. */
+function drawEachSecond(bar: ProgressBar, names: readonly string[]) {
+  const begunAt = performance.now();
+  let done = -1;
+  const show = () => {
+    const seconds = Math.round((performance.now() - begunAt) / MS_A_SECOND);
+    bar.show(Math.max(0, done), names.length, `${names[done] ?? 'starting'}  ${seconds} s`);
+  };
+  const timer = setInterval(show, MS_A_SECOND);
+  show();
+  return {
+    begin(name: string): void {
+      done = names.indexOf(name, Math.max(0, done));
+      show();
+    },
+    end(): void {
+      clearInterval(timer);
+      bar.clear();
+    },
+  };
 }

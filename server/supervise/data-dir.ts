@@ -2,9 +2,10 @@
  * The data directory: whose it is, its secrets, its logs. One `up` at a time uses it. Secrets are made at the
  * first start and readable by their owner alone.
  */
-import { chmod, mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { makeSecret, makeToken } from '../auth/secret.ts';
+import { checkSpace, folderError, makeFolder } from './make-folder.ts';
 
 export interface Secrets {
   readonly adminToken: string;
@@ -42,9 +43,16 @@ class DirectoryInUseError extends Error {
  * Makes the directory where need be and takes it.
  * @returns what gives it up
  * @throws DirectoryInUseError
+ * @throws FolderError where it cannot be made or written to
  */
 export async function takeDataDir(directory: string): Promise<() => Promise<void>> {
-  await mkdir(join(directory, 'logs'), { recursive: true });
+  await makeFolder(directory);
+  await makeFolder(join(directory, 'logs'));
+  const isNew = await stat(join(directory, SECRETS_FILE)).then(
+    () => false,
+    () => true,
+  );
+  if (isNew) await checkSpace(directory);
   const path = join(directory, LOCK_FILE);
   const mine = `${process.pid} ${await startOf(process.pid)}`;
   for (;;) {
@@ -52,7 +60,7 @@ export async function takeDataDir(directory: string): Promise<() => Promise<void
       await writeFile(path, mine, { flag: 'wx' });
       return () => rm(path, { force: true });
     } catch (error) {
-      if ((error as { code?: string }).code !== 'EEXIST') throw error;
+      if ((error as { code?: string }).code !== 'EEXIST') throw folderError(directory, error);
     }
     const [pidText = '', start = ''] = (await readFile(path, 'utf8').catch(() => '')).split(' ');
     const pid = Number(pidText);

@@ -2,6 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Command } from 'commander';
 import type { Backfill, BackfillItem, BackfillPlan } from '../../../domain/backfill.ts';
+import { progressBar } from '../../progress-bar.ts';
 import type { ApiClient, List } from '../api-client.ts';
 import { ExitWith, UsageError } from '../exit.ts';
 import { printable, renderFields, renderTable, span, state, time } from '../output.ts';
@@ -23,7 +24,6 @@ interface StartOptions {
 }
 
 const LOOK_EVERY_MS = 500;
-const BAR_WIDTH = 30;
 const ITEMS_PAGE = 1_000;
 const SHOWN_ITEMS = 40;
 const START_LIMIT_MS = 60_000;
@@ -167,12 +167,19 @@ async function allItems(api: ApiClient, id: string): Promise<readonly BackfillIt
 
 /** Ends with 1 where the backfill did not succeed. A bar shows only on a terminal. */
 async function waitAndReport(
-  { api, print }: { api: ApiClient; print<T>(value: T, render: (value: T) => string): void },
+  remote: {
+    readonly api: ApiClient;
+    readonly options: { readonly json?: boolean };
+    print<T>(value: T, render: (value: T) => string): void;
+  },
   started: Backfill,
 ): Promise<void> {
-  const { stderr } = process;
-  const draw = (backfill: Backfill) => {
-    if (stderr.isTTY) stderr.write(`\r\u001b[K${bar(backfill)}`);
+  const { api, options, print } = remote;
+  const bar = progressBar(process.stderr, options.json === true);
+  const draw = (now: Backfill) => {
+    const { running, failed } = now.counts;
+    const told = `${running} running${failed > 0 ? `  ${failed} failed` : ''}`;
+    bar.show(doneOf(now), now.total, told);
   };
   let backfill = started;
   draw(backfill);
@@ -181,21 +188,13 @@ async function waitAndReport(
     backfill = await api.get<Backfill>(`/backfills/${segment(started.id)}`);
     draw(backfill);
   }
-  if (stderr.isTTY) stderr.write('\r\u001b[K');
+  bar.clear();
   print(backfill, renderBackfill);
   if (backfill.state !== 'succeeded') throw new ExitWith(1);
 }
 
 function doneOf({ counts }: Backfill): number {
   return counts.succeeded + counts.failed + counts.cancelled + counts.skipped;
-}
-
-function bar(backfill: Backfill): string {
-  const done = doneOf(backfill);
-  const filled = backfill.total === 0 ? 0 : Math.round((done / backfill.total) * BAR_WIDTH);
-  const { running, failed } = backfill.counts;
-  const line = `${'█'.repeat(filled)}${'░'.repeat(BAR_WIDTH - filled)}`;
-  return `${line} ${done}/${backfill.total}  ${running} running${failed > 0 ? `  ${failed} failed` : ''}`;
 }
 
 function renderStarted(backfill: Backfill): string {
