@@ -1,6 +1,8 @@
 /** Server and agents of a benchmark, and what is asked of them. */
+
 import { setTimeout as delay } from 'node:timers/promises';
 import type pg from 'pg';
+import { WATCHED_NODE_OPTIONS } from '../server/supervise/agent-watch.ts';
 import { type Child, type ClickHouse, startChild } from './processes.ts';
 import { quantile } from './report.ts';
 
