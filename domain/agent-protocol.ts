@@ -55,6 +55,9 @@ export type {
   PartitionOutcome,
   RecordedVersion,
 } from './asset-protocol.ts';
+
+import type { NextTask } from './next-task.ts';
+
 export type { RunConcurrency, TaskConcurrency } from './limits.ts';
 export type { OnceReply, OnceRequest } from './once.ts';
 
@@ -276,11 +279,15 @@ export interface CompleteRequest {
   readonly take: number;
   /** The answer's outcomes name only completions that were not recorded by it. */
   readonly brief?: boolean;
+  /** The answer may tell tasks of the completions' runs by `next`. */
+  readonly compact?: boolean;
 }
 
 export interface CompleteReply {
   readonly outcomes: readonly CompletionOutcome[];
   readonly assignments: readonly Assignment[];
+  /** Further assignments, only where `compact` was asked for. */
+  readonly next?: readonly NextTask[];
 }
 
 export interface LogLine {

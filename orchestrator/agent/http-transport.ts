@@ -2,6 +2,8 @@
 import type {
   AssetHistoryReply,
   AssetValueReply,
+  Assignment,
+  CompleteReply,
   RecordedSteps,
   StepsReply,
 } from '../../domain/agent-protocol.ts';
@@ -41,11 +43,14 @@ export function httpTransport(options: HttpTransportOptions): Transport {
     register: (request) => post('/register', request, REGISTER_LIMIT_MS),
     claim: (id, request, signal) =>
       post(path(id, 'claim'), request, request.waitMs + limitMs, signal),
-    complete: (id, ended, take) =>
-      calls.call({
-        ...{ method: 'POST', path: path(id, 'complete'), limitMs },
-        body: completeBody(ended, take),
-      }),
+    complete: async (id, ended, take) =>
+      inFull(
+        ended,
+        await calls.call<CompleteReply>({
+          ...{ method: 'POST', path: path(id, 'complete'), limitMs },
+          body: completeBody(ended, take),
+        }),
+      ),
     recordSteps: async (id, steps) => {
       const reply = await post<StepsReply>(path(id, 'steps'), { steps });
       return reply.outcomes;
@@ -91,5 +96,25 @@ function path(...parts: readonly string[]): string {
 function completeBody(ended: readonly EndedAttempt[], take: number): string {
   let list = '';
   for (const { json } of ended) list += list === '' ? json : `,${json}`;
-  return `{"completions":[${list}],"take":${take},"brief":true}`;
+  return `{"completions":[${list}],"take":${take},"brief":true,"compact":true}`;
+}
+
+/** The answer with all that it tells in short told in full. */
+function inFull(ended: readonly EndedAttempt[], reply: CompleteReply): CompleteReply {
+  const { next = [], assignments, outcomes } = reply;
+  if (next.length === 0) return reply;
+  const all = [...assignments];
+  for (const [place, taskKey, attempt, token, timeoutMs] of next) {
+    const known = ended[place]?.assignment;
+    if (known) all.push({ ...runOf(known), kind: 'task', taskKey, attempt, token, timeoutMs });
+  }
+  return { outcomes, assignments: all };
+}
+
+/** An assignment without what is its task's alone. */
+function runOf(known: Assignment): Assignment {
+  // Hardly any has one of these, and nothing is copied for the others.
+  if (!known.item && !known.partition && !known.isolated) return known;
+  const { item: _, partition: __, isolated: ___, ...run } = known;
+  return run;
 }

@@ -21,6 +21,7 @@ import type { EventReceipt, SuspendReply, WaitReply } from '../../domain/wait.ts
 import { type AgentTelemetry, createAgentTelemetry } from '../agent-telemetry.ts';
 import type { App } from '../http/app-type.ts';
 import { closeSignal } from '../http/close-signal.ts';
+import { inShort } from '../next-tasks.ts';
 import type { Parts } from '../parts.ts';
 import * as bodies from '../schemas/agent-protocol.ts';
 import { Key } from '../schemas/parts.ts';
@@ -158,7 +159,7 @@ function workRoutes(app: App, parts: Parts, telemetry: AgentTelemetry): void {
     async (request) => {
       const answer = await agents.complete(request.params.sessionId, request.body);
       telemetry.assigned(answer.assignments);
-      return answer;
+      return inShort(request.body, answer);
     },
   );
   app.post(

@@ -212,6 +212,7 @@ export const CompleteBody = Type.Unsafe<CompleteRequest>(
     ),
     take: Count,
     brief: Type.Optional(Type.Boolean()),
+    compact: Type.Optional(Type.Boolean()),
   }),
 );
 
