@@ -1,5 +1,6 @@
 /** Results are JSON of limited size; what is not is refused with words that help. */
 import type { Completion } from '../../domain/agent-protocol.ts';
+import { oddityIn } from './not-json.ts';
 import type { EndedAttempt } from './transport.ts';
 
 /** Longest JSON text of one result, in bytes. */
@@ -68,25 +69,38 @@ export function throughJson<T>(value: T): T {
   return JSON.parse(json) as T;
 }
 
-function encode(whole: unknown, result: unknown): string {
-  const odd = oddity(result);
-  if (odd !== null) throw new ResultError(`a result must be JSON, and this one is ${odd}`);
-  try {
-    return JSON.stringify(whole);
-  } catch (error) {
-    const detail = error instanceof Error ? error.message.split('\n')[0] : String(error);
-    throw new ResultError(`a result must be JSON: ${detail}`);
-  }
+/**
+ * The parameters of a run that is started from here, as they are recorded.
+ * @throws ResultError where they are no JSON
+ */
+export function plainParameters(given: object): Readonly<Record<string, unknown>> {
+  return JSON.parse(encode(given, given, 'parameters')) as Record<string, unknown>;
 }
 
-/** What JSON would silently turn into something else. */
-function oddity(result: unknown): string | null {
-  if (typeof result === 'function') return 'a function';
-  if (typeof result === 'symbol') return 'a symbol';
-  if (typeof result === 'number' && !Number.isFinite(result)) return String(result);
-  if (result instanceof Map) return 'a Map (give Object.fromEntries(map))';
-  if (result instanceof Set) return 'a Set (give [...set])';
-  return null;
+function encode(whole: unknown, value: unknown, what: Encoded = 'result'): string {
+  let json: string;
+  try {
+    json = JSON.stringify(whole);
+  } catch (error) {
+    const detail = error instanceof Error ? error.message.split('\n')[0] : String(error);
+    const odd = detail?.includes('BigInt') ? oddityIn(value) : null;
+    throw odd === null ? new ResultError(`${NOT_JSON[what]}: ${detail}`) : oddError(odd, what);
+  }
+  const odd = oddityIn(value);
+  if (odd !== null) throw oddError(odd, what);
+  return json;
+}
+
+type Encoded = 'result' | 'parameters';
+
+const NOT_JSON = {
+  result: 'a result must be JSON',
+  parameters: 'parameters must be JSON',
+} satisfies Readonly<Record<Encoded, string>>;
+
+function oddError({ path, what }: { path: string; what: string }, encoded: Encoded): ResultError {
+  const place = path === '' ? 'this one' : `${encoded}${path}`;
+  return new ResultError(`${NOT_JSON[encoded]}, and ${place} is ${what}`);
 }
 
 function checkSize(result: unknown): void {

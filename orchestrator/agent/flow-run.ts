@@ -17,6 +17,7 @@ import {
   TimeLimitError,
 } from '../define/context.ts';
 import { FLOW_TASK } from '../define/flow.ts';
+import { plainParameters } from './encode.ts';
 import { fromRecord, toRunError } from './failure.ts';
 import { pause } from './persist.ts';
 import { cachedStep } from './results/cached.ts';
@@ -201,13 +202,14 @@ export class FlowRun {
     const name = typeof workflow === 'string' ? workflow : workflow.name;
     const key = options.key ?? name;
     this.#use(key);
+    const plain = plainParameters(parameters);
     const { failedAttempts } = await this.#readHistory();
     const { signal } = this.#task;
     for (let failures = 0; ; failures++) {
       signal.throwIfAborted();
       const childKey = failures === 0 ? key : `${key}@${failures}`;
       const started = await this.#suspension.work(() =>
-        this.#calls.startSubflow(this.#task, childKey, name, { ...parameters }),
+        this.#calls.startSubflow(this.#task, childKey, name, plain),
       );
       const isOld = isTerminalRun(started.state);
       const { run, result } = await this.#endOf(started.id);

@@ -6,6 +6,7 @@
 import { isTerminalRun } from '../../domain/run.ts';
 import { SubflowError, type TaskContext } from '../define/context.ts';
 import type { SubflowCode } from '../define/subflow-task.ts';
+import { plainParameters } from './encode.ts';
 import type { FlowCalls } from './flow-run.ts';
 import { type ResolveCalls, resolveResult } from './results/resolve.ts';
 import type { RunningTask } from './running-task.ts';
@@ -29,11 +30,12 @@ export async function runSubflow(
   if (typeof given !== 'object' || given === null || Array.isArray(given)) {
     throw new TypeError('parameters must give an object');
   }
+  const plain = plainParameters(given);
   const { taskKey, attempt } = task.assignment;
   for (let tries = 0; ; tries += 1) {
     task.signal.throwIfAborted();
     const key = tries === 0 ? `task:${taskKey}` : `task:${taskKey}@${tries}`;
-    const started = await calls.startSubflow(task, key, workflow, { ...given });
+    const started = await calls.startSubflow(task, key, workflow, plain);
     const failedBefore = isTerminalRun(started.state) && !isGood(started.state);
     // A run that failed with an earlier attempt is that attempt's; this one makes its own.
     if (failedBefore && tries + 1 < attempt) continue;

@@ -161,7 +161,7 @@ describe('a task', () => {
   });
 
   it.each([
-    ['bigint', /a result must be JSON: Do not know how to serialize a BigInt/],
+    ['bigint', /a result must be JSON, and result.n is a BigInt \(give a number or a text\)/],
     ['circle', /a result must be JSON: .*circular/],
     ['map', /this one is a Map \(give Object.fromEntries/],
     ['nan', /this one is NaN/],
@@ -198,6 +198,8 @@ describe('an agent', () => {
     });
     await other.stop();
     const run = await agents.run('other');
-    expect(run.error?.message).toMatch(/this agent has no other with a task t: .*give workflows of other agents a queue/);
+    expect(run.error?.message).toMatch(
+      /this agent has no other with a task t: .*give workflows of other agents a queue/,
+    );
   });
 });
