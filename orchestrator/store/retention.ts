@@ -137,8 +137,9 @@ export function walkRuns(
   of: { cursor: string | null; before: Date; until: string; limit: number },
 ): Promise<WalkedRun[]> {
   return db.query<WalkedRun>(
-    `SELECT r.id, (${MAY_GO} AND NOT EXISTS (
-         SELECT FROM signalbox.run p WHERE p.id = r.parent_run_id)) AS "isOld"
+    // No NOT EXISTS: for that the planner may read all runs into a hash table.
+    `SELECT r.id, (${MAY_GO}
+              AND (SELECT p.id FROM signalbox.run p WHERE p.id = r.parent_run_id) IS NULL) AS "isOld"
      FROM (SELECT * FROM signalbox.run
            WHERE id > coalesce($1::uuid, '00000000-0000-0000-0000-000000000000') AND id < $3::uuid
            ORDER BY id LIMIT $4) r
