@@ -242,6 +242,8 @@ export interface WorkflowFileError {
 }
 
 export interface RegisterRequest {
+  /** A session of the agent that goes on, and defines this from now on; without it a new one is opened. */
+  readonly session?: string;
   /** Environment that it works for; production unless told. */
   readonly environment?: string;
   readonly name: string;

@@ -55,6 +55,7 @@ export const LATE_REASONS = [
   'queue-rate',
   'no-agent',
   'no-agent-with-labels',
+  'no-definition',
   'no-slot',
   'upstream',
   'retrying',

@@ -119,6 +119,7 @@ export const TASK_WAIT_REASONS = [
   'queue-rate',
   'no-agent',
   'no-agent-with-labels',
+  'no-definition',
   'no-slot',
   'concurrency-key',
   'run-limit',

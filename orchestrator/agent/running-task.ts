@@ -347,7 +347,7 @@ function noCode(workflow: string, task: string | null, isKnown: boolean): Error 
   const why =
     isKnown && task !== null
       ? 'its code was changed since the run began; bring the task back and retry the run, or start a new one'
-      : 'its file was taken away or cannot be read, or another agent has it: give workflows of other agents a queue of their own';
+      : 'its file was taken away or cannot be read: bring it back and retry the run';
   return new Error(`this agent has no ${what}: ${why}`);
 }
 

@@ -3,13 +3,13 @@ import { createHash } from 'node:crypto';
 import type { RegisterReply } from '../../domain/agent-protocol.ts';
 import { SignalboxError } from '../../domain/errors.ts';
 import type { Clock } from '../../domain/time.ts';
-import type { AgentDefinitions } from '../define/registry.ts';
+import { type AgentDefinitions, withFormer } from '../define/registry.ts';
 import { captureConsole } from './console-capture.ts';
 import { Aborted } from './failure.ts';
 import { guardProcess } from './isolate/guard.ts';
 import { WorkerPool, type WorkerPoolOptions } from './isolate/pool.ts';
 import { LogBuffer } from './log-buffer.ts';
-import { pause, persist } from './persist.ts';
+import { isSessionGone, pause, persist } from './persist.ts';
 import { followServer } from './server-clock.ts';
 import { Session } from './session.ts';
 import { ConnectionLost, type Transport } from './transport.ts';
@@ -74,6 +74,8 @@ class Agent implements RunningAgent {
   readonly #workers: WorkerPool | null;
   readonly #stopping = new AbortController();
   #definitions: AgentDefinitions;
+  /** What the files say now, without what they said before. */
+  #told: AgentDefinitions;
   #session: Session | undefined;
   #stopped: Promise<void> | undefined;
 
@@ -82,6 +84,7 @@ class Agent implements RunningAgent {
     this.#options = { ...options, transport: followed.transport };
     this.#clock = options.clock ?? followed.clock;
     this.#definitions = options.definitions;
+    this.#told = options.definitions;
     this.#logs = new LogBuffer(this.#clock, async (request) => {
       if (!this.#session) throw new ConnectionLost('there is no session', undefined);
       await options.transport.logs(this.#session.id, request);
@@ -106,12 +109,18 @@ class Agent implements RunningAgent {
   }
 
   async redefine(definitions: AgentDefinitions): Promise<void> {
-    this.#definitions = definitions;
-    this.#workers?.define(definitions);
-    if (this.#session === undefined) return;
-    // A session is registered with its definitions; one that only brings them is ended at once.
-    const { sessionId } = await this.#register();
-    await persist(() => this.#options.transport.stop(sessionId), this.#stopping.signal);
+    // What is on its way was given for the files as they were.
+    this.#definitions = withFormer(definitions, this.#told);
+    this.#told = definitions;
+    this.#workers?.define(this.#definitions);
+    const session = this.#session;
+    if (session === undefined) return;
+    try {
+      await this.#register(session.id);
+    } catch (error) {
+      // The next session is registered with them.
+      if (!(error instanceof SignalboxError && isSessionGone(error))) throw error;
+    }
   }
 
   #isolate(settings: NonNullable<AgentOptions['isolation']>): WorkerPool {
@@ -122,13 +131,17 @@ class Agent implements RunningAgent {
     return new WorkerPool(this.#definitions, { ...settings, ...shared });
   }
 
-  async #register(): Promise<RegisterReply> {
+  /** @param session one that goes on with what is defined now; a new one unless told */
+  async #register(session?: string): Promise<RegisterReply> {
     const { transport, name, queues, concurrency, labels = {}, log, environment } = this.#options;
     let told = false;
     const call = () => {
-      const { definitions, fileErrors } = this.#definitions;
+      const { definitions, fileErrors } = this.#told;
       const version = versionOf(definitions);
-      const where = environment === undefined ? {} : { environment };
+      const where = {
+        ...(environment === undefined ? {} : { environment }),
+        ...(session === undefined ? {} : { session }),
+      };
       const own = { ...where, name, queues, concurrency, labels, version };
       return transport.register({ ...own, definitions, fileErrors });
     };

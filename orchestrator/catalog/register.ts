@@ -116,7 +116,7 @@ async function tellLeft(
     const what = `${name} is no longer defined`;
     const advice = `bring it back, or pause it: signalbox workflows pause ${name}`;
     const under =
-      runs === 0 ? '' : `; ${runs} of its runs are under way, and fail at their next task`;
+      runs === 0 ? '' : `; ${runs} of its runs are under way, and wait for it`;
     if (starts) tell(file, `${what}, and its runs still start${under}: ${advice}`);
     else tell(file, `${what}${under}: bring it back, or cancel them`);
   }
@@ -186,9 +186,17 @@ function isHidden(definition: WorkflowDefinition): boolean {
 }
 
 /** Version of a definition: a hash of all it says, but of the file it stands in. */
-export function versionOf({ file: _file, ...said }: WorkflowDefinition): string {
-  return hashOf(said);
+export function versionOf(definition: WorkflowDefinition): string {
+  const known = versions.get(definition);
+  if (known !== undefined) return known;
+  const { file: _file, ...said } = definition;
+  const version = hashOf(said);
+  versions.set(definition, version);
+  return version;
 }
+
+/** Each is asked for several times while it is registered. */
+const versions = new WeakMap<WorkflowDefinition, string>();
 
 /** Short hash of a value's canonical JSON. */
 export function hashOf(value: unknown): string {

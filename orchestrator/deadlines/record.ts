@@ -87,6 +87,7 @@ const REASONS: Readonly<Record<LateReason, string>> = {
   'queue-rate': 'its queue is at its rate',
   'no-agent': 'no agent serves its queue',
   'no-agent-with-labels': 'no agent has the labels that it asks for',
+  'no-definition': 'no agent of its queue defines it',
   'no-slot': 'all agents of its queue are busy',
   upstream: 'it waits for what comes before it',
   retrying: 'it waits for its next attempt',

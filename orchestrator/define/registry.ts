@@ -21,6 +21,15 @@ export interface AgentDefinitions {
   exportNames(assetKey: string): Promise<readonly string[]>;
 }
 
+/** Definitions, and the code of those that were there before and are no more: an attempt of them may be on its way. */
+export function withFormer(now: AgentDefinitions, former: AgentDefinitions): AgentDefinitions {
+  return {
+    ...now,
+    find: (name) => now.find(name) ?? former.find(name),
+    sourceOf: (name) => now.sourceOf(name) ?? former.sourceOf(name),
+  };
+}
+
 /** Definitions that are at hand as objects: those of the product itself, or of a test. */
 export function definitionsOf(
   given: readonly Definition[],

@@ -73,8 +73,14 @@ export function createAgents(deps: AgentServiceDeps): Omit<AgentService, keyof R
     list: () => listAgents(deps.db),
     async register(request) {
       await deps.workflows.register(request.definitions, request.fileErrors, request.name);
-      const session = await sessions.open(request, deps.leaseMs);
+      const session =
+        request.session === undefined
+          ? await sessions.open(request, deps.leaseMs)
+          : await sessions.redefine(request.session, request);
       hub.changed('agent', session.name);
+      if (request.session !== undefined) hub.redefined([session.id]);
+      // What waited for an agent that has it may start now.
+      hub.ready(session.queues);
       return {
         sessionId: session.publicId,
         leaseMs: deps.leaseMs,

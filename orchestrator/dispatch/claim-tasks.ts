@@ -20,9 +20,11 @@ import { type Db, lookUpByKey, type Tx } from '../store/connection.ts';
 import type { HeldEntry } from '../store/held.ts';
 import { currentXid, type HeldLiveRun, lockFreeRuns, updateLiveRuns } from '../store/run-live.ts';
 import { insertRunning } from '../store/task-live.ts';
+import type { DefinitionSet } from './definitions.ts';
 import { mayHold } from './draft.ts';
 import type { LiveRuns } from './live-runs.ts';
 import { type Offer, toAssignment } from './offer.ts';
+import { fitsTask, pickFitting } from './pick-fitting.ts';
 import type { Tokens } from './tokens.ts';
 
 export interface ClaimDeps {
@@ -53,6 +55,7 @@ interface Claimed<Slot extends Offer> {
 export interface ClaimKind {
   readonly queues: readonly string[];
   readonly labels: readonly string[];
+  readonly definitions: DefinitionSet;
 }
 
 /**
@@ -64,6 +67,7 @@ export async function claimFor<Slot extends Offer>(
   kind: ClaimKind,
   slots: readonly Slot[],
 ): Promise<readonly Slot[]> {
+  if (kind.definitions.memoryOf(kind.queues).restUntil > deps.clock.now()) return [];
   const limited = await findLimited(deps.claims, kind.queues, kind.labels);
   await deps.tokens.ensure(deps.db);
   const { filled, runs, started } = await deps.claims.transaction((tx) =>
@@ -84,18 +88,21 @@ export async function claimFor<Slot extends Offer>(
 async function claimIn<Slot extends Offer>(
   deps: ClaimDeps,
   tx: Tx,
-  { queues, labels }: ClaimKind,
+  kind: ClaimKind,
   slots: readonly Slot[],
   limited: ReadonlySet<string>,
 ): Promise<Claimed<Slot>> {
+  const { queues, labels, definitions } = kind;
   const [live, picked] = await Promise.all([
     findHoldingLease(tx, [...new Set(slots.map(({ sessionId }) => sessionId))]),
-    limited.size > 0
-      ? pickLimitedTasks(tx, queues, labels, slots.length)
-      : pickTasks(tx, queues, slots.length),
+    pickFitting(deps, tx, kind, (filter) =>
+      limited.size > 0
+        ? pickLimitedTasks(tx, queues, labels, slots.length, filter)
+        : pickTasks(tx, queues, slots.length, filter),
+    ),
   ]);
   const valid = slots.filter(({ sessionId }) => live.has(sessionId));
-  const filled = fill(deps, picked, valid);
+  const filled = fill(deps, definitions, picked, valid);
   if (limited.size > 0) {
     await chargeRates(
       tx,
@@ -104,8 +111,6 @@ async function claimIn<Slot extends Offer>(
   }
   if (filled.length === 0) return { filled, runs: [], started: [] };
   const runIds = [...new Set(filled.map(({ runId }) => runId))];
-  // On the same connection: who waits for these rows may have the others.
-  await deps.infos.load(tx, runIds);
   const [, free] = await Promise.all([lookUpByKey(tx), lockFreeRuns(tx, runIds)]);
   const now = deps.clock.now();
   const { held, rest, runs } = holdAll(deps, filled, free, { now, limited });
@@ -136,7 +141,8 @@ async function claimIn<Slot extends Offer>(
 
 /** Gives each slot a task. Of a row that stands for several as many are taken as there are slots, and room. */
 function fill<Slot extends Offer>(
-  { tokens }: ClaimDeps,
+  { tokens, infos }: ClaimDeps,
+  definitions: DefinitionSet,
   picked: readonly PickedRow[],
   slots: readonly Slot[],
 ): readonly Filled<Slot>[] {
@@ -146,6 +152,7 @@ function fill<Slot extends Offer>(
     for (const task of [row.task, ...row.more]) {
       const slot = slots[filled.length];
       if (!slot) return filled;
+      if (!fitsTask(infos, definitions, row.runId, task)) continue;
       if (row.room) {
         const count = started.get(row.queue) ?? 0;
         if (count >= row.room.ofQueue || filled.length >= row.room.ofAll) break;

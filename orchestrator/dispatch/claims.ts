@@ -107,7 +107,8 @@ function groupsOf(
     ({ session, left }) =>
       left > 0 && (queues.has('*') || session.queues.some((name) => queues.has(name))),
   );
-  const kindOf = ({ session }: Waiter) => [...session.queues, '', ...session.labels].join('\n');
+  const kindOf = ({ session }: Waiter) =>
+    [session.definitions.id, ...session.queues, '', ...session.labels].join('\n');
   return Map.groupBy(free, kindOf).values();
 }
 

@@ -40,7 +40,7 @@ export async function complete(
   const assignments: Assignment[] = [];
   const offer: Offer = {
     sessionId: session.id,
-    queues: session.queueSet,
+    ...{ queues: session.queueSet, definitions: session.definitions },
     left: Math.min(MAX_TAKE, Math.max(0, request.take)),
     assignments,
   };

@@ -74,7 +74,8 @@ export async function createDispatch(deps: DispatchDeps): Promise<Dispatch> {
   const { claims: db } = connection;
   const ready = (queues: ReadonlySet<string>) => hub.ready(queues);
   const admitter = createAdmitter({ db, log, ready });
-  const signals = signalsTo({ claims, heartbeats, limits, admitter, log });
+  const sessions = createSessions(connection.db, clock);
+  const signals = signalsTo({ claims, heartbeats, limits, admitter, sessions, log });
   const hub = await createHub(connection, signals, log);
   const retries = createRetries({ db, log, ready });
   const promoter = createPromoter({
@@ -104,7 +105,7 @@ export async function createDispatch(deps: DispatchDeps): Promise<Dispatch> {
       ...{ db: hot, slots: waiting, tokens, infos, live },
       isLimited: limits.isLimited,
     }),
-    sessions: createSessions(connection.db, clock),
+    sessions,
     reconcilers: [
       createReaper(takeBack, leaseMs),
       retries.reconciler,
@@ -128,6 +129,7 @@ function signalsTo(to: {
   readonly heartbeats: Heartbeats;
   readonly limits: Limits;
   readonly admitter: Admitter;
+  readonly sessions: Sessions;
   log(message: string): void;
 }): DispatchSignals {
   return {
@@ -136,6 +138,12 @@ function signalsTo(to: {
       to.admitter.nudge();
     },
     cancelling: (sessionIds) => void interrupt(sessionIds, to),
+    redefined: (ids) =>
+      void to.sessions
+        .redefined(ids)
+        // What became theirs is ready for long.
+        .then(() => to.claims.ready(new Set(['*'])))
+        .catch((error: Error) => to.log(error.message)),
     limits: () => void to.limits.refresh().catch((error: Error) => to.log(error.message)),
   };
 }

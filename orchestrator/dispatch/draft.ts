@@ -13,6 +13,7 @@ import { isGated } from '../limits/gates.ts';
 import { expandVersion } from '../runs/expansion.ts';
 import type { RunInfo } from '../runs/run-info.ts';
 import { readyTask } from '../runs/trigger.ts';
+import type { Version } from '../runs/versions.ts';
 import type { HeldEntry } from '../store/held.ts';
 import type { HeldLiveRun, LiveRunChange, RunEnd } from '../store/run-live.ts';
 import { type EndedRow, mayHandOn, type NewLiveTask } from '../store/task-live.ts';
@@ -252,7 +253,7 @@ function draftNext(
       mayHandOn(task) &&
       !deps.isLimited(task.queue) &&
       !deps.yields(task.queue, ends[giver]?.report.offer?.queues)
-        ? takeSlot(draft.giving, ends[giver]?.report.offer, task.queue)
+        ? takeSlot(draft.giving, ends[giver]?.report.offer, task, info.version)
         : undefined;
     if (offer) {
       const token = draft.nextToken();
@@ -286,9 +287,13 @@ function draftNext(
 function takeSlot(
   giving: Giving,
   asked: Offer | null | undefined,
-  queue: string,
+  { queue, task }: NewLiveTask,
+  version: Version,
 ): Offer | undefined {
-  if (!asked || asked.left <= 0 || !asked.queues.has(queue)) return giving.takeWaiting(queue);
+  const isFree = asked && asked.left > 0 && asked.queues.has(queue);
+  if (!isFree || asked.definitions.fits(version, task) !== true) {
+    return giving.takeWaiting(queue, version, task);
+  }
   giving.take(asked);
   return asked;
 }

@@ -8,11 +8,14 @@ import { assignedPartition } from '../assets/partitions/of-task.ts';
 import type { GraphTask } from '../catalog/graph.ts';
 import type { Instance } from '../runs/expansion.ts';
 import type { RunInfo } from '../runs/run-info.ts';
+import type { DefinitionSet } from './definitions.ts';
 
 export interface Offer {
   /** Row of `agent_session`. */
   readonly sessionId: string;
   readonly queues: ReadonlySet<string>;
+  /** What it may be given. */
+  readonly definitions: DefinitionSet;
   /** Slots that are not filled yet, nor reserved by a transaction under way. */
   left: number;
   /** What fills the others. */

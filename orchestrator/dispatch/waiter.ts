@@ -51,6 +51,10 @@ export function openWaiter(waiting: Waiting): Waiter {
   };
   const waiter: Waiter = {
     ...{ session, sessionId: session.id, queues: session.queueSet },
+    // An agent may read its files again while it waits.
+    get definitions() {
+      return session.definitions;
+    },
     left: Math.max(0, capacity),
     assignments: [],
     ended: false,

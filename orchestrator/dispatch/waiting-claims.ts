@@ -29,11 +29,11 @@ export function createWaitingClaims(): WaitingClaims {
         if (same?.size === 0) byQueue.delete(queue);
       }
     },
-    find(queue) {
+    find(queue, version, task) {
       const same = byQueue.get(queue);
       if (!same) return undefined;
       for (const waiter of same) {
-        if (waiter.left <= 0) continue;
+        if (waiter.left <= 0 || waiter.definitions.fits(version, task) !== true) continue;
         // To the end of the line.
         if (same.size > 1 && same.delete(waiter)) same.add(waiter);
         return waiter;

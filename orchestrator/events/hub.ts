@@ -15,6 +15,8 @@ export interface DispatchSignals {
   ready(queues: ReadonlySet<string>): void;
   /** Sessions that hold tasks to be cancelled. */
   cancelling(sessionIds: ReadonlySet<string>): void;
+  /** Sessions that define something else than before. */
+  redefined(sessionIds: ReadonlySet<string>): void;
   /** Limits of queues or pools may have changed. */
   limits(): void;
 }
@@ -23,6 +25,8 @@ export interface Hub {
   changed(topic: Topic, id: string): void;
   ready(queues: Iterable<string>): void;
   cancelling(sessionIds: Iterable<string>): void;
+  /** To other servers; this one knows. */
+  redefined(sessionIds: Iterable<string>): void;
   onChange(listener: ChangeListener): () => void;
   close(): Promise<void>;
 }
@@ -43,6 +47,7 @@ interface Message {
   readonly from: string;
   readonly ready?: readonly string[];
   readonly cancelling?: readonly string[];
+  readonly redefined?: readonly string[];
   readonly changes?: Readonly<Partial<Record<Topic, readonly string[]>>>;
 }
 
@@ -67,6 +72,7 @@ export async function createHub(
     const message = JSON.parse(payload) as Message;
     if (message.from === self) return;
     if (message.ready) signals.ready(new Set(message.ready));
+    if (message.redefined) signals.redefined(new Set(message.redefined));
     if (message.cancelling) signals.cancelling(new Set(message.cancelling));
     for (const [topic, ids] of Object.entries(message.changes ?? {})) {
       if (topic === 'pool') limitsChanged();
@@ -97,6 +103,9 @@ export async function createHub(
       if (set.size === 0) return;
       signals.cancelling(set);
       for (const id of set) outbox.add('cancelling', id);
+    },
+    redefined(sessionIds) {
+      for (const id of sessionIds) outbox.add('redefined', id);
     },
     onChange(listener) {
       listeners.add(listener);
@@ -182,8 +191,8 @@ function messageOf(
   pending: ReadonlyMap<string, ReadonlySet<string>>,
   maxIds: number,
 ): string {
-  const { ready, cancelling, ...changes } = Object.fromEntries(
+  const { ready, cancelling, redefined, ...changes } = Object.fromEntries(
     [...pending].map(([kind, ids]) => [kind, ids.size > maxIds ? ['*'] : [...ids]]),
   );
-  return JSON.stringify({ from, ready, cancelling, changes });
+  return JSON.stringify({ from, ready, cancelling, redefined, changes });
 }

@@ -1,7 +1,11 @@
 /** Tells why a ready task does not start, in the words of who asks at night: what is full, paused or missing, by name. */
+import { plainName } from '../../domain/environment.ts';
 import type { TaskWait } from '../../domain/run.ts';
 import { formatDuration } from '../../domain/time.ts';
+import { codeKey, codeName } from '../dispatch/definitions.ts';
+import type { Version } from '../runs/versions.ts';
 import type { Tx } from '../store/connection.ts';
+import { findDefined, readTaskKeys } from '../store/definition-set.ts';
 import {
   type QueueLimits,
   type ReadyRow,
@@ -15,6 +19,7 @@ import {
 export async function readTaskWaits(
   db: Tx,
   runId: string,
+  version: Version,
 ): Promise<(task: number) => TaskWait | undefined> {
   const rows = await readReady(db, runId);
   if (rows.length === 0) return () => undefined;
@@ -25,6 +30,7 @@ export async function readTaskWaits(
     pools.length === 0 ? [] : readPoolUse(db, pools),
     readServing(db, queues),
   ]);
+  const definedBy = await readDefining(db, serving, version, rows);
   const queueOf = new Map(limits.map((row) => [row.name, row]));
   const poolOf = new Map(used.map((row) => [row.name, row]));
   const waitOf = (row: ReadyRow): Omit<TaskWait, 'since'> => {
@@ -36,8 +42,10 @@ export async function readTaskWaits(
     if (agents.length === 0) {
       return wait('no-agent', row.queue, `no agent serves the queue ${row.queue}`);
     }
+    const defining = agents.filter((agent) => definedBy(agent, row.task));
+    if (defining.length === 0) return undefinedWait(version, row, agents, definedBy);
     const { labels } = row;
-    if (labels && !agents.some((agent) => labels.every((one) => agent.labels?.includes(one)))) {
+    if (labels && !defining.some((agent) => labels.every((one) => agent.labels?.includes(one)))) {
       const words = labels.join(', ');
       return wait('no-agent-with-labels', words, `no agent of ${row.queue} has ${words}`);
     }
@@ -57,6 +65,57 @@ export async function readTaskWaits(
   // Tasks that share a row with others wait for the same.
   const [shared] = rows.filter((row) => row.gate === null && row.labels === null && !row.pool);
   return (task) => waits.get(task) ?? (shared && waits.get(shared.task));
+}
+
+type Serving = Awaited<ReturnType<typeof readServing>>[number];
+
+/** Whether an agent has the code of a task; without the task, whether it has the workflow at all. */
+type DefinedBy = (agent: Serving, task: number, inAnyVersion?: boolean) => boolean;
+
+async function readDefining(
+  db: Tx,
+  serving: readonly Serving[],
+  version: Version,
+  rows: readonly ReadyRow[],
+): Promise<DefinedBy> {
+  const sets = [...new Set(serving.flatMap(({ definitions }) => definitions ?? []))];
+  const nameOf = (task: number) => codeName(version, version.tasks[task]);
+  const names = [...new Set(rows.map(({ task }) => nameOf(task)))];
+  const found = sets.length === 0 ? [] : await findDefined(db, sets, names);
+  const keysOf = new Map<string, ReadonlySet<string> | null>();
+  for (const { name, version: other } of found) {
+    if (name !== version.workflow || other === version.version || keysOf.has(other)) continue;
+    const keys = await readTaskKeys(db, name, other);
+    keysOf.set(other, keys === undefined ? null : new Set(keys));
+  }
+  const versionIn = new Map(found.map((one) => [`${one.id}/${one.name}`, one.version]));
+  return ({ definitions }, index, inAnyVersion = false) => {
+    if (definitions === null) return true;
+    const other = versionIn.get(`${definitions}/${nameOf(index)}`);
+    if (other === undefined) return false;
+    const [task, keys] = [version.tasks[index], keysOf.get(other)];
+    return inAnyVersion || !task || !keys || keys.has(codeKey(task));
+  };
+}
+
+/** No agent of the queue has its code. */
+function undefinedWait(
+  version: Version,
+  { task, queue }: ReadyRow,
+  agents: readonly Serving[],
+  definedBy: DefinedBy,
+): Omit<TaskWait, 'since'> {
+  const name = plainName(codeName(version, version.tasks[task]));
+  if (!agents.some((agent) => definedBy(agent, task, true))) {
+    const advice = 'start one with its file, or cancel the run';
+    const message = `no agent of the queue ${queue} defines ${name}: ${advice}`;
+    return wait('no-definition', name, message);
+  }
+  const key = version.tasks[task]?.key ?? '';
+  const what = `no agent of the queue ${queue} has ${name} with a task ${key}`;
+  const advice = 'bring the task back, or cancel the run and start a new one';
+  const message = `${what}: its code was changed since the run began; ${advice}`;
+  return wait('no-definition', name, message);
 }
 
 function wait(

@@ -122,7 +122,7 @@ function handOn(
     const { attempt, retriesLeft, lost, queue } = task;
     const mayGo =
       mayHandOn(task) && !handing.isLimited(queue) && mayHold({ version }, task.task, entries);
-    const offer = mayGo ? handing.giving.takeWaiting(queue) : undefined;
+    const offer = mayGo ? handing.giving.takeWaiting(queue, version, task.task) : undefined;
     if (!offer) {
       rows.push(task);
       continue;

@@ -47,7 +47,7 @@ export async function readTasks(
     readLiveTasks(db, runId),
     readLastEnds(db, runId),
     version.tasks.some(({ kind }) => kind === 'flow') ? readSteps(db, runId) : [],
-    readTaskWaits(db, runId),
+    readTaskWaits(db, runId, version),
   ]);
   const liveOf = new Map(live.map((row) => [row.task, row]));
   const endOf = new Map(ended.map((row) => [row.task, row]));

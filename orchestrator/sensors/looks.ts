@@ -38,7 +38,9 @@ export function createLooks(deps: { readonly db: Db; log(message: string): void 
   async function pump(): Promise<void> {
     do {
       again = false;
-      const groups = Map.groupBy([...waiters], ({ session }) => session.queues.join('\n'));
+      const groups = Map.groupBy([...waiters], ({ session }) =>
+        [session.definitions.id, ...session.queues].join('\n'),
+      );
       for (const group of groups.values()) await serve(group);
     } while (again);
   }
@@ -48,7 +50,8 @@ export function createLooks(deps: { readonly db: Db; log(message: string): void 
     for (const waiter of group) {
       if (!waiters.has(waiter)) continue;
       const { session, capacity } = waiter;
-      const claimed = await claimLooks(deps.db, session.queues, capacity, session.id);
+      const { queues, id, definitions } = session;
+      const claimed = await claimLooks(deps.db, queues, capacity, id, definitions.id);
       if (claimed.length === 0) return;
       const looks = await Promise.all(claimed.map((one) => toLook(deps.db, one)));
       if (waiters.has(waiter)) waiter.answer(looks);

@@ -4,7 +4,7 @@ import { plainArray, textArray } from './columns.ts';
 import type { Tx } from './connection.ts';
 import { findHeldRuns, findOrphanedRuns, type HeldRun } from './held.ts';
 
-/** A session as dispatch knows it; nothing of it ever changes. */
+/** A session as dispatch knows it; nothing of it ever changes but what it defines. */
 export interface Session {
   readonly id: string;
   readonly publicId: string;
@@ -13,6 +13,8 @@ export interface Session {
   readonly concurrency: number;
   /** Sorted `name=value`. */
   readonly labels: readonly string[];
+  /** Row of `definition_set`; null where that was not told. */
+  readonly definitionSet: string | null;
 }
 
 interface SessionRow {
@@ -22,9 +24,10 @@ interface SessionRow {
   readonly queues: string[];
   readonly concurrency: number;
   readonly labels: string[] | null;
+  readonly definitions: string | null;
 }
 
-const COLUMNS = 'id, public_id, name, queues, concurrency, labels';
+const COLUMNS = 'id, public_id, name, queues, concurrency, labels, definitions';
 
 function toSession(row: SessionRow): Session {
   return {
@@ -34,6 +37,7 @@ function toSession(row: SessionRow): Session {
     queues: row.queues,
     concurrency: row.concurrency,
     labels: row.labels ?? [],
+    definitionSet: row.definitions,
   };
 }
 
@@ -43,18 +47,19 @@ export async function insertSession(
   publicId: string,
   request: Pick<RegisterRequest, 'name' | 'queues' | 'concurrency' | 'version' | 'labels'>,
   leaseMs: number,
+  definitionSet: string,
 ): Promise<Session> {
   const labels = Object.entries(request.labels ?? {}).map(([name, value]) => `${name}=${value}`);
   labels.sort();
   const [row] = await db.query<SessionRow>(
     `INSERT INTO signalbox.agent_session (
-       public_id, name, queues, concurrency, version, labels, started_at, last_heartbeat_at, lease_expires_at)
-     VALUES ($1, $2, $3, $4, $5, $7, clock_timestamp(), clock_timestamp(),
+       public_id, name, queues, concurrency, version, labels, definitions, started_at, last_heartbeat_at, lease_expires_at)
+     VALUES ($1, $2, $3, $4, $5, $7, $8, clock_timestamp(), clock_timestamp(),
              clock_timestamp() + make_interval(secs => $6::float8 / 1000))
      RETURNING ${COLUMNS}`,
     [
       ...[publicId, request.name, request.queues, request.concurrency, request.version, leaseMs],
-      labels.length === 0 ? null : labels,
+      ...[labels.length === 0 ? null : labels, definitionSet],
     ],
   );
   if (!row) throw new Error('the session was not stored');

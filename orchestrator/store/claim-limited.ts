@@ -4,6 +4,7 @@
  * they are exact, whoever else claims at the time. The queue `*` stands for all of them together.
  */
 import { type PickedRow, pickRows } from './claim.ts';
+import { type DefinedFilter, definedSql, definedValues } from './claim-defined.ts';
 import { plainArray, textArray } from './columns.ts';
 import type { Tx } from './connection.ts';
 
@@ -36,7 +37,7 @@ const TOKENS_LEFT = `coalesce(floor(${TOKENS})::int, ${NO_ROOM_LIMIT})`;
 const COLUMNS = `run_id, task, attempt, lost, retries_left, priority, ready_at, queue, pool, pool_slots, more, gates, labels`;
 
 /** Rows of each pool and queue in the order of claims, as long as they fit into what is free. */
-const pickSql = (labelled: string) => `
+const pickSql = (labelled: string, defined: string) => `
   WITH everything AS MATERIALIZED (
     SELECT least(coalesce(l.concurrency - (
              SELECT count(*) FROM signalbox.task_live r WHERE r.state = 2), ${NO_ROOM_LIMIT}), ${TOKENS_LEFT}) AS room,
@@ -62,13 +63,13 @@ const pickSql = (labelled: string) => `
   ), free AS MATERIALIZED (
     SELECT t.* FROM q CROSS JOIN LATERAL (
       SELECT ${COLUMNS} FROM signalbox.task_live
-      WHERE state = 1 AND pool IS NULL AND queue = q.name
+      WHERE state = 1 AND pool IS NULL AND queue = q.name${defined}
       ORDER BY priority DESC, ready_at LIMIT greatest(0, least(q.room, $2::int))
       FOR UPDATE SKIP LOCKED) t WHERE q.room > 0
   ), slotted AS MATERIALIZED (
     SELECT t.* FROM q CROSS JOIN p CROSS JOIN LATERAL (
       SELECT ${COLUMNS} FROM signalbox.task_live
-      WHERE state = 1 AND pool = p.name AND pool IS NOT NULL AND queue = q.name
+      WHERE state = 1 AND pool = p.name AND pool IS NOT NULL AND queue = q.name${defined}
       ORDER BY priority DESC, ready_at LIMIT greatest(0, least(p.room, q.room, $2::int))
       FOR UPDATE SKIP LOCKED) t WHERE q.room > 0 AND p.room > 0
   ), fitting AS MATERIALIZED (
@@ -89,12 +90,14 @@ const chosenSql = (columns: string) => `
   WHERE t.nth <= q.room ORDER BY q.rank DESC, t.priority DESC, t.ready_at
   LIMIT greatest(0, least($2::int, (SELECT room FROM everything)))`;
 
+/** Parameters before those of labels and definitions. */
+const LIMITED_VALUES = 2;
 const NONE_LABELLED = `SELECT ${COLUMNS} FROM signalbox.task_live WHERE false`;
 /** Set by set of labels that the agent has, so that tasks for other agents are never read. */
-const LABELLED = `
+const labelledSql = (defined: string) => `
   SELECT t.* FROM q CROSS JOIN signalbox.label_set s CROSS JOIN LATERAL (
     SELECT ${COLUMNS} FROM signalbox.task_live
-    WHERE state = 7 AND queue = q.name AND labels = s.labels
+    WHERE state = 7 AND queue = q.name AND labels = s.labels${defined}
     ORDER BY priority DESC, ready_at LIMIT greatest(0, least(q.room, $2::int))
     FOR UPDATE SKIP LOCKED) t
   WHERE q.room > 0 AND s.labels <@ $3::text[]`;
@@ -111,20 +114,18 @@ export async function pickLimitedTasks(
   queues: readonly string[],
   labels: readonly string[],
   limit: number,
+  filter: DefinedFilter | undefined,
 ): Promise<PickedRow[]> {
   await tx.execute(LOCK_QUEUES, [textArray(queues)]);
   if (labels.length === 0) await tx.execute(LOCK_POOLS, [textArray(queues)]);
   else await tx.execute(LOCK_ALL_POOLS, []);
-  return labels.length === 0
-    ? pickRows(tx, (columns) => pickSql(NONE_LABELLED) + chosenSql(columns), [
-        textArray(queues),
-        limit,
-      ])
-    : pickRows(tx, (columns) => pickSql(LABELLED) + chosenSql(columns), [
-        textArray(queues),
-        limit,
-        textArray(labels),
-      ]);
+  const own = labels.length === 0 ? [] : [textArray(labels)];
+  const defined = filter === undefined ? '' : definedSql(LIMITED_VALUES + own.length + 1);
+  const labelled = labels.length === 0 ? NONE_LABELLED : labelledSql(defined);
+  return pickRows(tx, (columns) => pickSql(labelled, defined) + chosenSql(columns), [
+    ...[textArray(queues), limit, ...own],
+    ...(filter === undefined ? [] : definedValues(filter)),
+  ]);
 }
 
 /** Tasks of these queues start: what is limited by a rate has so much less. */

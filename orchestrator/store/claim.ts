@@ -5,6 +5,7 @@
  */
 
 import { packTasks, unpackTasks } from './bundle.ts';
+import { type DefinedFilter, definedSql, definedValues } from './claim-defined.ts';
 import { plainArray, textArray } from './columns.ts';
 import type { Tx } from './connection.ts';
 
@@ -44,18 +45,28 @@ const NOT_LIMITED = `NOT EXISTS (
 const PICKED = `
   t.run_id, t.task, t.attempt, t.lost, t.retries_left, (extract(epoch FROM t.ready_at) * 1000)::float8,
   t.queue, t.priority, coalesce(t.pool, t.gates::text, t.labels::text) IS NOT NULL, t.more`;
-const pickSql = (columns: string) => `
+const pickSql = (defined: string) => (columns: string) =>
+  `
   SELECT ${columns}
   FROM unnest($1::text[]) AS q (name) CROSS JOIN LATERAL (
     SELECT * FROM signalbox.task_live
-    WHERE state = 1 AND pool IS NULL AND queue = q.name AND ${NOT_LIMITED}
+    WHERE state = 1 AND pool IS NULL AND queue = q.name AND ${NOT_LIMITED}${defined}
     ORDER BY priority DESC, ready_at LIMIT $2
     FOR UPDATE SKIP LOCKED) t
   ORDER BY t.priority DESC, t.ready_at LIMIT $2`;
 
+const PICK = pickSql('');
+const PICK_DEFINED = pickSql(definedSql(3));
+
 /** Locks tasks that nothing limits, in the order in which they should start. */
-export function pickTasks(tx: Tx, queues: readonly string[], limit: number): Promise<PickedRow[]> {
-  return pickRows(tx, pickSql, [textArray(queues), limit]);
+export function pickTasks(
+  tx: Tx,
+  queues: readonly string[],
+  limit: number,
+  filter: DefinedFilter | undefined,
+): Promise<PickedRow[]> {
+  if (filter === undefined) return pickRows(tx, PICK, [textArray(queues), limit]);
+  return pickRows(tx, PICK_DEFINED, [textArray(queues), limit, ...definedValues(filter)]);
 }
 
 /** What a statement gives of each row; a limited one tells besides how much room its queue has, and all of them. */

@@ -159,7 +159,10 @@ const GRACE_MS = 15_000;
 const CLAIM = `
   WITH due AS MATERIALIZED (
     SELECT s.name FROM signalbox.sensor s
-    WHERE s.has_code AND NOT s.paused AND s.queue = ANY($1) AND s.next_look_at <= clock_timestamp()
+    WHERE s.has_code AND NOT s.paused AND s.queue = ANY($1)
+      AND ($5::bigint IS NULL OR s.name IN (
+        SELECT unnest(d.names) FROM signalbox.definition_set d WHERE d.id = $5::bigint))
+      AND s.next_look_at <= clock_timestamp()
       AND (s.held_until IS NULL OR s.held_until <= clock_timestamp() OR NOT EXISTS (
         SELECT FROM signalbox.agent_session a
         WHERE a.id = s.session_id AND a.state = 'live' AND a.lease_expires_at > clock_timestamp()))
@@ -170,14 +173,15 @@ const CLAIM = `
   FROM due WHERE s.name = due.name
   RETURNING s.name, s.token, s.cursor, s.state, s.timeout_ms, s.failures`;
 
-/** Takes looks that are due, for a session. */
+/** Takes looks that are due, for a session. @param definitions row of `definition_set`; null for all */
 export function claimLooks(
   db: Tx,
   queues: readonly string[],
   limit: number,
   sessionId: string,
+  definitions: string | null,
 ): Promise<ClaimedLook[]> {
-  return db.query<ClaimedLook>(CLAIM, [queues, limit, sessionId, GRACE_MS]);
+  return db.query<ClaimedLook>(CLAIM, [queues, limit, sessionId, GRACE_MS, definitions]);
 }
 
 /** Lets others take looks that nobody waits for any more. */

@@ -74,9 +74,9 @@ export function readPoolUse(
 export function readServing(
   db: Tx,
   names: readonly string[],
-): Promise<{ queues: string[]; labels: string[] | null }[]> {
+): Promise<{ queues: string[]; labels: string[] | null; definitions: string | null }[]> {
   return db.query(
-    `SELECT DISTINCT queues, labels FROM signalbox.agent_session
+    `SELECT DISTINCT queues, labels, definitions FROM signalbox.agent_session
      WHERE state = 'live' AND lease_expires_at > clock_timestamp() AND queues && $1::text[]`,
     [names],
   );

@@ -152,6 +152,7 @@ const Definition = Type.Object({
 export const RegisterBody = Type.Unsafe<RegisterRequest>(
   Type.Object({
     environment: Type.Optional(Type.String({ minLength: 1, maxLength: 100 })),
+    session: Type.Optional(Type.String({ minLength: 1, maxLength: 100 })),
     name: Name,
     queues: Type.Array(Name, { minItems: 1, maxItems: 100 }),
     concurrency: Type.Integer({ minimum: 1, maximum: MAX_CAPACITY }),

@@ -192,14 +192,20 @@ describe('ctx.once', () => {
 });
 
 describe('an agent', () => {
-  it('says of a workflow that it has no code for, what to do', async () => {
+  it('is not given a workflow that it has no code for; its tasks wait, and say for what', async () => {
     const other = await agents.start([workflow('other', {}, (w) => w.task('t', {}, () => 1))], {
       queues: ['elsewhere'],
     });
     await other.stop();
-    const run = await agents.run('other');
-    expect(run.error?.message).toMatch(
-      /this agent has no other with a task t: .*give workflows of other agents a queue/,
+    const { orchestrator } = agents.stand;
+    const runId = await trigger(orchestrator, 'other');
+    const waited = await waitFor(
+      async () => (await orchestrator.runs.tasks(runId)).find(({ waitsFor }) => waitsFor)?.waitsFor,
     );
+    expect(waited).toMatchObject({
+      ...{ reason: 'no-definition', name: 'other' },
+      message:
+        'no agent of the queue default defines other: start one with its file, or cancel the run',
+    });
   });
 });

@@ -147,10 +147,10 @@ describe('limits', () => {
   it('shares what is ready fairly between agents that wait', async () => {
     const { orchestrator } = stand;
     const agents = await Promise.all(
-      Array.from({ length: 4 }, (_, index) =>
+      Array.from({ length: 4 }, () =>
         registerAgent(orchestrator, {
           queues: ['fair'],
-          definitions: index === 0 ? [workflow('fair', chain(1), { queue: 'fair' })] : [],
+          definitions: [workflow('fair', chain(1), { queue: 'fair' })],
         }),
       ),
     );

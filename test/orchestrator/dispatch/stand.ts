@@ -69,7 +69,11 @@ export async function startStand(
     postgres,
     orchestrator,
     logged,
-    another: create,
+    async another() {
+      const other = await create();
+      defined.set(other, definedIn(orchestrator));
+      return other;
+    },
     async sql<Row extends pg.QueryResultRow>(text: string, values: unknown[] = []) {
       return (await pool.query<Row>(text, values)).rows;
     },
@@ -114,9 +118,18 @@ export async function trigger(
   return (await orchestrator.runs.trigger(name, request, ACTOR)).run.id;
 }
 
+/** What agents of a test defined so far, by their orchestrator; servers of one database share it. */
+const defined = new WeakMap<Orchestrator, Map<string, WorkflowDefinition>>();
+
+function definedIn(orchestrator: Orchestrator): Map<string, WorkflowDefinition> {
+  const known = defined.get(orchestrator) ?? new Map<string, WorkflowDefinition>();
+  defined.set(orchestrator, known);
+  return known;
+}
+
 export type HandAgent = Awaited<ReturnType<typeof registerAgent>>;
 
-/** An agent whose every step the test makes. */
+/** An agent whose every step the test makes. It defines what agents before it did unless told. */
 export async function registerAgent(
   orchestrator: Orchestrator,
   options: {
@@ -128,13 +141,15 @@ export async function registerAgent(
   } = {},
 ) {
   const { agents } = orchestrator;
+  const known = definedIn(orchestrator);
+  for (const one of options.definitions ?? []) known.set(one.name, one);
   const { sessionId, leaseMs } = await agents.register({
     name: options.name ?? 'hand',
     queues: options.queues ?? ['default'],
     concurrency: options.concurrency ?? 10,
     ...(options.labels ? { labels: options.labels } : {}),
     version: '1',
-    definitions: options.definitions ?? [],
+    definitions: options.definitions ?? [...known.values()],
     fileErrors: [],
   });
   const never = new AbortController().signal;

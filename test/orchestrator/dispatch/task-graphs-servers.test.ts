@@ -78,10 +78,7 @@ describe('runs of arbitrary graphs on two servers', () => {
     );
     const open = async (turn: number): Promise<HandAgent> => {
       const server = servers[turn % servers.length] ?? stand.orchestrator;
-      return registerAgent(server, {
-        name: `hand-${turn}`,
-        definitions: turn < 2 ? definitions : [],
-      });
+      return registerAgent(server, { name: `hand-${turn}`, definitions });
     };
     const agents = [await open(0), await open(1)];
     const runIds = await Promise.all(

@@ -1,0 +1,107 @@
+/**
+ * Picks ready tasks that fit what the claiming sessions define. It picks as if all did, which is so nearly always;
+ * where a row does not fit it picks again, past such rows, and claims that follow do so from the start for a while.
+ * What is picked and does not fit stays as it is, for others.
+ */
+import type { Clock } from '../../domain/time.ts';
+import type { RunInfos } from '../runs/run-info.ts';
+import type { PickedRow } from '../store/claim.ts';
+import { type DefinedFilter, placeOf } from '../store/claim-defined.ts';
+import type { Tx } from '../store/connection.ts';
+import type { DefinitionSet } from './definitions.ts';
+
+/** Times that one claim picks. */
+const MAX_ROUNDS = 6;
+const FILTER_FOR_MS = 5_000;
+const MAX_EXCLUDED = 1_000;
+/** A claim that read for so long, and found nothing, makes the next ones wait. */
+const LONG_MS = 20;
+const REST_TIMES = 10;
+const MAX_REST_MS = 1_000;
+
+interface FittingDeps {
+  readonly clock: Clock;
+  readonly infos: RunInfos;
+}
+
+/** Rows that have at least one task that fits; which ones, `DefinitionSet.fits` tells without a look from now on. */
+export async function pickFitting(
+  { clock, infos }: FittingDeps,
+  tx: Tx,
+  of: { readonly definitions: DefinitionSet; readonly queues: readonly string[] },
+  pick: (filter: DefinedFilter | undefined) => Promise<readonly PickedRow[]>,
+): Promise<readonly PickedRow[]> {
+  const { definitions, queues } = of;
+  if (definitions.id === null) {
+    const rows = await pick(undefined);
+    await load(infos, tx, rows);
+    return rows;
+  }
+  const memory = definitions.memoryOf(queues);
+  const filter = { definitions: definitions.id, excluded: memory.excluded };
+  let filtered = clock.now() < memory.filterUntil;
+  for (let round = 1; ; round += 1) {
+    const began = clock.now();
+    const rows = await pick(filtered ? filter : undefined);
+    const took = clock.now() - began;
+    if (filtered && rows.length === 0 && took > LONG_MS) {
+      memory.restUntil = clock.now() + Math.min(MAX_REST_MS, took * REST_TIMES);
+    }
+    await load(infos, tx, rows);
+    await learn(infos, tx, definitions, rows);
+    const fitting = rows.filter((row) => fitsAny(infos, definitions, row));
+    if (fitting.length === rows.length || round === MAX_ROUNDS) return fitting;
+    if (filtered) exclude(infos, definitions, memory.excluded, rows);
+    memory.filterUntil = clock.now() + FILTER_FOR_MS;
+    filtered = true;
+  }
+}
+
+/** Whether the task fits; for rows that `pickFitting` gave. A run that is not known has no graph to ask. */
+export function fitsTask(
+  infos: RunInfos,
+  definitions: DefinitionSet,
+  runId: string,
+  task: number,
+): boolean {
+  if (definitions.id === null) return true;
+  const info = infos.get(runId);
+  return info === undefined || definitions.fits(info.version, task) === true;
+}
+
+function fitsAny(infos: RunInfos, definitions: DefinitionSet, row: PickedRow): boolean {
+  return [row.task, ...row.more].some((task) => fitsTask(infos, definitions, row.runId, task));
+}
+
+function load(infos: RunInfos, tx: Tx, rows: readonly PickedRow[]): Promise<void> {
+  // On the connection that has the rows: who waits for these may have the others.
+  return infos.load(tx, new Set(rows.map(({ runId }) => runId)));
+}
+
+async function learn(
+  infos: RunInfos,
+  tx: Tx,
+  definitions: DefinitionSet,
+  rows: readonly PickedRow[],
+): Promise<void> {
+  for (const { runId, task } of rows) {
+    const version = infos.get(runId)?.version;
+    if (version && definitions.fits(version, task) === undefined) {
+      await definitions.learn(tx, version);
+    }
+  }
+}
+
+function exclude(
+  infos: RunInfos,
+  definitions: DefinitionSet,
+  excluded: Set<string>,
+  rows: readonly PickedRow[],
+): void {
+  for (const row of rows) {
+    const version = infos.get(row.runId)?.version;
+    if (!version || fitsAny(infos, definitions, row)) continue;
+    if (excluded.size >= MAX_EXCLUDED) excluded.clear();
+    excluded.add(placeOf(version.id, row));
+  }
+}

@@ -1,0 +1,40 @@
+/**
+ * A condition of claims: ready tasks of workflows that a set of definitions has. Claims only have it once they came
+ * upon tasks of others, so that it costs nothing where all agents of a queue define the same. It is looked up by the
+ * run's key, row by row, in the order of the claim: written so that it is never made a join.
+ */
+import { packTasks } from './bundle.ts';
+import { textArray } from './columns.ts';
+
+/** What a claim reads past. */
+export interface DefinedFilter {
+  /** Row of `definition_set`. */
+  readonly definitions: string;
+  /** Rows of tasks that the set's names do not tell apart; see `placeOf`. */
+  readonly excluded: ReadonlySet<string>;
+}
+
+/**
+ * The condition. Runs that make several assets have a workflow that nobody defines: they are let through.
+ * @param first number of the first of its two parameters
+ */
+export function definedSql(first: number): string {
+  return `
+    AND (SELECT (l.workflow IN (SELECT unnest(d.names) FROM signalbox.definition_set d WHERE d.id = $${first}::bigint)
+                 OR l.workflow = 'assets' OR l.workflow LIKE '~%~assets')
+            AND l.version_id || '/' || task_live.task || '/' || coalesce(encode(task_live.more, 'hex'), '')
+                <> ALL($${first + 1}::text[])
+         FROM signalbox.run_live l WHERE l.run_id = task_live.run_id)`;
+}
+
+export function definedValues({ definitions, excluded }: DefinedFilter): readonly string[] {
+  return [definitions, textArray([...excluded])];
+}
+
+/** What tells the row of a task, or of several, from those of other places in other graphs. */
+export function placeOf(
+  versionId: string,
+  row: { readonly task: number; readonly more: readonly number[] },
+): string {
+  return `${versionId}/${row.task}/${packTasks(row.more)?.slice('\\x'.length) ?? ''}`;
+}
