@@ -21,6 +21,7 @@ import { findVersionByKey } from '../store/asset-report.ts';
 import type { Db } from '../store/connection.ts';
 import { runChecks } from './check-run.ts';
 import type { MaterializeDeps } from './materialize.ts';
+import { assertNamed } from './named.ts';
 import { toObservation } from './observations.ts';
 import type { AssetQualityService, ReportedCheck } from './quality-service.ts';
 import { recordAssets, type SeenCheck, type SeenOfAssets } from './record.ts';
@@ -73,6 +74,7 @@ function reports(
   return {
     async reportObservation(key, report) {
       const { idempotencyKey = null, dataVersion = null, metadata = {} } = report;
+      await assertNamed(db, key);
       const id = newId();
       await record(key, (now) => {
         const at = readEventTime(report.eventTime, now);
@@ -90,6 +92,7 @@ function reports(
     },
     async reportMaterialization(key, report) {
       const { idempotencyKey = null, metadata = {}, partition = null, dataVersion } = report;
+      await assertNamed(db, key);
       const id = newId();
       await record(key, (now) => {
         const said = readEventTime(report.eventTime, now);

@@ -20,6 +20,7 @@ import { readDynamicKeys } from '../store/dynamic-partition.ts';
 import { createImpact } from './impact.ts';
 import { createLineage } from './lineage.ts';
 import { type MaterializeDeps, materialize, planMaterialize } from './materialize.ts';
+import { assertNamed } from './named.ts';
 import { changeDynamic, listDynamic } from './partitions/dynamic.ts';
 import { judgeAt } from './partitions/freshness.ts';
 import { materializePartitions, planPartitions } from './partitions/materialize.ts';
@@ -29,7 +30,6 @@ import { effectivePolicy, readPolicyInput } from './policy.ts';
 import { type Surroundings, toAsset, toMaterialization } from './shown.ts';
 import { createStaleness, type Staleness } from './staleness.ts';
 
-const MAX_KEY_LENGTH = 1_000;
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 export interface AssetDeps extends MaterializeDeps {
@@ -68,7 +68,7 @@ export function createAssets(deps: AssetDeps): AssetService {
       return toPage(rows, limit, (row) => row.id, toMaterialization);
     },
     async setPolicy(key, input) {
-      assertKey(key);
+      await assertNamed(db, key);
       await setAssetPolicy(db, key, readPolicyInput(input), new Date(clock.now()));
       deps.changed('asset', key);
       return get(key);
@@ -123,15 +123,6 @@ async function surround(
   const now = clock.now();
   const byAsset = Map.groupBy(tasks, (task) => task.asset);
   return { now, judge: judgeAt(now), dynamic, causes, automation, tasks: byAsset };
-}
-
-function assertKey(key: string): void {
-  if (key.length === 0 || key.length > MAX_KEY_LENGTH) {
-    throw new SignalboxError(
-      'invalid-request',
-      `an asset key has 1 to ${MAX_KEY_LENGTH} characters`,
-    );
-  }
 }
 
 function toDetectorAsset(row: DetectorAssetRow): DetectorAsset {

@@ -1,5 +1,6 @@
 /** Refuses a parameters schema that no validator could use; when files are read, not when a run is wanted. */
 import { Ajv2020, type ErrorObject } from 'ajv/dist/2020.js';
+import { checkKeys } from './check-keys.ts';
 import type { Definition } from './definition.ts';
 import { DefinitionError } from './options.ts';
 
@@ -23,6 +24,7 @@ export function checkSchema(definition: Definition): void {
       `${name}: parameters is not a valid JSON Schema: ${ajv.errorsText(ajv.errors, { dataVar: 'schema' })}`,
     );
   }
+  checkKeys(definition.described);
   for (const fault of faultsOfDefaults(schema)) {
     if (fault.instancePath !== '') {
       throw new DefinitionError(

@@ -51,13 +51,18 @@ export function inDefinition<T>(place: string, read: () => T): T {
 
 function unknownOption(name: string, readers: object): string {
   const known = Object.keys(readers);
+  const close = nearest(name, known);
+  const hint = close === undefined ? `known are ${known.join(', ')}` : `did you mean "${close}"?`;
+  return `unknown option "${name}"; ${hint}`;
+}
+
+/** The name that was probably meant; undefined where none is near. */
+export function nearest(name: string, known: readonly string[]): string | undefined {
   const [close] = known
     .map((one) => ({ one, far: distance(one.toLowerCase(), name.toLowerCase()) }))
     .filter(({ far }) => far <= 2)
-    .sort((a, b) => a.far - b.far)
-    .map(({ one }) => one);
-  const hint = close === undefined ? `known are ${known.join(', ')}` : `did you mean "${close}"?`;
-  return `unknown option "${name}"; ${hint}`;
+    .sort((a, b) => a.far - b.far);
+  return close?.one;
 }
 
 /** Edits that lead from one word to the other; two neighbours that changed places are one. */

@@ -281,10 +281,12 @@ export function scheduleOf(
   const entries = typeof written === 'string' ? readText(written) : written;
   const read = { ...given, schedule: entries };
   if (read.schedule === null) {
-    const { startDate, endDate } = read;
-    const needless = Object.entries({ startDate, endDate, overlap: read.overlap }).find(
-      ([, value]) => value !== null,
-    );
+    const { startDate, endDate, catchup, jitter, dst, overlap, dependsOnPast } = read;
+    const given = {
+      ...{ startDate: startDate !== null, endDate: endDate !== null, overlap: overlap !== null },
+      ...{ catchup: catchup.catchup, jitter: jitter > 0, dst: dst !== null, dependsOnPast },
+    };
+    const needless = Object.entries(given).find(([, isGiven]) => isGiven);
     if (needless) throw new DefinitionError(`${needless[0]}: there is no schedule that it is for`);
     return null;
   }

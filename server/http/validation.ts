@@ -48,11 +48,44 @@ function makeAjv(coerceTypes: boolean): Ajv {
 export function addValidation(app: FastifyInstance): void {
   const bodies = makeAjv(false);
   const urls = makeAjv(true);
-  app.setValidatorCompiler(({ schema, httpPart }) =>
-    (httpPart === 'body' ? bodies : urls).compile(schema as object),
-  );
+  app.setValidatorCompiler(({ schema, httpPart }) => {
+    if (httpPart === 'body') return bodies.compile(schema as object);
+    const validate = urls.compile(schema as object);
+    const numbers = numbersOf(schema);
+    if (numbers.length === 0) return validate;
+    return (data: Record<string, unknown>) => {
+      const odd = numbers.find((name) => isOddNumber(data[name]));
+      if (odd !== undefined) return { error: [notDecimal(odd)] as never };
+      return validate(data) ? { value: data } : { error: (validate.errors ?? []) as never };
+    };
+  });
   // What handlers give is typed by the same schemas; cutting it down to them once more would hide mistakes.
   app.setSerializerCompiler(() => (data) => JSON.stringify(data));
+}
+
+const DECIMAL = /^-?\d+(\.\d+)?$/;
+
+/** Fields of a query or a path that are numbers. */
+function numbersOf(schema: unknown): readonly string[] {
+  const { properties = {} } = (schema ?? {}) as {
+    readonly properties?: Readonly<Record<string, { readonly type?: unknown }>>;
+  };
+  return Object.keys(properties).filter((name) => {
+    const type = properties[name]?.type;
+    return type === 'integer' || type === 'number';
+  });
+}
+
+/** `1e2`, `0x10`, ` 5` and an empty text are numbers to JavaScript, and slips to people. */
+function isOddNumber(given: unknown): boolean {
+  return typeof given === 'string' && !DECIMAL.test(given);
+}
+
+function notDecimal(name: string): Partial<ErrorObject> {
+  return {
+    instancePath: `/${escapePointer(name)}`,
+    ...{ keyword: 'type', params: {}, message: 'must be a number in digits, such as 100' },
+  };
 }
 
 /** Faults with the JSON Pointer of what is wrong. */

@@ -73,7 +73,15 @@ describe('a request that cannot be answered gets a problem', () => {
   });
 
   it('for a limit, a state or a filter that no list has', async () => {
-    for (const query of ['limit=0', 'limit=1001', 'limit=x', 'state=gone', 'colour=red']) {
+    const slips = ['limit=1e2', 'limit=0x10', 'limit=%205', 'limit=', 'limit=5.', 'limit=%2B5'];
+    for (const query of [
+      'limit=0',
+      'limit=1001',
+      'limit=x',
+      ...slips,
+      'state=gone',
+      'colour=red',
+    ]) {
       const problem = await problemOf('GET', `/api/v1/runs?${query}`);
       expect([query, problem]).toMatchObject([query, { code: 'invalid-request' }]);
     }
@@ -83,6 +91,20 @@ describe('a request that cannot be answered gets a problem', () => {
     expect(await problemOf('GET', '/api/v1/audit?cursor=zzz')).toMatchObject({
       code: 'invalid-cursor',
     });
+  });
+
+  it('for a key that no asset in code could have', async () => {
+    for (const key of ['a%09b', 'a%20b', '%2F', '%2Fa', 'a%2F', 'x'.repeat(251)]) {
+      const paths = ['policy', 'observations', 'materializations'] as const;
+      for (const path of paths) {
+        const method = path === 'policy' ? 'PUT' : 'POST';
+        const problem = await problemOf(method, `/api/v1/assets/${key}/${path}`, {});
+        expect([key, path, problem]).toMatchObject([
+          ...[key, path],
+          { code: 'invalid-request', detail: expect.stringContaining('an asset key is') },
+        ]);
+      }
+    }
   });
 
   it.each([

@@ -202,6 +202,8 @@ describe('an asset', () => {
   });
 
   it.each<[string, () => unknown, RegExp]>([
+    ['a key that ends with a slash', () => asset('sales/', {}, nothing), /an asset key is/],
+    ['a key that is a slash', () => asset('/', {}, nothing), /an asset key is/],
     ['a key with spaces', () => asset('a b', {}, nothing), /an asset key is "namespace\/name"/],
     [
       'another fallback',

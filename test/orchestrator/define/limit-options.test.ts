@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { compileGraph } from '../../../orchestrator/catalog/graph.ts';
+import { checkSchema } from '../../../orchestrator/define/check-schema.ts';
 import { flow } from '../../../orchestrator/define/flow.ts';
 import { workflow } from '../../../orchestrator/define/workflow.ts';
 import { limitsOf } from '../../../orchestrator/limits/gates.ts';
@@ -72,5 +73,38 @@ describe('templates of keys', () => {
     // biome-ignore lint/suspicious/noTemplateCurlyInString: a template of the product
     expect(fill('${workflow}/${parameters.n}', { n: 0 })).toBe('w/0');
     expect(fill(KEY, { tenant: { id: 'x'.repeat(9_999) } })).toMatch(/^sha256:[0-9a-f]{64}$/);
+  });
+});
+
+describe('a concurrency key', () => {
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: a template of the product
+  const concurrency = { key: '${parameters.tenant}' };
+  const schema = (properties: object, rest: object = {}) => ({
+    ...{ type: 'object', properties, ...rest },
+  });
+
+  it('that names a parameter which the schema does not have is refused with the nearest name', () => {
+    const tenants = schema({ tenants: { type: 'string' } });
+    expect(() => checkSchema(flow('run', { parameters: tenants, concurrency }, nothing))).toThrow(
+      'run: concurrency: key: there is no parameter "tenant"; did you mean "tenants"?',
+    );
+    const tasks = workflow('tasks', { parameters: schema({ day: {} }) }, (w) => {
+      w.task('one', { concurrency }, nothing);
+    });
+    expect(() => checkSchema(tasks)).toThrow(
+      'tasks: task one: concurrency: key: there is no parameter "tenant"; known are day',
+    );
+    const none = schema({}, { additionalProperties: false });
+    expect(() => checkSchema(flow('none', { parameters: none, concurrency }, nothing))).toThrow(
+      'it has none',
+    );
+  });
+
+  it.each([
+    ['has it', schema({ tenant: { type: 'string' } })],
+    ['takes others too', schema({ day: {} }, { additionalProperties: true })],
+    ['is a choice', { type: 'object', anyOf: [schema({ tenant: {} }), schema({ day: {} })] }],
+  ])('is taken where the schema %s', (_, parameters) => {
+    expect(() => checkSchema(flow('run', { parameters, concurrency }, nothing))).not.toThrow();
   });
 });

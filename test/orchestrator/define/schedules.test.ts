@@ -126,6 +126,10 @@ describe('a schedule that is wrong is told with its place', () => {
     ],
     [{ startDate: '2026-01-01' }, 'startDate: there is no schedule that it is for'],
     [{ overlap: 'skip' }, 'overlap: there is no schedule that it is for'],
+    [{ catchup: true }, 'catchup: there is no schedule that it is for'],
+    [{ jitter: '1m' }, 'jitter: there is no schedule that it is for'],
+    [{ dst: { missing: 'skip' } }, 'dst: there is no schedule that it is for'],
+    [{ dependsOnPast: true }, 'dependsOnPast: there is no schedule that it is for'],
     [
       { schedule: '@daily', overlap: { policy: 'skip', atMost: 2 } },
       'atMost goes with the policy "queue" only',
