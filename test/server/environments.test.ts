@@ -285,7 +285,9 @@ describe('Deleting an environment over HTTP', () => {
       { what: 'the deletion', timeoutMs: 20_000 },
     );
     // Its agent has given up: it would else register again for ever.
-    await expect(agents[1]?.ended).rejects.toThrow(/pr-1 (does not exist|is being deleted)|valid token/);
+    await expect(agents[1]?.ended).rejects.toThrow(
+      /pr-1 (does not exist|is being deleted)|valid token/,
+    );
     expect((await post('/environments', { name: 'pr-1' })).status).toBe(201);
     expect((await get<Items>('/runs?environment=pr-1')).items).toEqual([]);
     expect((await get<Items>('/workflows?environment=pr-1')).items).toEqual([]);
