@@ -50,6 +50,11 @@ export async function readTaskWaits(
       return wait('no-agent-with-labels', words, `no agent of ${row.queue} has ${words}`);
     }
     const pool = row.pool === null ? undefined : poolOf.get(row.pool);
+    if (pool && pool.max > 0 && row.pool_slots > pool.max) {
+      const needs = `it needs ${row.pool_slots} slots, and the pool ${pool.name} has ${pool.max}`;
+      const advice = `give the pool more (signalbox pools set ${pool.name} --max ${row.pool_slots}) or the task fewer poolSlots`;
+      return wait('pool-full', pool.name, `it can never start: ${needs}; ${advice}`);
+    }
     if (pool && pool.used + row.pool_slots > pool.max) {
       const slots = `${pool.used} of ${pool.max} slots are in use, and it needs ${row.pool_slots}`;
       return wait('pool-full', pool.name, `the pool ${pool.name} is full: ${slots}`);

@@ -274,13 +274,15 @@ export async function replaceFileErrors(
   );
 }
 
-/** Faults of files as they stand, one a file: what several agents tell of it is told once. */
+/** Faults of files as they stand, one a file: what several agents tell of it is told once; what one told that has stopped, no more. */
 export async function readFileErrors(db: Tx, prefix: string): Promise<WorkflowFileError[]> {
   const rows = await db.query<Omit<WorkflowFileError, 'at'> & { readonly at: Date }>(
     `SELECT file, message, nullif(string_agg(DISTINCT nullif(agent, ''), ', '), '') AS agent, max(at) AS at
      FROM signalbox.workflow_file_error e
      WHERE signalbox.in_environment(file, $1) AND (other_agent IS NULL OR EXISTS (
        SELECT FROM signalbox.agent_session s WHERE s.name = e.other_agent AND s.state = 'live'))
+       AND (agent = '' OR EXISTS (
+         SELECT FROM signalbox.agent_session s WHERE s.name = e.agent AND s.state = 'live'))
      GROUP BY file, message ORDER BY file, message LIMIT 1000`,
     [prefix],
   );

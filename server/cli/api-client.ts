@@ -148,5 +148,21 @@ function failureOf(status: number, text: string): Error {
 function explain(problem: Problem): string {
   const head = [problem.title, problem.detail].filter(Boolean).join(': ');
   const faults = (problem.errors ?? []).map(({ path, message }) => `  ${path || '/'} ${message}`);
-  return [`${head} (${problem.code})`, ...faults, problem.advice].join('\n');
+  return [`${head} (${problem.code})`, ...faults, ...adviceIn(problem)].join('\n');
 }
+
+/** Advice of the API speaks of its fields, which here are the first line and those below it. */
+function adviceIn({ advice, detail, errors = [] }: Problem): readonly string[] {
+  const speaksOfNothing =
+    (advice.includes(DETAIL) && !detail) || (advice.includes(ERRORS) && errors.length === 0);
+  if (speaksOfNothing) return [];
+  return [
+    advice
+      .replace(/^`detail`/, 'The first line')
+      .replace(DETAIL, 'the first line')
+      .replace(/`errors` names/, 'the lines above name'),
+  ];
+}
+
+const DETAIL = '`detail`';
+const ERRORS = '`errors`';

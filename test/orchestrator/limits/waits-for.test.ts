@@ -26,6 +26,7 @@ describe('what a ready task waits for', () => {
     const tasks = [
       { key: 'plain' },
       { key: 'pooled', pool: 'small' },
+      { key: 'greedy', pool: 'two', poolSlots: 50 },
       { key: 'labelled', requires: { gpu: 'true' } },
       { key: 'elsewhere', queue: 'nobody' },
     ];
@@ -34,12 +35,20 @@ describe('what a ready task waits for', () => {
       definitions: [workflow('told', tasks, { queue: 'told' })],
     });
     await orchestrator.pools.set('small', { max: 0 }, ACTOR);
+    await orchestrator.pools.set('two', { max: 2 }, ACTOR);
     const run = await trigger(orchestrator, 'told');
     expect(await waitOf(run, 'plain')).toMatchObject({ reason: 'no-slot', name: 'told' });
     expect(await waitOf(run, 'pooled')).toMatchObject({
       reason: 'pool-full',
       name: 'small',
       message: 'the pool small is full: 0 of 0 slots are in use, and it needs 1',
+    });
+    expect(await waitOf(run, 'greedy')).toMatchObject({
+      reason: 'pool-full',
+      name: 'two',
+      message: expect.stringMatching(
+        /^it can never start: it needs 50 slots, and the pool two has 2; .*pools set two --max 50/,
+      ),
     });
     expect(await waitOf(run, 'labelled')).toMatchObject({
       reason: 'no-agent-with-labels',
