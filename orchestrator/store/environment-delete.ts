@@ -42,6 +42,8 @@ const BY_PREFIX = [
   ['pool', 'name'],
   ['queue', 'name'],
   ['agent_session', 'name'],
+  // All of a set's names are of one environment.
+  ['definition_set', 'names[1]'],
 ] as const;
 
 /** Nothing of it starts by itself any more, and no backfill goes on. */
