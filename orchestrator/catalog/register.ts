@@ -115,8 +115,7 @@ async function tellLeft(
     if (faulty.has(file)) continue;
     const what = `${name} is no longer defined`;
     const advice = `bring it back, or pause it: signalbox workflows pause ${name}`;
-    const under =
-      runs === 0 ? '' : `; ${runs} of its runs are under way, and wait for it`;
+    const under = runs === 0 ? '' : `; ${runs} of its runs are under way, and wait for it`;
     if (starts) tell(file, `${what}, and its runs still start${under}: ${advice}`);
     else tell(file, `${what}${under}: bring it back, or cancel them`);
   }
