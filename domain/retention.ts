@@ -87,6 +87,7 @@ export const TABLES_KEPT: Readonly<Record<string, string>> = {
   ...{ expected_run: 'expected-runs', deadline_miss: 'deadline-misses', callback: 'callbacks' },
   ...{ result_cache: 'cached-results', workflow_version: 'workflow-versions' },
   ...{ agent_session: 'agent-sessions', workflow_file_error: 'agent-sessions' },
+  definition_set: 'a day after the last session that has it is gone',
   ...{ sensor_event: 'sensor-events', flow_event: 'flow-events' },
   ...{ backfill: 'backfills', backfill_item: 'backfills' },
   ...{ incident: 'incidents', incident_event: 'incidents', execution: 'incidents' },
