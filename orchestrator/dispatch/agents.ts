@@ -71,22 +71,7 @@ export function createAgents(deps: AgentServiceDeps): Omit<AgentService, keyof R
     ...createReads(deps),
     ...createWaitCalls(deps),
     list: () => listAgents(deps.db),
-    async register(request) {
-      await deps.workflows.register(request.definitions, request.fileErrors, request.name);
-      const session =
-        request.session === undefined
-          ? await sessions.open(request, deps.leaseMs)
-          : await sessions.redefine(request.session, request);
-      hub.changed('agent', session.name);
-      if (request.session !== undefined) hub.redefined([session.id]);
-      // What waited for an agent that has it may start now.
-      hub.ready(session.queues);
-      return {
-        sessionId: session.publicId,
-        leaseMs: deps.leaseMs,
-        heartbeatEveryMs: Math.floor(deps.leaseMs / BEATS_PER_LEASE),
-      };
-    },
+    register: (request) => register(deps, request),
     async claim(sessionId, request, signal) {
       return deps.claims.claim(await sessions.get(sessionId), request, signal);
     },
@@ -129,6 +114,28 @@ export function createAgents(deps: AgentServiceDeps): Omit<AgentService, keyof R
       const others = held.filter(({ token }) => token !== culprit?.token);
       await takeBack(takeBackDeps, others, 'lost', lost);
     },
+  };
+}
+
+/** Registers what an agent defines, in a new session or in the one that it has. */
+async function register(
+  deps: AgentServiceDeps,
+  request: Parameters<AgentService['register']>[0],
+): ReturnType<AgentService['register']> {
+  const { sessions, hub } = deps;
+  await deps.workflows.register(request.definitions, request.fileErrors, request.name);
+  const session =
+    request.session === undefined
+      ? await sessions.open(request, deps.leaseMs)
+      : await sessions.redefine(request.session, request);
+  hub.changed('agent', session.name);
+  if (request.session !== undefined) hub.redefined([session.id]);
+  // What waited for an agent that has it may start now.
+  hub.ready(session.queues);
+  return {
+    sessionId: session.publicId,
+    leaseMs: deps.leaseMs,
+    heartbeatEveryMs: Math.floor(deps.leaseMs / BEATS_PER_LEASE),
   };
 }
 

@@ -49,9 +49,7 @@ export function createLooks(deps: { readonly db: Db; log(message: string): void 
   async function serve(group: readonly Waiter[]): Promise<void> {
     for (const waiter of group) {
       if (!waiters.has(waiter)) continue;
-      const { session, capacity } = waiter;
-      const { queues, id, definitions } = session;
-      const claimed = await claimLooks(deps.db, queues, capacity, id, definitions.id);
+      const claimed = await claimFor(deps.db, waiter);
       if (claimed.length === 0) return;
       const looks = await Promise.all(claimed.map((one) => toLook(deps.db, one)));
       if (waiters.has(waiter)) waiter.answer(looks);
@@ -69,8 +67,7 @@ export function createLooks(deps: { readonly db: Db; log(message: string): void 
       });
   }
 
-  const timer = setInterval(nudge, LOOK_EVERY_MS);
-  timer.unref();
+  const timer = setInterval(nudge, LOOK_EVERY_MS).unref();
 
   return {
     claim: (session, request, signal) =>
@@ -102,6 +99,11 @@ export function createLooks(deps: { readonly db: Db; log(message: string): void 
       await pumping;
     },
   };
+}
+
+function claimFor(db: Db, { session, capacity }: Waiter): Promise<ClaimedLook[]> {
+  const { queues, id, definitions } = session;
+  return claimLooks(db, queues, capacity, id, definitions.id);
 }
 
 async function toLook(db: Db, claimed: ClaimedLook): Promise<Look> {
