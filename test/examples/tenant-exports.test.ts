@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import tenantExports from '../../examples/tenant-exports.ts';
+import { definitionsOf } from '../../orchestrator/define/registry.ts';
 import { type AgentStand, startAgentStand } from '../orchestrator/agent/stand.ts';
 import { registerAgent } from '../orchestrator/dispatch/stand.ts';
 import { waitFor } from '../support/wait-for.ts';
@@ -25,7 +26,10 @@ it('queries anywhere, waits visibly for an agent with a large disk, and is repla
   const newer = (await orchestrator.runs.trigger('tenant-exports', { parameters }, ACTOR)).run.id;
   await reconcile('concurrency-keys');
   expect((await agents.ended(older)).state).toBe('cancelled');
-  const large = await registerAgent(orchestrator, { labels: { disk: 'large' } });
+  const large = await registerAgent(orchestrator, {
+    labels: { disk: 'large' },
+    definitions: definitionsOf([tenantExports]).definitions,
+  });
   const [task] = await large.claim(5, 10_000);
   expect([task?.runId, task?.taskKey]).toEqual([newer, 'write-archive']);
 });
