@@ -33,9 +33,9 @@ export function createLive() {
   let order = 0;
 
   function publish(change: Change): void {
-    for (const client of clients) {
-      if (concerns(client, change)) note(client, { ...change, id: plainName(change.id) });
-    }
+    if (clients.size === 0) return;
+    const told = { ...change, id: plainName(change.id) };
+    for (const client of clients) if (concerns(client, change)) note(client, told);
   }
 
   const flusher = setInterval(() => {
