@@ -44,12 +44,10 @@ export async function consoleRoutes(app: App): Promise<void> {
         throw new SignalboxError('not-found', `GET /${path}`);
       }
       protect(reply);
-      // A page that was open during an update asks for files of before: a page in their place only confuses it.
-      if (ONLY_FILE.test(path) && !(isWithin(path) && existsSync(join(DIRECTORY, path)))) {
-        throw new SignalboxError('not-found', `GET /${path}`);
-      }
       const isFile =
         /\.[a-z0-9]+$/i.test(path) && isWithin(path) && existsSync(join(DIRECTORY, path));
+      // A page that was open during an update asks for files of before: a page in their place only confuses it.
+      if (!isFile && ONLY_FILE.test(path)) throw new SignalboxError('not-found', `GET /${path}`);
       if (isFile && path !== 'index.html') {
         const kept = path.startsWith('assets/')
           ? `max-age=${A_YEAR_SECONDS}, immutable`
