@@ -49,14 +49,12 @@ export function addJsonBody(app: FastifyInstance): void {
 
 /** The body as it was before compression; Fastify counts its bytes against the limit of the route. */
 function unpacked(payload: RequestPayload): RequestPayload {
-  const plain: RequestPayload = createGunzip();
-  plain.receivedEncodedLength = 0;
+  const plain = Object.assign(createGunzip(), { receivedEncodedLength: 0 });
   payload.on('data', (chunk: Buffer) => {
-    plain.receivedEncodedLength = (plain.receivedEncodedLength ?? 0) + chunk.length;
+    plain.receivedEncodedLength += chunk.length;
   });
-  payload.on('error', (error) => (plain as ReturnType<typeof createGunzip>).destroy(error));
-  payload.pipe(plain as ReturnType<typeof createGunzip>);
-  return plain;
+  payload.on('error', (error) => plain.destroy(error));
+  return payload.pipe(plain);
 }
 
 /** @throws SignalboxError for lists and objects within each other, deeper than any of ours */
