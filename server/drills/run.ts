@@ -50,8 +50,8 @@ export async function runDrills(
   try {
     tell(`watch at ${instance.loginUrl}`);
     const cards: Scorecard[] = [];
-    for (const name of wanted) {
-      redrawing.begin(name);
+    for (const [index, name] of wanted.entries()) {
+      redrawing.begin(index);
       cards.push(...((await DRILLS[name]?.(instance, tell)) ?? []));
     }
     redrawing.end();
@@ -75,8 +75,8 @@ function drawEachSecond(bar: ProgressBar, names: readonly string[]) {
   const timer = setInterval(show, MS_A_SECOND);
   show();
   return {
-    begin(name: string): void {
-      done = names.indexOf(name, Math.max(0, done));
+    begin(index: number): void {
+      done = index;
       show();
     },
     end(): void {
