@@ -102,9 +102,7 @@ export class Credentials {
   ): Promise<CreatedToken> {
     const token = makeToken();
     const hash = hashSecret(token);
-    const summary = await insertToken(this.#db, {
-      ...{ hash, name, role, createdBy, environment },
-    });
+    const summary = await insertToken(this.#db, { hash, name, role, createdBy, environment });
     if (!summary) throw new SignalboxError('conflict', `a token named ${name} exists already`);
     return { ...summary, token };
   }
