@@ -60,16 +60,7 @@ export const EnvironmentBody = Closed({
   name: EnvironmentName,
   expiresAfter: Type.Optional(Nullable(Duration)),
   labels: Type.Optional(Type.Record(Type.String(), Type.String())),
-  settings: Type.Optional(
-    Closed({
-      schedules: Type.Optional(Type.Boolean()),
-      triggers: Type.Optional(Type.Boolean()),
-      sensors: Type.Optional(Type.Boolean()),
-      callbacks: Type.Optional(Type.Boolean()),
-      fallback: Type.Optional(Type.Boolean()),
-      sharedPools: Type.Optional(Type.Boolean()),
-    }),
-  ),
+  settings: Type.Optional(Closed(Type.Partial(Type.Object(Settings)).properties)),
 });
 
 export const ENVIRONMENT_SCHEMAS = { Environment, EnvironmentDiff };
