@@ -25,15 +25,13 @@ export const AutomationSummary = Type.Object(summary);
 
 const AutomationPause = Type.Object({ at: Time, by: Type.String(), all: Type.Boolean() });
 
-const MAX_LEVELS = 'an explained condition; `of` holds nodes of the same form';
-
 const AutomationNode = Type.Object({
   kind: Type.String(),
   label: Type.String(),
   met: Type.Boolean(),
   detail: Nullable(Type.String()),
   evidence: Type.Optional(AnyObject),
-  of: Type.Optional(Type.Array(Type.Unknown({ description: MAX_LEVELS }))),
+  of: Type.Optional(Type.Array(Type.Unknown({ description: 'a node of the same form' }))),
 });
 
 const AutomationEvaluation = Type.Object({
