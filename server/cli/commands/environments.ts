@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { Command, InvalidArgumentError } from 'commander';
 import type {
   DefinitionDiff,
@@ -6,8 +7,8 @@ import type {
   EnvironmentSettings,
 } from '../../../domain/environment.ts';
 import type { ApiClient, List } from '../api-client.ts';
-import { renderTable, time } from '../output.ts';
-import { remoteCommand, segment } from '../remote.ts';
+import { printable, renderFields, renderTable, time } from '../output.ts';
+import { type Remote, remoteCommand, segment } from '../remote.ts';
 
 /** `signalbox environments list|show|create|delete|diff` */
 export function environmentsCommand(): Command {
@@ -23,7 +24,7 @@ export function environmentsCommand(): Command {
 const NO_ENVIRONMENT = { environment: false } as const;
 
 function listCommand(): Command {
-  const run = async ({ api, print }: Parameters<Parameters<typeof remoteCommand>[2]>[0]) => {
+  const run = async ({ api, print }: Remote<object>) => {
     const list = await api.get<List<Environment>>('/environments', { limit: 1_000 });
     print(list, ({ items }) =>
       renderTable(
@@ -68,13 +69,18 @@ function described(environment: Environment): string {
     ([setting, value]) => `${setting} ${value ? 'on' : 'off'}`,
   );
   const { workflows, assets, agents, activeRuns, labels } = environment;
-  return [
-    `${name}  ${state}, made by ${createdBy} ${time(createdAt)}`,
-    `has       ${workflows} workflows, ${assets} assets, ${agents} agents, ${activeRuns} unfinished runs`,
-    `seen      ${time(lastSeenAt)}; ${expiresAt === null ? 'never expires' : `expires ${time(expiresAt)} unless an agent registers`}`,
-    `settings  ${on.join(', ')}`,
-    ...(Object.keys(labels).length === 0 ? [] : [`labels    ${labelsOf(labels)}`]),
-  ].join('\n');
+  const expires =
+    expiresAt === null ? 'never expires' : `expires ${time(expiresAt)} unless an agent registers`;
+  const fields = renderFields([
+    [
+      'has',
+      `${workflows} workflows, ${assets} assets, ${agents} agents, ${activeRuns} unfinished runs`,
+    ],
+    ['seen', `${time(lastSeenAt)}; ${expires}`],
+    ['settings', on.join(', ')],
+    ...(Object.keys(labels).length === 0 ? [] : [['labels', labelsOf(labels)] as const]),
+  ]);
+  return `${name}  ${state}, made by ${createdBy} ${time(createdAt)}\n${fields}`;
 }
 
 interface CreateOptions {
@@ -156,7 +162,9 @@ function renderDiff({ definitions, unchanged, affected }: EnvironmentDiff): stri
     ...(lines.length === 0 ? ['no definition differs from production'] : lines),
     `${unchanged} unchanged`,
     ...(below.length === 0 ? [] : ['', 'assets of production that lie below:', ...below]),
-  ].join('\n');
+  ]
+    .map(printable)
+    .join('\n');
 }
 
 function detailOf({ what, schedule }: DefinitionDiff): string {
@@ -191,7 +199,7 @@ async function untilGone(api: ApiClient, name: string): Promise<void> {
   while (performance.now() < until) {
     const { items } = await api.get<List<Environment>>('/environments', { limit: 1_000 });
     if (!items.some((environment) => environment.name === name)) return;
-    await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
+    await delay(LOOK_EVERY_MS);
   }
   throw new Error(`${name} is still being deleted: signalbox environments show ${name} tells more`);
 }
