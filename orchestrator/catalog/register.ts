@@ -40,9 +40,10 @@ import {
 import { replaceConditions } from '../store/workflow-on.ts';
 import { refuseCircles } from '../triggers/register.ts';
 import { compileGraph } from './graph.ts';
+import { ASSETS_WORKFLOW } from './shared-workflows.ts';
 
-/** Workflow of runs that materialize several assets. */
-export const ASSETS_WORKFLOW = 'assets';
+export { ASSETS_WORKFLOW };
+
 /** Queue of the agents in the servers themselves. */
 const SYSTEM_QUEUE = 'signalbox-system';
 const BATCH = 500;

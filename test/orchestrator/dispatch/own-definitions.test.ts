@@ -1,4 +1,4 @@
-import { asset, sensor } from 'signalbox';
+import { asset, sensor, staticPartitions } from 'signalbox';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { definitionsOf } from '../../../orchestrator/define/registry.ts';
 import { chain, registerAgent, type Stand, startStand, trigger, workflow } from './stand.ts';
@@ -78,6 +78,24 @@ describe('an agent is given only what it defines', () => {
     await orchestrator.assets.materialize(['two/a', 'two/b', 'two/c'], {}, ACTOR);
     expect((await other.claim()).map(({ taskKey }) => taskKey)).toEqual(['two/c']);
     expect((await one.claim()).map(({ taskKey }) => taskKey).sort()).toEqual(['two/a', 'two/b']);
+  });
+
+  it('of a run that makes partitions of several assets, those that it has, past tasks of others', async () => {
+    const { orchestrator } = stand;
+    const queue = 'partitions-of-two';
+    const others = workflow('beside-partitions', chain(1), { queue });
+    const partitions = staticPartitions(['eu', 'us']);
+    const above = asset('parts/above', { queue, partitions }, () => 1);
+    const below = asset('parts/below', { queue, partitions, dependsOn: { above } }, () => 1);
+    await registerAgent(orchestrator, { queues: [queue], definitions: [others] });
+    const agent = await registerAgent(orchestrator, {
+      ...{ queues: [queue], definitions: definitionsOf([above, below]).definitions },
+    });
+    await trigger(orchestrator, 'beside-partitions');
+    const asked = { partitions: ['eu'], downstream: true };
+    const { runs } = await orchestrator.assets.materializePartitions('parts/above', asked, ACTOR);
+    expect(runs.map((run) => run.workflow)).toEqual(['asset-partitions']);
+    expect((await agent.claim()).map(({ taskKey }) => taskKey)).toEqual(['parts/above']);
   });
 
   it('with what it completes, when what comes next is of the same run and no other has it', async () => {
