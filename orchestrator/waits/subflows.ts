@@ -46,7 +46,7 @@ export function createSubflowWaits(deps: {
     const ids = [...heard];
     heard.clear();
     working = working
-      .then(() => wake(ids.length > MAX_HEARD || ids.includes('') ? null : ids))
+      .then(() => wake(ids.length > MAX_HEARD || ids.includes('*') ? null : ids))
       .catch((error: Error) => deps.log(`what waits for runs waits on: ${error.message}`));
   }
 

@@ -1,4 +1,5 @@
 /** What is given back while it waits: its timeout goes on, and the end of a run that it waits for wakes it. */
+import { randomUUID } from 'node:crypto';
 import { flow, workflow } from 'signalbox';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { inProcessTransport } from '../../../orchestrator/agent/in-process-transport.ts';
@@ -49,7 +50,8 @@ const short = flow('short', { timeout: '1s' }, async (ctx) => {
   await ctx.step('before', () => did('before'));
   await ctx.waitForEvent('never');
 });
-const all = [child, parent, forgiving, graph, patient, short];
+const unserved = workflow('unserved', { queue: 'nobody' }, (w) => void w.task('only', {}, () => 1));
+const all = [child, parent, forgiving, graph, patient, short, unserved];
 
 let agents: AgentStand;
 beforeEach(async () => {
@@ -129,6 +131,22 @@ describe('a flow that waits long for a subflow', () => {
     await start('two');
     expect(await endOf(id)).toMatchObject({ state: 'succeeded' });
     expect((await agents.results(id))['flow']).toBe(2);
+  });
+
+  it('is woken where another server tells of so many runs that it names none', async () => {
+    const { sql, another, orchestrator } = agents.stand;
+    await start('one');
+    await suspended(await trigger(orchestrator, 'parent'));
+    // Of a run that is gone: whoever looks at it finds nothing to wait for.
+    const child = [randomUUID()];
+    await sql('INSERT INTO signalbox.subflow_wait VALUES (gen_random_uuid(), 0, $1)', child);
+    const many = Array.from({ length: 150 }, () => ({}));
+    await (await another()).runs.triggerBatch('unserved', many, ACTOR);
+    const left = 'SELECT FROM signalbox.subflow_wait WHERE child_run_id = $1';
+    await waitFor(async () => (await sql(left, child)).length === 0, {
+      what: 'the look at all that wait',
+      timeoutMs: 10_000,
+    });
   });
 
   it('is told of a failure as ever, and of each of several children', async () => {
