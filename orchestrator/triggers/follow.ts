@@ -112,17 +112,22 @@ async function startWanted(
     deps,
     tx,
     wanted.filter(({ subscriber }) => subscriber.paused_at === null),
+    runs,
   );
 }
 
+/** @param known runs before them that were read already */
 async function startRuns(
   deps: FollowDeps,
   tx: Tx,
   wanted: readonly Wanted[],
+  known: ReadonlyMap<string, UpstreamRun> = new Map(),
 ): Promise<readonly CreatedRun[]> {
   if (wanted.length === 0) return [];
   const causes = wanted.flatMap((one) => one.causes);
-  const ends = causes.flatMap((cause) => (cause.kind === 'run' ? [cause] : []));
+  const ends = causes.flatMap((cause) =>
+    cause.kind === 'run' && !known.has(cause.runId) ? [cause] : [],
+  );
   const found =
     ends.length === 0
       ? []
@@ -131,7 +136,7 @@ async function startRuns(
           [...new Set(ends.map(({ runId }) => runId))],
           [...new Set(ends.map(({ workflow }) => workflow))],
         );
-  const runs = new Map(found.map((run) => [run.id, run]));
+  const runs = new Map([...known, ...found.map((run) => [run.id, run] as const)]);
   const depths = await depthsOf(tx, wanted);
   const requests = wanted.flatMap((one) => toRequest(deps, one, runs, depths) ?? []);
   return deps.createRuns(tx, requests);
