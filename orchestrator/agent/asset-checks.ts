@@ -10,6 +10,7 @@ import type { BoundCheck } from '../define/definition.ts';
 import type { Row } from '../define/io.ts';
 import { plainJson } from './encode.ts';
 import { toRunError } from './failure.ts';
+import { LONGEST_TIMER_MS, unlessAborted } from './persist.ts';
 
 type CheckSaid = AssetOutcome['checks'][number];
 
@@ -140,23 +141,17 @@ async function inTime(
   run: () => unknown,
 ): Promise<unknown> {
   const over = Promise.withResolvers<never>();
-  const stop = () => over.reject(signal.reason);
-  signal.addEventListener('abort', stop, { once: true });
   const timer = setTimeout(
     () => over.reject(new TimeLimitError(`the check took longer than ${timeoutMs} ms`)),
-    Math.min(timeoutMs, MAX_TIMER_MS),
+    Math.min(timeoutMs, LONGEST_TIMER_MS),
   );
   try {
     signal.throwIfAborted();
-    return await Promise.race([run(), over.promise]);
+    return await unlessAborted(Promise.race([run(), over.promise]), signal);
   } finally {
     clearTimeout(timer);
-    signal.removeEventListener('abort', stop);
   }
 }
-
-/** Longer ones would be over at once. */
-const MAX_TIMER_MS = 2_147_483_647;
 
 interface Said {
   readonly passed?: unknown;

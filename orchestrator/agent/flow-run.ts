@@ -4,7 +4,7 @@
  * same turn; but when the whole attempt failed and is tried again, those failures do not count any more. They are
  * told apart by their keys: `KEY@ATTEMPT` for a failure, `flow@ATTEMPT` for an attempt that failed.
  */
-import type { RecordedStep, RunWaitReply } from '../../domain/agent-protocol.ts';
+import type { RecordedStep } from '../../domain/agent-protocol.ts';
 import { isTerminalRun, type Run, type RunError } from '../../domain/run.ts';
 import { type EpochMs, parseDuration } from '../../domain/time.ts';
 import type { WaitReply, WaitRequest } from '../../domain/wait.ts';
@@ -19,12 +19,13 @@ import {
 import { FLOW_TASK } from '../define/flow.ts';
 import { plainParameters } from './encode.ts';
 import { fromRecord, toRunError } from './failure.ts';
-import { pause } from './persist.ts';
+import { LONGEST_TIMER_MS, pause } from './persist.ts';
 import { cachedStep } from './results/cached.ts';
 import { keepStep } from './results/keep.ts';
 import { resolveResult } from './results/resolve.ts';
 import type { RunningTask } from './running-task.ts';
 import type { StepStore } from './steps.ts';
+import { endOfRun, isGood } from './subflow-run.ts';
 import { keepToEnd, type LongWait, Suspension, type SuspensionCalls } from './suspension.ts';
 import { runContext, type TaskCalls } from './task-context.ts';
 
@@ -48,7 +49,6 @@ const RESERVED = /@\d+$/;
 const RETRY_DELAY = '1s';
 const LOOK_EVERY = '1s';
 const WAIT_RUN_MS = 10_000;
-const LONGEST_TIMER_MS = 2_147_483_647;
 
 export class FlowRun {
   readonly #task: RunningTask;
@@ -212,26 +212,12 @@ export class FlowRun {
         this.#calls.startSubflow(this.#task, childKey, name, plain),
       );
       const isOld = isTerminalRun(started.state);
-      const { run, result } = await this.#endOf(started.id);
-      if (run.state === 'succeeded' || run.state === 'skipped')
-        return (await resolveResult(this.#calls, result)) as R;
+      const { run, result } = await endOfRun(this.#task, this.#calls, this.#suspension, started.id);
+      if (isGood(run.state)) return (await resolveResult(this.#calls, result)) as R;
       // A child that failed with an earlier attempt of this flow is run anew by this attempt.
       if (!isOld || failures >= failedAttempts) throw new SubflowError(run);
     }
   };
-
-  async #endOf(runId: string): Promise<RunWaitReply> {
-    const { signal } = this.#task;
-    return this.#suspension.during({ until: null, wakes: true, runId }, false, (again) =>
-      again(async () => {
-        while (true) {
-          signal.throwIfAborted();
-          const reply = await this.#calls.waitRun(runId, WAIT_RUN_MS, signal);
-          if (isTerminalRun(reply.run.state)) return reply;
-        }
-      }),
-    );
-  }
 
   get #attempt(): number {
     return this.#task.assignment.attempt;

@@ -6,6 +6,8 @@ import { ConnectionLost } from './transport.ts';
 const FIRST_DELAY_MS = 50;
 const LONGEST_DELAY_MS = 2_000;
 const DOUBLINGS = 6;
+/** A timer of more than this is over at once. */
+export const LONGEST_TIMER_MS = 2_147_483_647;
 
 /**
  * Makes the call until it answers; the delays grow, and differ between agents, so that a server which comes back

@@ -14,12 +14,12 @@ import { FLOW_TASK } from '../define/flow.ts';
 import type { RetryRule } from '../define/retry-rule.ts';
 import { encodeCompletion } from './encode.ts';
 import { Aborted, endOfThrown, toRunError } from './failure.ts';
+import { LONGEST_TIMER_MS } from './persist.ts';
 import { RecordedResult } from './results/cached.ts';
 import { isReserved, type Keeper, reserved } from './results/keep.ts';
 import { endSpan, startSpan, traceparentOf, within } from './tracing.ts';
 import type { EndedAttempt } from './transport.ts';
 
-const LONGEST_TIMER_MS = 2_147_483_647;
 /** How long code that was told to stop may go on before its end is told without it. */
 const GRACE_MS = { cancelled: 5_000, timeout: 1_000, lost: 0, stopping: 0 } as const;
 

@@ -41,23 +41,23 @@ export async function runSubflow(
     if (failedBefore && tries + 1 < attempt) continue;
     if (!wait) return { runId: started.id };
     await keepToEnd(task, calls);
-    const { run, result } = await waitFor(task, calls, started.id);
+    const { run, result } = await endOfRun(task, calls, new Suspension(task, calls), started.id);
     if (isGood(run.state)) return resolveResult(calls, result);
     throw new SubflowError(run);
   }
 }
 
-function isGood(state: string): boolean {
+export function isGood(state: string): boolean {
   return state === 'succeeded' || state === 'skipped';
 }
 
-function waitFor(
-  task: RunningTask,
-  calls: SubflowCalls,
+/** Waits for the end of a run that the task has started; where that takes long, the task is given back. */
+export function endOfRun(
+  { signal }: RunningTask,
+  calls: Pick<FlowCalls, 'waitRun'>,
+  suspension: Suspension,
   runId: string,
 ): ReturnType<FlowCalls['waitRun']> {
-  const { signal } = task;
-  const suspension = new Suspension(task, calls);
   return suspension.during({ until: null, wakes: true, runId }, false, (again) =>
     again(async () => {
       while (true) {

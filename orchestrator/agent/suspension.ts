@@ -12,6 +12,7 @@ import { attemptEndKey } from '../../domain/task-graph.ts';
 import type { Clock, EpochMs } from '../../domain/time.ts';
 import type { SuspendReply, SuspendRequest } from '../../domain/wait.ts';
 import { Aborted } from './failure.ts';
+import { LONGEST_TIMER_MS } from './persist.ts';
 import type { RunningTask } from './running-task.ts';
 import type { StepStore } from './steps.ts';
 
@@ -40,7 +41,6 @@ const LOOK_AT_RUNS_MS = 3_600_000;
 /** Lets code that an ended wait sets going come to its next step. */
 const SETTLE_MS = 20;
 const REFUSED_PAUSE_MS = 30_000;
-const MAX_TIMER_MS = 2_147_483_647;
 
 export class Suspension {
   readonly #task: RunningTask;
@@ -104,7 +104,7 @@ export class Suspension {
   #considerIn(ms: number): void {
     if (this.#waits.size === 0) return;
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#consider(), Math.min(MAX_TIMER_MS, ms));
+    this.#timer = setTimeout(() => this.#consider(), Math.min(LONGEST_TIMER_MS, ms));
     this.#timer.unref();
   }
 
