@@ -12,10 +12,9 @@ import type { LoadOptions } from '../define/context.ts';
 import type { Definition } from '../define/definition.ts';
 import { isStream } from '../define/io.ts';
 import { ioIn } from '../define/io-environment.ts';
-import { checkedRange, readInput } from './asset-partition.ts';
+import { checkedRange } from './asset-partition.ts';
 import { keepRange } from './asset-range.ts';
-import { type AssetCalls, readObserved, refuse } from './asset-run.ts';
-import { loadValue } from './asset-value.ts';
+import { type AssetCalls, readUpstream, refuse } from './asset-run.ts';
 import { allChecks, keepVersion } from './asset-version.ts';
 import { plainJson } from './encode.ts';
 import { spill } from './results/spill.ts';
@@ -46,9 +45,7 @@ export async function loadConsumed(
   const downstream = partition === undefined ? (made ?? (own ? key : taskKey)) : key;
   const of = partition ?? (made === undefined ? undefined : await newestOf(task, calls, made));
   const reply = await calls.assetInput(runId, downstream, key, of);
-  const found =
-    (await readObserved(calls, key, reply, task.signal)) ??
-    (await readInput(key, reply, (version) => loadValue(calls, key, version, task.signal)));
+  const found = await readUpstream(calls, key, reply, task.signal);
   consumed.set(task, [...(consumed.get(task) ?? []), ...found.versions]);
   return found.value;
 }

@@ -180,9 +180,7 @@ async function readInputs(
         calls.assetInput(runId, taskKey, key, partition),
         calls.exportNames(key),
       ]);
-      const found =
-        (await readObserved(calls, key, reply, task.signal)) ??
-        (await readInput(key, reply, (version) => loadValue(calls, key, version, task.signal)));
+      const found = await readUpstream(calls, key, reply, task.signal);
       const last = splitAssetKey(key).name.split('/').at(-1) ?? key;
       return { found, names: name === null ? [last, ...exported, key] : [name, key] };
     }),
@@ -201,8 +199,19 @@ async function readInputs(
   return { values, degraded, fallbacks, versions, of: byPartition(read.map(({ found }) => found)) };
 }
 
+/** What the server answered of an upstream, with the values from wherever they are kept. */
+export async function readUpstream(
+  calls: AssetCalls,
+  key: string,
+  reply: AssetInputReply,
+  signal: AbortSignal,
+): Promise<ReadInput> {
+  const load = (version: AssetValue) => loadValue(calls, key, version, signal);
+  return (await readObserved(calls, key, reply, signal)) ?? readInput(key, reply, load);
+}
+
 /** Of data made elsewhere there are no versions: it is read where it is. */
-export async function readObserved(
+async function readObserved(
   calls: AssetCalls,
   key: string,
   { values, missing }: AssetInputReply,
