@@ -217,18 +217,26 @@ function waitOf(id: string, key: string): Promise<string> {
   );
 }
 
+/** Starts a run as soon as the file is read. @returns its id once its first task waits */
+async function underWay(name: string): Promise<string> {
+  const { id } = await waitFor(
+    async () => {
+      const { status, body } = await post(`/workflows/${name}/runs`);
+      return status === 201 && (body as Run);
+    },
+    { what: `the workflow ${name}`, timeoutMs: LIMIT / 2 },
+  );
+  await stateOf(id, 'running');
+  return id;
+}
+
 describe('a file that changes while its runs are under way', () => {
   it('lets a run go on with its new code, where the tasks are the same', {
     timeout: LIMIT,
   }, async () => {
     const gate = file('gate-1');
     await writeFile(file('same.ts'), two('same', 'b', gate));
-    await waitFor(async () => (await post('/workflows/same/runs')).status === 201, {
-      timeoutMs: LIMIT / 2,
-    });
-    const { items } = await get<{ items: Run[] }>('/runs?workflow=same');
-    const id = items[0]?.id ?? '';
-    await stateOf(id, 'running');
+    const id = await underWay('same');
     await writeFile(file('same.ts'), two('same', 'b', gate).replace('() => 2', '() => 3'));
     await waitFor(async () => agents[0]?.stdout().match(/workflows read again/g) ?? false);
     await writeFile(gate, '');
@@ -240,12 +248,7 @@ describe('a file that changes while its runs are under way', () => {
   }, async () => {
     const gate = file('gate-2');
     await writeFile(file('renamed.ts'), two('renamed', 'old-name', gate));
-    await waitFor(async () => (await post('/workflows/renamed/runs')).status === 201, {
-      timeoutMs: LIMIT / 2,
-    });
-    const { items } = await get<{ items: Run[] }>('/runs?workflow=renamed');
-    const id = items[0]?.id ?? '';
-    await stateOf(id, 'running');
+    const id = await underWay('renamed');
     await writeFile(file('renamed.ts'), two('renamed', 'new-name', gate));
     await waitFor(
       async () => {
@@ -264,12 +267,7 @@ describe('a file that changes while its runs are under way', () => {
   }, async () => {
     const gate = file('gate-3');
     await writeFile(file('gone.ts'), two('gone', 'b', gate));
-    await waitFor(async () => (await post('/workflows/gone/runs')).status === 201, {
-      timeoutMs: LIMIT / 2,
-    });
-    const { items } = await get<{ items: Run[] }>('/runs?workflow=gone');
-    const id = items[0]?.id ?? '';
-    await stateOf(id, 'running');
+    const id = await underWay('gone');
     await rm(file('gone.ts'));
     expect(await faultOf(/gone is no longer defined; 1 of its runs are under way/)).toMatchObject({
       file: 'wf/gone.ts',
