@@ -22,7 +22,7 @@ import type { Staleness } from '../staleness.ts';
 import { OF_WORKFLOW } from './of-task.ts';
 import { type Directions, expandKeys, type PlannedRun, planRuns } from './plan.ts';
 import { describePlan, withoutTrace } from './plan-shown.ts';
-import { assertKeys, keysInRange } from './select.ts';
+import { assertKeys, inOrder, keysInRange } from './select.ts';
 import { refuseMany } from './spread.ts';
 import { findPartitioned, type Partitioned, statesOf } from './states.ts';
 
@@ -99,8 +99,7 @@ async function selectKeys(
   }
   if (typeof selection !== 'string') {
     assertKeys(asset.key, set, selection);
-    const places = new Map(selection.map((key) => [key, set.indexOf(key) ?? 0]));
-    return [...places.keys()].sort((a, b) => (places.get(a) ?? 0) - (places.get(b) ?? 0));
+    return inOrder(set, selection);
   }
   const all = Array.from({ length: set.size }, (_, index) => set.at(index));
   if (selection === 'all') return all;
@@ -142,13 +141,12 @@ async function planned(
   request: Request,
 ): Promise<readonly Planned[]> {
   const { downstream = false, upstream = false } = request;
-  const single = request.single ?? asset.range;
   const scope = { downstream, upstream, skipForeign: false };
   const work = await planWork(tx, [asset.key], scope, deps.clock.now());
   const plan =
     downstream || upstream
       ? planAround(asset, keys, { downstream, upstream }, work, request.single ?? false)
-      : (single ? [keys] : keys.map((one) => [one])).map((group) => ({
+      : groupsOf(asset, keys, request).map((group) => ({
           ...{ assets: [asset.key], partitions: { [asset.key]: group }, after: [] },
         }));
   const versions = new Map<string, Awaited<ReturnType<Work['versionOf']>>>();

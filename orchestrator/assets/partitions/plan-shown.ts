@@ -12,8 +12,10 @@ export function describePlan(
   for (const { assets, partitions } of runs) {
     for (const key of assets) {
       const keys = partitions[key];
+      const before = whole.get(key);
       if (keys === undefined) whole.set(key, null);
-      else whole.set(key, [...(whole.get(key) ?? []), ...keys]);
+      else if (before) for (const one of keys) before.push(one);
+      else whole.set(key, [...keys]);
     }
   }
   const assets = [...whole].map(([key, keys]) => plannedAsset(key, keys));

@@ -8,6 +8,7 @@ import type { PartitionsDefinition, RunPartitions } from '../../../domain/partit
 import { dependenciesAmong, inDependencyOrder } from '../order.ts';
 import { downstreamKeys, effectiveMapping, upstreamKeys } from './mapping.ts';
 import { partitionSet } from './partition-set.ts';
+import { inOrder } from './select.ts';
 import { newestOf, type SpreadEdge, type Spreading } from './spread.ts';
 
 /** Stands for an asset without partitions. */
@@ -135,7 +136,7 @@ export function planRuns(
   for (const asset of assets) {
     // Code that handles a range, and everything of a single run, goes together.
     let shared: number | undefined = single && components.length > 0 ? 0 : undefined;
-    for (const key of inOrder(of.definitions.get(asset) ?? null, wanted.get(asset), of)) {
+    for (const key of orderedKeys(of.definitions.get(asset) ?? null, wanted.get(asset), of)) {
       const above = new Set(before(asset, key).flatMap((node) => home.get(node) ?? []));
       let place = above.size === 1 ? [...above][0] : undefined;
       if (single || place === undefined) place = shared;
@@ -182,16 +183,14 @@ function dependencies(
   };
 }
 
-function inOrder(
+function orderedKeys(
   definition: PartitionsDefinition | null,
   keys: ReadonlySet<string> | undefined,
   { moment }: Planning,
 ): readonly string[] {
   const list = [...(keys ?? [])];
   if (definition === null) return list;
-  const set = partitionSet(definition, moment.now, moment.dynamic);
-  const places = new Map(list.map((key) => [key, set.indexOf(key) ?? 0]));
-  return list.sort((a, b) => (places.get(a) ?? 0) - (places.get(b) ?? 0));
+  return inOrder(partitionSet(definition, moment.now, moment.dynamic), list);
 }
 
 function nodeOf(asset: string, key: string): string {

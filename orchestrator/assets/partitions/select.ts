@@ -69,3 +69,9 @@ export function assertKeys(asset: string, set: PartitionSet, keys: readonly stri
     `${asset} has no partition ${named.join(', ')}${unknown.length > MAX_TOLD ? ' …' : ''}; ${near}`,
   );
 }
+
+/** Each key once, in the order of the set. */
+export function inOrder(set: PartitionSet, keys: readonly string[]): readonly string[] {
+  const places = new Map(keys.map((key) => [key, set.indexOf(key) ?? 0]));
+  return [...places].sort(([, a], [, b]) => a - b).map(([key]) => key);
+}
