@@ -2,19 +2,13 @@
 import { Type } from 'typebox';
 import { ARTIFACT_KINDS, type Artifact, SHOWN_IMAGES } from '../../domain/artifact.ts';
 import type { App } from '../http/app-type.ts';
+import { fileNamePart, HARMLESS } from '../http/harmless.ts';
 import type { Parts } from '../parts.ts';
 import { Closed, Key, Name, Named, OneOf, PageOf, pageFields } from '../schemas/parts.ts';
 
 const tags = ['artifacts'];
 const ById = Closed({ id: Type.String({ minLength: 1, maxLength: 100 }) });
 const role = { role: 'viewer' } as const;
-/** Nothing that comes from a task runs in a browser, whatever it says that it is. */
-const HARMLESS = {
-  'x-content-type-options': 'nosniff',
-  'content-security-policy': "default-src 'none'; sandbox",
-  'cross-origin-resource-policy': 'same-origin',
-  'cache-control': 'private, no-cache',
-} as const;
 
 export function artifactRoutes(app: App, { orchestrator }: Parts): void {
   const { results } = orchestrator;
@@ -102,5 +96,5 @@ const ENDINGS: Readonly<Record<string, string>> = {
 };
 
 function fileName({ key, mime, version }: Artifact): string {
-  return `${key.replaceAll(/[^\w.-]+/g, '-')}-${version}.${ENDINGS[mime] ?? 'bin'}`;
+  return `${fileNamePart(key)}-${version}.${ENDINGS[mime] ?? 'bin'}`;
 }

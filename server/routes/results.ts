@@ -1,17 +1,11 @@
 /** Results of tasks to download: streamed, whatever their size, and never shown by a browser. */
 import { Type } from 'typebox';
 import type { App } from '../http/app-type.ts';
+import { fileNamePart, HARMLESS } from '../http/harmless.ts';
 import type { Parts } from '../parts.ts';
 import { Closed, Key } from '../schemas/parts.ts';
 
 const ByTask = Closed({ id: Type.String({ minLength: 1, maxLength: 100 }), key: Key });
-/** Nothing that comes from a task runs in a browser, whatever it says that it is. */
-const HARMLESS = {
-  'x-content-type-options': 'nosniff',
-  'content-security-policy': "default-src 'none'; sandbox",
-  'cross-origin-resource-policy': 'same-origin',
-  'cache-control': 'private, no-cache',
-} as const;
 const TYPES = { json: 'application/json', binary: 'application/octet-stream' } as const;
 
 export function resultRoutes(app: App, { orchestrator }: Parts): void {
@@ -28,7 +22,7 @@ export function resultRoutes(app: App, { orchestrator }: Parts): void {
     async ({ params }, reply) => {
       const { id, key } = params;
       const { content, bytes, sha256, type } = await orchestrator.results.taskResult(id, key);
-      const name = key.replaceAll(/[^\w.-]+/g, '-').slice(0, 100);
+      const name = fileNamePart(key).slice(0, 100);
       reply
         .headers(HARMLESS)
         .header(
