@@ -29,6 +29,7 @@ export async function publish(
   partitionKeys: readonly string[] | null,
 ): Promise<void> {
   const { target, staging } = tables;
+  const isRange = partitionKeys !== null && partitionKeys.length !== 1;
   if (partitionKeys === null) {
     if (await takePlace(clickhouse, tables)) return;
     await clickhouse.run(`EXCHANGE TABLES ${staging} AND ${target}`);
@@ -48,7 +49,7 @@ export async function publish(
       await turn.end();
     }
   }
-  await clickhouse.tidy(`DROP TABLE IF EXISTS ${tables.whole} SYNC`);
+  if (isRange) await clickhouse.tidy(`DROP TABLE IF EXISTS ${tables.whole} SYNC`);
   await clickhouse.tidy(`DROP TABLE IF EXISTS ${staging} SYNC`);
 }
 

@@ -55,13 +55,18 @@ export async function createTable(
   );
 }
 
-/** Adds the columns that a table has not. @throws ColumnError where one that it has takes other values */
+/**
+ * Adds the columns that a table has not.
+ * @param known those that it has, where they were just read
+ * @throws ColumnError where one that it has takes other values
+ */
 export async function growTable(
   clickhouse: ClickHouse,
   table: string,
   columns: readonly Column[],
+  known?: ReadonlyMap<string, string>,
 ): Promise<void> {
-  const there = await columnsOf(clickhouse, table);
+  const there = known ?? (await columnsOf(clickhouse, table));
   if (there === null) return;
   const odd = columns.find(({ name, type }) => !takes(there.get(name), type));
   if (odd !== undefined) {

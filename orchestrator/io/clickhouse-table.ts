@@ -214,7 +214,7 @@ async function createStaging(
     return;
   }
   // Other partitions are in the table: it only ever grows by columns, and this one has what it has.
-  await growTable(clickhouse, target, given);
+  await growTable(clickhouse, target, given, there);
   await clickhouse.run(`CREATE TABLE ${staging} AS ${target}`);
 }
 
