@@ -3,9 +3,9 @@
  * of them of one), their tasks, and what hangs on runs, assets and incidents.
  */
 import pg from 'pg';
-import { httpTransport } from '../orchestrator/agent/http-transport.ts';
 import { definitionsOf } from '../orchestrator/define/registry.ts';
 import { assetKey, manyAssets, manySensors, manyWorkflows, TASKS } from './api-definitions.ts';
+import { registerAll } from './figures.ts';
 import { fillFast, fillTasks, type History, historyOf, inParts, madeRuns } from './fill.ts';
 import type { ClickHouse } from './processes.ts';
 import type { Report } from './report.ts';
@@ -23,22 +23,15 @@ const FAR = `now() + interval '10 years'`;
 const ID = 'signalbox.id_from(';
 
 /** Registers everything as an agent does. */
-export async function registerMany({ url, agentToken }: Server, sizes: Sizes): Promise<number> {
-  const { definitions } = definitionsOf([
-    ...manyWorkflows(sizes.workflows),
-    ...manyAssets(sizes.assets),
-    ...manySensors(SENSORS),
-  ]);
-  const transport = httpTransport({ url, token: agentToken });
-  const startedAt = performance.now();
-  const { sessionId } = await transport.register({
-    ...{ name: 'bench-many', queues: ['nobody'], concurrency: 1, version: '1' },
-    ...{ definitions, fileErrors: [] },
-  });
-  const tookMs = performance.now() - startedAt;
-  await transport.stop(sessionId);
-  await transport.close();
-  return tookMs;
+export function registerMany(server: Server, sizes: Sizes): Promise<number> {
+  return registerAll(
+    server,
+    definitionsOf([
+      ...manyWorkflows(sizes.workflows),
+      ...manyAssets(sizes.assets),
+      ...manySensors(SENSORS),
+    ]),
+  );
 }
 
 /** Fills the databases; the tables may have no statistics then. */

@@ -8,10 +8,11 @@ import pg from 'pg';
 import { Client } from 'undici';
 import { fillAll, readSamples, registerMany, type Sizes } from './api-fill.ts';
 import { type Call, type OpenApi, planCalls, type Timing, timeCall } from './api-routes.ts';
+import { printMemory } from './figures.ts';
 import { makeRanges } from './fill.ts';
 import { startLoad } from './load.ts';
 import { startClickHouse, startPostgres } from './processes.ts';
-import { count, mebibytes, quantile, type Report } from './report.ts';
+import { count, quantile, type Report } from './report.ts';
 import { call, registered, type Server, startAgentChild, startServerChild } from './stand.ts';
 import { dropStatistics, holdStatistics, releaseStatistics } from './statistics.ts';
 
@@ -76,10 +77,7 @@ export async function benchApi(report: Report, options: ApiOptions): Promise<voi
       },
     );
     await get('/api/v1/runs');
-    for (const [name, child] of Object.entries({ server, agent })) {
-      const { memory } = await child.usage();
-      report.figure(`memory of the ${name}`, mebibytes(memory), { memoryBytes: memory });
-    }
+    await printMemory({ server, agent }, report);
   } finally {
     await client.end();
     await pool.end();

@@ -8,7 +8,8 @@ export interface Shape {
   readonly tasks: number;
 }
 
-const CHAIN = 10;
+/** Tasks of `bench-chain`. */
+export const CHAIN = 10;
 const FAN_OUT = 100;
 const LAYERS = 100;
 const WIDTH = 100;

@@ -6,7 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Pool } from 'undici';
 import type { RegisterReply } from '../domain/agent-protocol.ts';
 import type { Child, Postgres } from './processes.ts';
-import { count, quantile, type Report } from './report.ts';
+import { count, quantiles, quantileValues, type Report } from './report.ts';
 import type { Server } from './stand.ts';
 
 interface HeartbeatOptions {
@@ -39,8 +39,8 @@ export async function benchHeartbeats(
   const over = new AbortController();
   try {
     const spent = async () => {
-      const { cpu } = await server.usage();
-      return { server: (cpu.user + cpu.system) / 1e6, postgres: await postgres.cpuSeconds() };
+      const { cpuSeconds } = await server.usage();
+      return { server: cpuSeconds, postgres: await postgres.cpuSeconds() };
     };
     const idle = await shareOf(spent, IDLE_MS);
     const beats = beating(post, over.signal);
@@ -63,12 +63,11 @@ export async function benchHeartbeats(
       `heartbeats of ${count(agents)} agents, each every ${everyMs / 1_000} s`,
       `${percent(shares.server)} of a core in the server, ${percent(shares.postgres)} in PostgreSQL ` +
         `(idle ${percent(idle.server)} and ${percent(idle.postgres)}); ` +
-        `${count(tookMs.length / (MEASURED_MS / 1_000))} beats/s, p50 ${quantile(tookMs, 0.5).toFixed(1)} ms, ` +
-        `p99 ${quantile(tookMs, 0.99).toFixed(1)} ms, ${failed} failed`,
+        `${count(tookMs.length / (MEASURED_MS / 1_000))} beats/s, ${quantiles(tookMs)}, ${failed} failed`,
       {
         ...{ agents, everyMs, failed, beats: tookMs.length },
         ...{ serverCores: shares.server, postgresCores: shares.postgres },
-        ...{ p50Ms: quantile(tookMs, 0.5), p99Ms: quantile(tookMs, 0.99) },
+        ...quantileValues(tookMs),
       },
     );
   } finally {

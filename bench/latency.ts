@@ -9,11 +9,11 @@ import { Logger, makeWorkerUtils, run as runWorker } from 'graphile-worker';
 import pg from 'pg';
 import { PgBoss } from 'pg-boss';
 import { OTHER_QUEUE, TWO_QUEUES } from './bench-workflows.ts';
+import { startsOf } from './figures.ts';
 import { startNothing, startPostgres } from './processes.ts';
-import { quantile, type Report } from './report.ts';
+import { quantiles, quantileValues, type Report } from './report.ts';
 import {
   agentsLive,
-  quantiles,
   registered,
   runAll,
   type Server,
@@ -69,18 +69,9 @@ async function printRuns(
     await delay(BETWEEN_MS);
     await runAll(server, pool, workflow, 1);
   }
-  const { rows } = await pool.query<{ task: number; ms: number }>(
-    `WITH newest AS (
-       SELECT id, created_at FROM signalbox.run WHERE workflow = $1 ORDER BY id DESC LIMIT $2)
-     SELECT l.task, (extract(epoch FROM l.started_at - coalesce(
-       lag(l.finished_at) OVER (PARTITION BY l.run_id ORDER BY l.task), n.created_at)) * 1000)::float8 AS ms
-     FROM signalbox.task_log l JOIN newest n ON n.id = l.run_id`,
-    [workflow, runs],
-  );
-  const of = (isFirst: boolean) =>
-    rows.flatMap(({ task, ms }) => ((task === 0) === isFirst ? [ms] : []));
-  print(report, `Signalbox, ${title}: trigger to start`, of(true));
-  print(report, `Signalbox, ${title}: task to dependent`, of(false));
+  const { firstMs, dependentMs } = await startsOf(pool, workflow, runs);
+  print(report, `Signalbox, ${title}: trigger to start`, firstMs);
+  print(report, `Signalbox, ${title}: task to dependent`, dependentMs);
 }
 
 /** A queue with one job, which may add the next. */
@@ -161,6 +152,5 @@ async function withBoss(url: string, work: Parameters<WithQueue>[0]): Promise<vo
 }
 
 function print(report: Report, title: string, tookMs: readonly number[]): void {
-  const values = { p50Ms: quantile(tookMs, 0.5), p99Ms: quantile(tookMs, 0.99) };
-  report.figure(title, quantiles(tookMs), values);
+  report.figure(title, quantiles(tookMs), quantileValues(tookMs));
 }

@@ -1,11 +1,10 @@
 /** Work for the orchestrator at a steady rate, and viewers of the console that look on. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { request } from 'undici';
+import { CHAIN } from './bench-workflows.ts';
 import { call, type Server } from './stand.ts';
 
 const TICK_MS = 100;
-/** Of `bench-chain`. */
-const TASKS_A_RUN = 10;
 
 export interface Load {
   /** Ends it. `told` is the number of changes that all viewers were told. */
@@ -50,16 +49,16 @@ export async function offerRuns(
   const startedAt = performance.now();
   let sent = 0;
   while (!signal.aborted) {
-    const wanted = ((performance.now() - startedAt) / 1_000) * (tasksPerSecond / TASKS_A_RUN);
+    const wanted = ((performance.now() - startedAt) / 1_000) * (tasksPerSecond / CHAIN);
     const runs = Math.min(1_000, Math.floor(wanted) - sent);
     if (runs > 0) {
       await call(server, '/api/v1/workflows/bench-chain/runs/batch', {
         runs: Array.from({ length: runs }, () => ({})),
       });
       sent += runs;
-      onSent(sent * TASKS_A_RUN);
+      onSent(sent * CHAIN);
     }
     await delay(TICK_MS);
   }
-  return (sent * TASKS_A_RUN * 1_000) / (performance.now() - startedAt);
+  return (sent * CHAIN * 1_000) / (performance.now() - startedAt);
 }

@@ -2,15 +2,13 @@
  * How fast OTLP is taken in: decoding alone, and from the request to rows that can be queried in an embedded
  * ClickHouse of its own. Prints figures; judges nothing.
  */
-import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { createCollector } from '../collector/create.ts';
-import { startEmbeddedClickHouse } from '../collector/embedded/start.ts';
 import { createOtlpReader } from '../collector/receive/otlp/read.ts';
 import type { Collector } from '../collector/service.ts';
 import { systemClock } from '../domain/time.ts';
 import { encodeRequest } from '../test/collector/receive/otlp/protobuf-reference.ts';
-import { makeFolder, standsUntilTheEnd } from './processes.ts';
+import { type ClickHouse, makeFolder, startClickHouse } from './processes.ts';
 import { count, type Report } from './report.ts';
 
 const SPANS_PER_REQUEST = 1_000;
@@ -29,17 +27,9 @@ export async function benchOtlp(report: Report): Promise<void> {
   for (const [name, body] of Object.entries(bodies)) {
     print(`decode alone, ${name}`, decodeRate(body));
   }
-  const { path: dataDir, remove } = await makeFolder();
-  const server = await startEmbeddedClickHouse({
-    dataDir: join(dataDir, 'clickhouse'),
-    host: '127.0.0.1',
-    port: 0,
-    readerPassword: 'bench-reader',
-    writerPassword: 'bench-writer',
-    log: () => undefined,
-  });
-  const stop = standsUntilTheEnd(() => server.stop());
-  const collector = collectorOn(server.url, join(dataDir, 'spool'));
+  await using clickhouse = await startClickHouse();
+  const { path: spoolDir, remove } = await makeFolder();
+  const collector = collectorOn(clickhouse, spoolDir);
   try {
     await collector.migrate();
     await collector.start();
@@ -52,7 +42,6 @@ export async function benchOtlp(report: Report): Promise<void> {
     }
   } finally {
     await collector.stop();
-    await stop();
     await remove();
   }
 }
@@ -86,12 +75,14 @@ async function insertRate(
   return stored / ((performance.now() - begin) / 1_000);
 }
 
-function collectorOn(url: string, spoolDir: string): Collector {
+function collectorOn({ url, reader }: ClickHouse, spoolDir: string): Collector {
+  const { origin, username, password } = new URL(url);
+  const [user = '', readerPassword = ''] = reader.split(':');
   return createCollector({
     clickhouse: {
-      url,
-      reader: { user: 'reader', password: 'bench-reader' },
-      writer: { user: 'writer', password: 'bench-writer' },
+      url: origin,
+      reader: { user, password: readerPassword },
+      writer: { user: username, password },
     },
     externalSink: { record: async () => undefined, recordDatasets: async () => undefined },
     eventSource: {

@@ -43,7 +43,8 @@ export async function makeFolder(): Promise<{ path: string; remove(): Promise<vo
 export interface Usage {
   /** Resident bytes. */
   readonly memory: number;
-  readonly cpu: NodeJS.CpuUsage;
+  /** Processor time, user and system. */
+  readonly cpuSeconds: number;
 }
 
 export interface Child<First> extends AsyncDisposable {
@@ -86,7 +87,8 @@ export async function startChild<First>(
     first,
     async usage() {
       child.send({});
-      return (await heard(child)) as Usage;
+      const { memory, cpu } = (await heard(child)) as { memory: number; cpu: NodeJS.CpuUsage };
+      return { memory, cpuSeconds: (cpu.user + cpu.system) / 1e6 };
     },
     [Symbol.asyncDispose]: end,
   };

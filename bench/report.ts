@@ -3,6 +3,7 @@
  * it is. Progress goes to standard error, figures to standard output.
  */
 import { availableParallelism, loadavg, totalmem } from 'node:os';
+import { progressBar } from '../server/progress-bar.ts';
 import { VERSION } from '../server/version.ts';
 
 /** Numbers of a figure, with their units in their names. */
@@ -19,16 +20,15 @@ export interface Report {
   end(): void;
 }
 
-const BAR_WIDTH = 24;
 const REDRAW_EVERY_MS = 100;
-const COLUMNS = 80;
 
 export function createReport(bench: string, json: boolean): Report {
   const figures: object[] = [];
   const notes: string[] = [];
   const startedAt = new Date().toISOString();
   const loadAtStart = loadavg();
-  const bar = progressBar();
+  const bar = progressBar(process.stderr);
+  let drawnAt = 0;
   const line = (text: string) => {
     bar.clear();
     if (!json) console.log(`${bench}: ${text}`);
@@ -42,7 +42,13 @@ export function createReport(bench: string, json: boolean): Report {
       line(text);
       notes.push(text);
     },
-    progress: bar.show,
+    progress(step, done, total) {
+      const now = performance.now();
+      if (done < total && now - drawnAt < REDRAW_EVERY_MS) return;
+      drawnAt = now;
+      const share = total > 0 ? Math.min(1, done / total) : 1;
+      bar.draw(share, `${Math.floor(share * 100)} %  ${step}`);
+    },
     end() {
       bar.clear();
       if (!json) return;
@@ -55,33 +61,20 @@ export function createReport(bench: string, json: boolean): Report {
   };
 }
 
-function progressBar() {
-  const { stderr } = process;
-  let shownAt = 0;
-  let shown = false;
-  return {
-    show(step: string, done: number, total: number): void {
-      const now = performance.now();
-      if (!stderr.isTTY || (done < total && now - shownAt < REDRAW_EVERY_MS)) return;
-      shownAt = now;
-      shown = true;
-      const share = total > 0 ? Math.min(1, done / total) : 1;
-      const full = Math.round(share * BAR_WIDTH);
-      const bar = '█'.repeat(full) + '░'.repeat(BAR_WIDTH - full);
-      const text = `${bar} ${Math.floor(share * 100)} %  ${step}`;
-      stderr.write(`\r\u001b[K${text.slice(0, (stderr.columns || COLUMNS) - 1)}`);
-    },
-    clear(): void {
-      if (shown) stderr.write('\r\u001b[K');
-      shown = false;
-    },
-  };
-}
-
 /** The value at or below which that share of them lies. */
 export function quantile(values: readonly number[], share: number): number {
   const sorted = [...values].sort((a, b) => a - b);
   return sorted[Math.ceil(sorted.length * share) - 1] ?? sorted[0] ?? Number.NaN;
+}
+
+/** As text: median and the 99th of a hundred. */
+export function quantiles(valuesMs: readonly number[]): string {
+  return `p50 ${quantile(valuesMs, 0.5).toFixed(1)} ms, p99 ${quantile(valuesMs, 0.99).toFixed(1)} ms`;
+}
+
+/** The same two as values of a figure. */
+export function quantileValues(valuesMs: readonly number[]) {
+  return { p50Ms: quantile(valuesMs, 0.5), p99Ms: quantile(valuesMs, 0.99) };
 }
 
 export function median(values: readonly number[]): number {

@@ -6,17 +6,16 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
-import { httpTransport } from '../orchestrator/agent/http-transport.ts';
 import { definitionsOf } from '../orchestrator/define/registry.ts';
 import { workflow } from '../orchestrator/index.ts';
 import { SHAPES } from './bench-workflows.ts';
+import { printMemory, printTables, ratesOf, registerAll } from './figures.ts';
 import { fillHistory, makeRanges } from './fill.ts';
 import { benchHeartbeats } from './heartbeats.ts';
 import { type Postgres, startNothing, startPostgres } from './processes.ts';
-import { count, mebibytes, median, quantile, type Report } from './report.ts';
+import { count, median, quantiles, quantileValues, type Report } from './report.ts';
 import {
   call,
-  quantiles,
   registered,
   runAll,
   type Server,
@@ -68,14 +67,11 @@ export async function benchScale(report: Report, options: ScaleOptions): Promise
     await client.query('ANALYZE');
     await releaseStatistics(client);
     await compare(`${count(tasks)} tasks, fresh statistics`);
-    await printDead(client, report);
+    await printTables(client, HOT_TABLES, report);
     await printRegistration(server.first, workflows, report);
     await printCalls(server.first, { client, workflows }, report);
     await printSteps(server.first, workflows, report);
-    for (const [name, child] of Object.entries({ server, agent })) {
-      const { memory } = await child.usage();
-      report.figure(`memory of the ${name}`, mebibytes(memory), { memoryBytes: memory });
-    }
+    await printMemory({ server, agent }, report);
     if (options.agents > 0) await benchHeartbeats(report, { ...options, server, postgres });
   } finally {
     await client.end();
@@ -112,19 +108,15 @@ async function printShapes(
 ): Promise<ReadonlyMap<string, Cost>> {
   const found = new Map<string, Cost>();
   for (const shape of SHAPES) {
-    const rates: number[] = [];
     const before = await postgres.cpuSeconds();
-    for (let round = 0; round < rounds; round += 1) {
-      report.progress(`${title}: ${shape.title}`, round, rounds);
-      const tookMs = await runAll(server, pool, shape.workflow, shape.runs);
-      rates.push((shape.runs * shape.tasks * 1_000) / tookMs);
-    }
+    const measured = { title: `${title}: ${shape.title}`, rounds, server, pool };
+    const rates = await ratesOf(shape, measured, report);
     const spent = (await postgres.cpuSeconds()) - before;
     const postgresUs = (spent * 1e6) / (rounds * shape.runs * shape.tasks);
     const cost = { tasksPerSecond: median(rates), postgresUs };
     found.set(shape.title, cost);
     report.figure(
-      `${title}: ${shape.title}`,
+      measured.title,
       `${count(cost.tasksPerSecond)} tasks/s (rounds: ${rates.map(count).join(', ')}), ` +
         `PostgreSQL ${count(postgresUs)} µs each`,
       cost,
@@ -154,55 +146,22 @@ function printShares(
   }
 }
 
-/** What vacuum has left to do in tables that change all the time, and how large they are. */
-async function printDead(client: pg.ClientBase, report: Report): Promise<void> {
-  const { rows } = await client.query<{ name: string; live: number; dead: number; bytes: number }>(
-    `SELECT coalesce(parent.relname, s.relname) AS name, sum(s.n_live_tup)::float8 AS live,
-            sum(s.n_dead_tup)::float8 AS dead, sum(pg_total_relation_size(s.relid))::float8 AS bytes
-     FROM pg_stat_user_tables s LEFT JOIN pg_inherits i ON i.inhrelid = s.relid
-     LEFT JOIN pg_class parent ON parent.oid = i.inhparent
-     WHERE s.schemaname = 'signalbox' AND coalesce(parent.relname, s.relname) = ANY($1) GROUP BY 1 ORDER BY 1`,
-    [HOT_TABLES],
-  );
-  for (const { name, live, dead, bytes } of rows) {
-    report.figure(
-      `table ${name}`,
-      `${count(live)} rows, ${count(dead)} dead, ${mebibytes(bytes)} with indexes`,
-      { rows: live, deadRows: dead, bytes },
-    );
-  }
-}
-
 /** Registers many workflows with a schedule that is far away: new, and again. */
-async function printRegistration(
-  { url, agentToken }: Server,
-  workflows: number,
-  report: Report,
-): Promise<void> {
+async function printRegistration(server: Server, workflows: number, report: Report): Promise<void> {
   const many = Array.from({ length: workflows }, (_, index) =>
     workflow(`many-${index}`, { schedule: '0 3 1 1 *' }, (w) => {
       w.task('load', { after: [w.task('extract', {}, async () => null)] }, async () => null);
     }),
   );
-  const { definitions } = definitionsOf(many);
-  const transport = httpTransport({ url, token: agentToken });
+  const definitions = definitionsOf(many);
   for (const title of ['new', 'known']) {
-    const startedAt = performance.now();
-    const { sessionId } = await transport.register({
-      ...{ name: 'bench-many', queues: ['nobody'], concurrency: 1, version: '1' },
-      ...{ definitions, fileErrors: [] },
-    });
-    const tookMs = performance.now() - startedAt;
+    const tookMs = await registerAll(server, definitions);
     report.figure(
       `registering ${count(workflows)} ${title} workflows with schedules`,
       seconds(tookMs),
-      {
-        tookMs,
-      },
+      { tookMs },
     );
-    await transport.stop(sessionId);
   }
-  await transport.close();
 }
 
 async function printCalls(
@@ -230,10 +189,7 @@ async function printCalls(
       await call(server, path);
       tookMs.push(performance.now() - startedAt);
     }
-    report.figure(title, quantiles(tookMs), {
-      p50Ms: quantile(tookMs, 0.5),
-      p99Ms: quantile(tookMs, 0.99),
-    });
+    report.figure(title, quantiles(tookMs), quantileValues(tookMs));
   }
 }
 

@@ -4,7 +4,6 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type pg from 'pg';
 import { WATCHED_NODE_OPTIONS } from '../server/supervise/agent-watch.ts';
 import { type Child, type ClickHouse, startChild } from './processes.ts';
-import { quantile } from './report.ts';
 
 export interface Server {
   readonly url: string;
@@ -84,9 +83,4 @@ export async function call(server: Server, path: string, body?: object): Promise
   const text = await response.text();
   if (!response.ok) throw new Error(`${path}: ${text}`);
   return text;
-}
-
-/** As text: median and the 99th of a hundred. */
-export function quantiles(valuesMs: readonly number[]): string {
-  return `p50 ${quantile(valuesMs, 0.5).toFixed(1)} ms, p99 ${quantile(valuesMs, 0.99).toFixed(1)} ms`;
 }

@@ -5,6 +5,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
+import { printTables } from './figures.ts';
 import { offerRuns } from './load.ts';
 import { startClickHouse, startPostgres } from './processes.ts';
 import { count, mebibytes, quantile, type Report } from './report.ts';
@@ -32,8 +33,8 @@ export async function benchSustained(report: Report, options: SustainedOptions):
     await registered(pool, 'bench-chain');
     await runAll(server.first, pool, 'bench-chain', 1_000);
     const spent = async () => ({
-      server: secondsOf((await server.usage()).cpu),
-      agent: secondsOf((await agent.usage()).cpu),
+      server: (await server.usage()).cpuSeconds,
+      agent: (await agent.usage()).cpuSeconds,
       postgres: await postgres.cpuSeconds(),
       clickhouse: await clickhouse.cpuSeconds(),
     });
@@ -75,15 +76,11 @@ export async function benchSustained(report: Report, options: SustainedOptions):
     for (const [name, bytes] of Object.entries(memory)) {
       report.figure(`memory of ${name}`, mebibytes(bytes), { memoryBytes: bytes });
     }
-    await printDead(pool, report);
+    await printTables(pool, TABLES, report);
     await printRest(pool, report);
   } finally {
     await pool.end();
   }
-}
-
-function secondsOf({ user, system }: NodeJS.CpuUsage): number {
-  return (user + system) / 1e6;
 }
 
 /** The logs of tasks are appended to only: what was inserted is what has ended. */
@@ -125,22 +122,6 @@ function printLags(lags: readonly number[], report: Report): void {
   const [p50, p99, max, last] = Object.values(values).map((ms) => (ms / 1_000).toFixed(2));
   const text = `p50 ${p50} s, p99 ${p99} s, most ${max} s, at the end ${last} s`;
   report.figure('events that are not in ClickHouse yet, age of the oldest', text, values);
-}
-
-async function printDead(pool: pg.Pool, report: Report): Promise<void> {
-  const { rows } = await pool.query<{ name: string; live: number; dead: number; bytes: number }>(
-    `SELECT relname AS name, n_live_tup::float8 AS live, n_dead_tup::float8 AS dead,
-            pg_total_relation_size(relid)::float8 AS bytes
-     FROM pg_stat_user_tables WHERE schemaname = 'signalbox' AND relname = ANY($1) ORDER BY 1`,
-    [TABLES],
-  );
-  for (const { name, live, dead, bytes } of rows) {
-    report.figure(
-      `table ${name}`,
-      `${count(live)} rows, ${count(dead)} dead, ${mebibytes(bytes)} with indexes`,
-      { rows: live, deadRows: dead, bytes },
-    );
-  }
 }
 
 /** How long it takes until all that was offered has ended and is copied. */

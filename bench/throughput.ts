@@ -6,18 +6,12 @@
  */
 import pg from 'pg';
 import { SHAPES, type Shape } from './bench-workflows.ts';
+import { printMemory, ratesOf, startsOf } from './figures.ts';
 import { benchGraphileWorker } from './graphile.ts';
 import { benchPeers } from './peers.ts';
-import { type Child, type Postgres, startNothing, startPostgres, type Usage } from './processes.ts';
-import { count, mebibytes, median, quantile, type Report } from './report.ts';
-import {
-  quantiles,
-  registered,
-  runAll,
-  type Server,
-  startAgentChild,
-  startServerChild,
-} from './stand.ts';
+import { type Child, type Postgres, startNothing, startPostgres } from './processes.ts';
+import { count, median, quantiles, quantileValues, type Report } from './report.ts';
+import { registered, runAll, type Server, startAgentChild, startServerChild } from './stand.ts';
 
 export interface ThroughputOptions {
   readonly rounds: number;
@@ -45,10 +39,7 @@ export async function benchThroughput(report: Report, options: ThroughputOptions
       await measureShape(shape, options.rounds, { parts, pool }, report);
     }
     await printLatency(server.first, pool, report);
-    for (const [name, child] of Object.entries({ server, agent })) {
-      const { memory } = await child.usage();
-      report.figure(`memory of the ${name}`, mebibytes(memory), { memoryBytes: memory });
-    }
+    await printMemory({ server, agent }, report);
   } finally {
     await pool.end();
   }
@@ -68,15 +59,12 @@ async function measureShape(
   { parts, pool }: { parts: Parts; pool: pg.Pool },
   report: Report,
 ): Promise<void> {
-  const { server } = parts;
-  const rates: number[] = [];
+  const { title } = shape;
+  const server = parts.server.first;
   const before = await spentBy(parts);
-  for (let round = 0; round < rounds; round += 1) {
-    report.progress(shape.title, round, rounds);
-    const tookMs = await runAll(server.first, pool, shape.workflow, shape.runs, LOOK_EVERY_MS);
-    await noneFailed(pool);
-    rates.push((shape.runs * shape.tasks * 1_000) / tookMs);
-  }
+  const afterEach = () => noneFailed(pool);
+  const measured = { title, rounds, server, pool, lookEveryMs: LOOK_EVERY_MS, afterEach };
+  const rates = await ratesOf(shape, measured, report);
   const after = await spentBy(parts);
   const tasks = rounds * shape.runs * shape.tasks;
   const each = (name: keyof Spent) => Math.round(((after[name] - before[name]) * 1e6) / tasks);
@@ -103,19 +91,9 @@ async function printLatency(server: Server, pool: pg.Pool, report: Report): Prom
     report.progress('one run at a time', run, LATENCY_RUNS);
     await runAll(server, pool, 'bench-chain', 1, LOOK_EVERY_MS);
   }
-  const { rows } = await pool.query<{ kind: string; ms: number[] }>(
-    `WITH newest AS (
-       SELECT id, created_at FROM signalbox.run WHERE workflow = 'bench-chain' ORDER BY id DESC LIMIT ${LATENCY_RUNS}
-     ), steps AS (
-       SELECT CASE WHEN l.task = 0 THEN 'trigger to start' ELSE 'task to dependent task' END AS kind,
-              (extract(epoch FROM l.started_at - coalesce(
-                lag(l.finished_at) OVER (PARTITION BY l.run_id ORDER BY l.task), n.created_at)) * 1000)::float8 AS ms
-       FROM signalbox.task_log l JOIN newest n ON n.id = l.run_id)
-     SELECT kind, array_agg(ms) AS ms FROM steps GROUP BY kind ORDER BY kind`,
-  );
-  for (const { kind, ms } of rows) {
-    report.figure(kind, quantiles(ms), { p50Ms: quantile(ms, 0.5), p99Ms: quantile(ms, 0.99) });
-  }
+  const { firstMs, dependentMs } = await startsOf(pool, 'bench-chain', LATENCY_RUNS);
+  report.figure('task to dependent task', quantiles(dependentMs), quantileValues(dependentMs));
+  report.figure('trigger to start', quantiles(firstMs), quantileValues(firstMs));
 }
 
 /** Seconds of processor time; they hold also on a machine that does other things beside. */
@@ -127,12 +105,8 @@ interface Spent {
 
 async function spentBy({ server, agent, postgres }: Parts): Promise<Spent> {
   return {
-    server: secondsOf(await server.usage()),
-    agent: secondsOf(await agent.usage()),
+    server: (await server.usage()).cpuSeconds,
+    agent: (await agent.usage()).cpuSeconds,
     postgres: await postgres.cpuSeconds(),
   };
-}
-
-function secondsOf({ cpu }: Usage): number {
-  return (cpu.user + cpu.system) / 1e6;
 }

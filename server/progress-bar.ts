@@ -12,8 +12,10 @@ export interface Terminal {
 }
 
 export interface ProgressBar {
-  /** Shows how far it is; `text` stands behind the bar. */
+  /** Shows how far it is, also as numbers; `text` stands behind them. */
   show(done: number, total: number, text: string): void;
+  /** Shows a share from 0 to 1; `text` stands behind the bar. */
+  draw(share: number, text: string): void;
   /** Writes a line above the bar. */
   line(text: string): void;
   /** Takes the bar away. */
@@ -28,16 +30,17 @@ export function progressBar(terminal: Terminal, quiet = false): ProgressBar {
     if (shown !== '') terminal.write(CLEAR);
     shown = '';
   };
+  const draw = (share: number, text: string) => {
+    if (!draws) return;
+    const full = Math.round(Math.min(1, share) * BAR_WIDTH);
+    const bar = `${'█'.repeat(full)}${'░'.repeat(BAR_WIDTH - full)}`;
+    shown = `${bar} ${text}`.slice(0, (terminal.columns || COLUMNS) - 1);
+    terminal.write(`${CLEAR}${shown}`);
+  };
   return {
     clear,
-    show(done, total, text) {
-      if (!draws) return;
-      const share = total > 0 ? Math.min(1, done / total) : 0;
-      const full = Math.round(share * BAR_WIDTH);
-      const bar = `${'█'.repeat(full)}${'░'.repeat(BAR_WIDTH - full)}`;
-      shown = `${bar} ${done}/${total}  ${text}`.slice(0, (terminal.columns || COLUMNS) - 1);
-      terminal.write(`${CLEAR}${shown}`);
-    },
+    draw,
+    show: (done, total, text) => draw(total > 0 ? done / total : 0, `${done}/${total}  ${text}`),
     line(text) {
       const bar = shown;
       clear();
