@@ -13,7 +13,8 @@ import type {
 import type { Run, RunTrigger } from '../../domain/run.ts';
 import type { Clock, EpochMs } from '../../domain/time.ts';
 import { findCycle, type Graph } from '../catalog/graph.ts';
-import { ASSETS_WORKFLOW, hashOf } from '../catalog/register.ts';
+import { hashOf } from '../catalog/register.ts';
+import { ASSETS_WORKFLOW, PARTITIONS_WORKFLOW } from '../catalog/shared-workflows.ts';
 import type { AnnounceRuns, CreateRuns, RunRequest } from '../runs/trigger.ts';
 import { readAssetTasks } from '../store/asset.ts';
 import { type Producer, readProducer } from '../store/asset-task.ts';
@@ -30,8 +31,7 @@ import { newestOf, refuseMany, type Spreading, spreadPartitions } from './partit
 /** Levels that are followed downstream; more would be a circle. */
 const MAX_DEPTH = 100;
 const MAX_ASSETS = 10_000;
-/** Workflow of runs that make partitions of several assets; so many at a time. */
-const PARTITIONS_WORKFLOW = 'asset-partitions';
+/** So many runs that make partitions of several assets at a time. */
 const PARTITION_RUNS_AT_A_TIME = 16;
 
 export interface MaterializeDeps {

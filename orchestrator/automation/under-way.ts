@@ -1,15 +1,12 @@
 /** Which assets, and which of their partitions, unfinished runs are making: what a run has ended of it counts no more. */
 import { keysOfTask } from '../assets/partitions/of-task.ts';
-import { ASSETS_WORKFLOW } from '../catalog/register.ts';
+import { sharedWorkflowsOf } from '../catalog/shared-workflows.ts';
 import { LIVE } from '../dispatch/task-codes.ts';
 import { timeOf } from '../retention/id-range.ts';
 import type { Version, Versions } from '../runs/versions.ts';
 import { readLiveFacts, readRunVersions } from '../store/automation-facts.ts';
 import type { Tx } from '../store/connection.ts';
 import type { UnderWay } from './facts.ts';
-
-/** Workflows whose runs make several assets. */
-const SHARED_WORKFLOWS = [ASSETS_WORKFLOW, 'asset-partitions'];
 
 export interface Busy {
   /** The oldest run that makes any of it. */
@@ -68,7 +65,7 @@ function workflowsOf(
   producers: ReadonlyMap<string, readonly string[]>,
 ): readonly string[] {
   const names = [...keys].flatMap((key) => [key, ...(producers.get(key) ?? [])]);
-  return [...new Set([...names, ...SHARED_WORKFLOWS])];
+  return [...new Set([...names, ...sharedWorkflowsOf(keys)])];
 }
 
 /** Assets that runs were to make, of those that are asked for. */

@@ -5,6 +5,7 @@
  */
 import type { CallbackDefinition, CallbackEvent } from '../../domain/callback.ts';
 import type { Clock } from '../../domain/time.ts';
+import { isShared } from '../catalog/shared-workflows.ts';
 import { createEventFollower, type EventFollower, type FollowerDeps } from '../events/follower.ts';
 import type { RunInfos } from '../runs/run-info.ts';
 import type { CreatedRun, CreateRuns, RunRequest } from '../runs/trigger.ts';
@@ -28,8 +29,6 @@ export interface FollowDeps extends FollowerDeps {
 }
 
 const ROWS = 200;
-/** Workflows whose runs make several assets: each task is an asset's, and so are its callbacks. */
-const OF_ASSETS = ['assets', 'asset-partitions'];
 const SUFFIX = ':callbacks';
 
 export function createCallbackFollower(deps: FollowDeps): EventFollower {
@@ -57,7 +56,7 @@ async function callAll(
   happened: readonly Happened[],
 ): Promise<readonly CreatedRun[]> {
   const ids = happened.flatMap(({ runId, told }) => (told ? [] : [runId]));
-  const found = await runsWithCallbacks(tx, [...new Set(ids)], OF_ASSETS);
+  const found = await runsWithCallbacks(tx, [...new Set(ids)]);
   const own = found.map(([id]) => id);
   const named = happened.flatMap(({ told }) => told?.workflow ?? []);
   const workflows = new Set([...found.map(([, workflow]) => workflow), ...named]);
@@ -86,7 +85,7 @@ async function callAll(
 function ofOwner(event: CallbackEvent | null): readonly CallbackEvent[] {
   if (event === null) return [];
   const { workflow, task } = event;
-  return [task !== null && OF_ASSETS.includes(workflow) ? { ...event, workflow: task } : event];
+  return [task !== null && isShared(workflow) ? { ...event, workflow: task } : event];
 }
 
 /** Instances of mapped tasks may be newer than what is known of the run. */

@@ -42,8 +42,6 @@ import { refuseCircles } from '../triggers/register.ts';
 import { compileGraph } from './graph.ts';
 import { ASSETS_WORKFLOW } from './shared-workflows.ts';
 
-export { ASSETS_WORKFLOW };
-
 /** Queue of the agents in the servers themselves. */
 const SYSTEM_QUEUE = 'signalbox-system';
 const BATCH = 500;

@@ -1,5 +1,6 @@
 /** Tables `workflow_callback` and `callback`, and the place up to which events were followed for them. */
 import type { CallbackDefinition, CallbackEvent } from '../../domain/callback.ts';
+import { isSharedSql } from '../catalog/shared-workflows.ts';
 import { jsonText, textArray } from './columns.ts';
 import type { Tx } from './connection.ts';
 import { beginPlace, type Place, rowsAfter } from './event-batch.ts';
@@ -71,15 +72,14 @@ export function readEventRows(tx: Tx, { xid, id }: Place, limit: number): Promis
 export async function runsWithCallbacks(
   tx: Tx,
   ids: readonly string[],
-  shared: readonly string[],
 ): Promise<readonly (readonly [id: string, workflow: string])[]> {
   if (ids.length === 0) return [];
   return tx.rows<readonly [string, string]>(
     `SELECT r.id, r.workflow FROM signalbox.run r
      WHERE r.id = ANY($1::uuid[])
-       AND (r.workflow = ANY($2::text[])
+       AND (${isSharedSql('r.workflow')}
             OR EXISTS (SELECT FROM signalbox.workflow_callback c WHERE c.workflow = r.workflow))`,
-    [ids, shared],
+    [ids],
   );
 }
 

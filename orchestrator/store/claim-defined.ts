@@ -3,7 +3,7 @@
  * upon tasks of others, so that it costs nothing where all agents of a queue define the same. It is looked up by the
  * run's key, row by row, in the order of the claim: written so that it is never made a join.
  */
-import { SHARED_WORKFLOWS } from '../catalog/shared-workflows.ts';
+import { isSharedSql } from '../catalog/shared-workflows.ts';
 import { packTasks } from './bundle.ts';
 import { textArray } from './columns.ts';
 
@@ -15,11 +15,6 @@ export interface DefinedFilter {
   readonly excluded: ReadonlySet<string>;
 }
 
-/** Of production, and of each environment. */
-const IS_SHARED = SHARED_WORKFLOWS.map(
-  (name) => `l.workflow = '${name}' OR l.workflow LIKE '~%~${name}'`,
-).join(' OR ');
-
 /**
  * The condition. Runs that make several assets have a workflow that nobody defines: they are let through.
  * @param first number of the first of its two parameters
@@ -27,7 +22,7 @@ const IS_SHARED = SHARED_WORKFLOWS.map(
 export function definedSql(first: number): string {
   return `
     AND (SELECT (l.workflow IN (SELECT unnest(d.names) FROM signalbox.definition_set d WHERE d.id = $${first}::bigint)
-                 OR ${IS_SHARED})
+                 OR ${isSharedSql('l.workflow')})
             AND l.version_id || '/' || task_live.task || '/' || coalesce(encode(task_live.more, 'hex'), '')
                 <> ALL($${first + 1}::text[])
          FROM signalbox.run_live l WHERE l.run_id = task_live.run_id)`;

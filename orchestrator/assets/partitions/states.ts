@@ -10,6 +10,7 @@ import {
 } from '../../../domain/partition.ts';
 import type { Clock } from '../../../domain/time.ts';
 import { readPageQuery, toPage } from '../../catalog/page.ts';
+import { sharedWorkflowsOf } from '../../catalog/shared-workflows.ts';
 import type { Page, PartitionQuery } from '../../service.ts';
 import type { Db } from '../../store/connection.ts';
 import { readDynamicKeys } from '../../store/dynamic-partition.ts';
@@ -23,9 +24,6 @@ import {
 import type { Staleness } from '../staleness.ts';
 import { dynamicNamesOf, type PartitionSet, partitionSet } from './partition-set.ts';
 import { keysInRange } from './select.ts';
-
-/** Workflows whose runs make partitions of several assets. */
-const SHARED_WORKFLOWS = ['assets', 'asset-partitions'];
 
 /** A partitioned asset at a moment. */
 export interface Partitioned {
@@ -53,7 +51,7 @@ export async function findPartitioned(db: Db, clock: Clock, key: string): Promis
       key,
       ...(found.workflow === null ? [] : [found.workflow]),
       ...found.producers,
-      ...SHARED_WORKFLOWS,
+      ...sharedWorkflowsOf([key]),
     ],
   };
 }
