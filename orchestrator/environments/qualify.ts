@@ -39,7 +39,8 @@ function qualifyDefinition(
 ): WorkflowDefinition {
   const { settings } = environment;
   const name = (plain: string) => qualify(environment.name, plain);
-  const { on, sensor, check, callbacks, callbacksOf, concurrency } = definition;
+  const { on, sensor, check, callbacks, callbacksOf, concurrency, deadlines } = definition;
+  const ofTask = hookIn(name, definition);
   const waits =
     (definition.schedule !== null && !settings.schedules) ||
     (on !== undefined && !settings.triggers) ||
@@ -57,7 +58,10 @@ function qualifyDefinition(
       : {}),
     ...(check ? { check: { ...check, asset: name(check.asset) } } : {}),
     ...(callbacksOf === undefined ? {} : { callbacksOf: name(callbacksOf) }),
-    ...(callbacks === undefined ? {} : { callbacks: settings.callbacks ? callbacks : [] }),
+    ...(callbacks === undefined
+      ? {}
+      : { callbacks: settings.callbacks ? callbacks.map(ofTask) : [] }),
+    ...(deadlines === undefined ? {} : { deadlines: deadlines.map(ofTask) }),
     ...(concurrency?.scope === 'global'
       ? { concurrency: { ...concurrency, key: name(concurrency.key) } }
       : {}),
@@ -72,17 +76,27 @@ function conditionIn(name: (plain: string) => string) {
       : { ...condition, asset: name(condition.asset) };
 }
 
+/** The one task of an asset is called as the asset. */
+function taskKeyIn(name: (plain: string) => string, { kind }: WorkflowDefinition, key: string) {
+  return kind === 'asset' ? name(key) : key;
+}
+
+/** A callback or a deadline, which may be of a task. */
+function hookIn(name: (plain: string) => string, definition: WorkflowDefinition) {
+  return <T extends { readonly task?: string }>(hook: T): T =>
+    hook.task === undefined ? hook : { ...hook, task: taskKeyIn(name, definition, hook.task) };
+}
+
 function qualifyTask(
   { name: environment, settings }: QualifyingEnvironment,
-  { kind }: WorkflowDefinition,
+  definition: WorkflowDefinition,
   task: TaskDefinition,
 ): TaskDefinition {
   const name = (plain: string) => qualify(environment, plain);
   const { pool, queue, produces, consumes, concurrency } = task;
   return {
     ...task,
-    // The one task of an asset is called as the asset.
-    key: kind === 'asset' ? name(task.key) : task.key,
+    key: taskKeyIn(name, definition, task.key),
     pool: pool === null || settings.sharedPools ? pool : name(pool),
     ...(queue === undefined ? {} : { queue: name(queue) }),
     ...(produces === undefined ? {} : { produces: produces.map(name) }),

@@ -13,6 +13,21 @@ const charged: string[] = [];
 const computed: string[] = [];
 const told: string[] = [];
 
+/** Assets with callbacks, and one with a deadline. */
+function watchedBy(where: string): readonly Definition[] {
+  const watched = asset(
+    'shop/watched',
+    { sla: '2h', onSuccess: () => void told.push(`watched in ${where}`) },
+    () => 1,
+  );
+  const sums = asset(
+    'shop/sums',
+    { dependsOn: { watched }, onSuccess: () => void told.push(`sums in ${where}`) },
+    () => 2,
+  );
+  return [watched, sums];
+}
+
 /** The code as it is in production and in the branches. */
 function codeOf(where: string): readonly Definition[] {
   const daily = workflow('daily', { schedule: '* * * * * *' }, (w) => {
@@ -64,7 +79,20 @@ function codeOf(where: string): readonly Definition[] {
     told.push(`look of ${where}`);
     return {};
   });
-  return [daily, charge, invoice, cached, raw, clean, after, fails, asks, parent, looks];
+  return [
+    daily,
+    charge,
+    invoice,
+    cached,
+    raw,
+    clean,
+    ...watchedBy(where),
+    after,
+    fails,
+    asks,
+    parent,
+    looks,
+  ];
 }
 
 beforeAll(async () => {
@@ -159,6 +187,31 @@ describe('A branch beside production', () => {
     await stand.base.stand.reconcile('callbacks');
     await waitFor(() => told.includes('failure in production'), { what: 'the callback' });
     expect(told).not.toContain('failure in pr-1');
+  });
+
+  it('calls callbacks of assets of a branch that asked for them, alone and together with others', async () => {
+    await stand.create('pr-calls', { settings: { callbacks: true } });
+    await stand.agent('pr-calls', codeOf('pr-calls'));
+    const own = () => told.filter((one) => one.endsWith('in pr-calls'));
+    const calls = async (count: number) => {
+      await waitFor(
+        async () => {
+          await stand.base.stand.reconcile('callbacks');
+          return own().length >= count;
+        },
+        { what: `${count} callbacks` },
+      );
+      return own().sort();
+    };
+    await stand.make('pr-calls', 'shop/watched');
+    expect(await calls(1)).toEqual(['watched in pr-calls']);
+    const both = await stand.make('pr-calls', 'shop/watched', { downstream: true });
+    expect(both).toMatchObject({ workflow: qualify('pr-calls', 'assets'), state: 'succeeded' });
+    expect(await calls(3)).toEqual([
+      'sums in pr-calls',
+      'watched in pr-calls',
+      'watched in pr-calls',
+    ]);
   });
 
   it('tells an event to flows of its own environment only', async () => {
