@@ -54,6 +54,9 @@ export function createSessions(db: Db, clock: Clock): Sessions {
   const sets = createDefinitionSets();
   const keep = async (row: Session) => {
     const definitions = await sets.load(db, row.definitionSet);
+    // Two of its calls may have come at once; what it defines from then on must reach both.
+    const same = known.get(row.publicId);
+    if (same) return same.session;
     const session = { ...row, queueSet: new Set(row.queues), definitions };
     if (known.size >= MAX_KNOWN) known.clear();
     known.set(row.publicId, { session, checkedAt: clock.now() });

@@ -132,6 +132,27 @@ describe('an agent is given only what it defines', () => {
     expect((await waitOf(other, 't0'))?.reason).toBe('no-slot');
   });
 
+  it('of what it defines by now, in each of its claims that wait at a server which learned of it by both', async () => {
+    const server = await stand.another();
+    const queue = 'learned';
+    const before = workflow('learned-before', chain(1), { queue });
+    const added = workflow('learned-later', chain(2), { queue });
+    const agent = { name: 'learner', queues: [queue], concurrency: 2, version: '1' };
+    const told = { ...agent, fileErrors: [] };
+    const { agents } = stand.orchestrator;
+    const { sessionId: session } = await agents.register({ ...told, definitions: [before] });
+    const claim = () =>
+      server.agents.claim(session, { capacity: 1, waitMs: 8_000 }, new AbortController().signal);
+    const both = Promise.all([claim(), claim()]);
+    // Behind both of them.
+    await server.agents.heartbeat(session, { running: 0, pools: [] });
+    await server.agents.register({ ...told, session, definitions: [before, added] });
+    await trigger(server, 'learned-later');
+    await trigger(server, 'learned-later');
+    const replies = await both;
+    expect(replies.map(({ assignments }) => assignments.length)).toEqual([1, 1]);
+  });
+
   it('of sensors, looks of its own', async () => {
     const { orchestrator } = stand;
     const queue = 'looks';
