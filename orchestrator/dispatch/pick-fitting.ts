@@ -70,7 +70,8 @@ export function fitsTask(
 }
 
 function fitsAny(infos: RunInfos, definitions: DefinitionSet, row: PickedRow): boolean {
-  return [row.task, ...row.more].some((task) => fitsTask(infos, definitions, row.runId, task));
+  const fits = (task: number) => fitsTask(infos, definitions, row.runId, task);
+  return fits(row.task) || row.more.some(fits);
 }
 
 function load(infos: RunInfos, tx: Tx, rows: readonly PickedRow[]): Promise<void> {
