@@ -115,7 +115,7 @@ export async function insertHolds(
 
 /** Lets go what waited for a run that has succeeded, or that is not there any more; and what has ended itself. */
 export async function releaseHolds(tx: Tx, workflow: string): Promise<void> {
-  await tx.execute(
+  const takesPlace = tx.execute(
     `UPDATE signalbox.run_hold h SET after_run_id = n.id
      FROM (SELECT w.run_id, (SELECT r.id FROM signalbox.run r
                              WHERE r.id = ANY(w.also) AND r.state NOT IN ('succeeded', 'skipped') LIMIT 1) AS id
@@ -126,12 +126,13 @@ export async function releaseHolds(tx: Tx, workflow: string): Promise<void> {
      WHERE h.run_id = n.run_id AND n.id IS NOT NULL`,
     [workflow],
   );
-  await tx.execute(
+  const goes = tx.execute(
     `DELETE FROM signalbox.run_hold h WHERE h.workflow = $1 AND (
        NOT EXISTS (SELECT FROM signalbox.run r WHERE r.id = h.after_run_id AND r.state NOT IN ('succeeded', 'skipped'))
        OR NOT EXISTS (SELECT FROM signalbox.run_live l WHERE l.run_id = h.run_id))`,
     [workflow],
   );
+  await Promise.all([takesPlace, goes]);
 }
 
 /** Stores why runs were skipped, and that all their tasks are. */
