@@ -72,12 +72,11 @@ export async function recordRound(
     .filter(({ subject }) => !broken.has(subject.key))
     .map((one) => recordOf(one, round, newId, now));
   const byAsset = Map.groupBy(recorded, ({ asset_key }) => asset_key);
-  const kept = [...byAsset.values()].flatMap((of) => of.filter(isKept));
+  const keptOf = [...byAsset.values()].map((of) => of.filter(isKept));
+  const kept = keptOf.flat();
   await upsertStates(tx, kept.filter(({ isChanged }) => isChanged).map(withoutMarks));
   await deleteStates(tx, goneOf(round, kept, broken));
-  const news = [...byAsset.values()].flatMap((of) =>
-    of.filter((one) => one.isNews && isKept(one, of.indexOf(one), of)).slice(-MAX_STORED),
-  );
+  const news = keptOf.flatMap((of) => of.filter(({ isNews }) => isNews).slice(-MAX_STORED));
   await insertEvaluations(tx, news.map(toEvaluation));
   const standings = [...round.rows.values()].map((row) => {
     const message = broken.get(row.asset_key);
