@@ -4,6 +4,7 @@
  * the lock of the place: two servers, or one that dies in between, neither double nor lose a run.
  */
 import type { AssetEvent } from '../../domain/events.ts';
+import { TERMINAL_RUN_STATES } from '../../domain/run.ts';
 import type { Clock, EpochMs } from '../../domain/time.ts';
 import type { StoredChanges } from '../events/changes.ts';
 import { createEventFollower, type EventFollower, type FollowerDeps } from '../events/follower.ts';
@@ -18,7 +19,7 @@ import {
 import type { Tx } from '../store/connection.ts';
 import type { Place } from '../store/event-batch.ts';
 import { readFollowed } from '../store/workflow-on.ts';
-import { automatedBelow, createNetwork, type Network } from './network.ts';
+import { automatedBelow, createNetwork, type Network, withUpstreams } from './network.ts';
 import { type FactsDeps, readFacts } from './read-facts.ts';
 import { LOOK_EVERY_MS, recordRound } from './record.ts';
 import { makeRuns } from './request.ts';
@@ -101,14 +102,6 @@ async function lookRound(
   return made.created;
 }
 
-function withUpstreams(automated: ReadonlySet<string>, { into }: Network): ReadonlySet<string> {
-  const all = new Set(automated);
-  for (const key of automated) {
-    for (const [upstream] of into.get(key) ?? []) all.add(upstream);
-  }
-  return all;
-}
-
 /** Assets that something became of, and runs that have ended. */
 function happenedIn(rows: readonly Row[]): {
   readonly assets: ReadonlySet<string>;
@@ -127,10 +120,9 @@ function happenedIn(rows: readonly Row[]): {
     const { runs, changes } = JSON.parse(events) as StoredChanges;
     for (const [run, task, , state] of changes) {
       const runId = runs[run];
-      if (task < 0 && typeof state === 'string' && ENDS.has(state) && runId) runIds.add(runId);
+      const hasEnded = task < 0 && TERMINAL_RUN_STATES.some((one) => one === state);
+      if (hasEnded && runId) runIds.add(runId);
     }
   }
   return { assets, runIds: [...runIds] };
 }
-
-const ENDS = new Set(['succeeded', 'failed', 'cancelled', 'skipped']);

@@ -3,14 +3,14 @@
  * What only lineage from outside says is no upstream that automation waits for; what code declares is.
  */
 import { append } from '../assets/order.ts';
-import { type EdgeFact, readProducers } from '../store/automation-facts.ts';
+import { readProducers } from '../store/automation-facts.ts';
 import type { Tx } from '../store/connection.ts';
 import { readLineageEpoch } from '../store/lineage.ts';
-import { readMappedEdges } from '../store/staleness.ts';
+import { type MappedEdge, readMappedEdges } from '../store/staleness.ts';
 
 export interface Network {
   /** Edges into an asset. */
-  readonly into: ReadonlyMap<string, readonly EdgeFact[]>;
+  readonly into: ReadonlyMap<string, readonly MappedEdge[]>;
   readonly below: ReadonlyMap<string, readonly string[]>;
   readonly producers: ReadonlyMap<string, readonly string[]>;
 }
@@ -27,18 +27,23 @@ export function createNetwork(): (tx: Tx) => Promise<Network> {
 
 async function read(tx: Tx): Promise<Network> {
   const [edges, made] = await Promise.all([readMappedEdges(tx), readProducers(tx)]);
-  const into = new Map<string, EdgeFact[]>();
   const below = new Map<string, string[]>();
   const producers = new Map<string, string[]>();
-  for (const edge of edges) {
-    const [upstream, downstream] = edge;
-    const known = into.get(downstream);
-    if (known) known.push(edge);
-    else into.set(downstream, [edge]);
-    append(below, upstream, downstream);
-  }
+  for (const [upstream, downstream] of edges) append(below, upstream, downstream);
   for (const [asset, workflow] of made) append(producers, asset, workflow);
-  return { into, below, producers };
+  return { into: Map.groupBy(edges, ([, downstream]) => downstream), below, producers };
+}
+
+/** These assets and all that they are made from. */
+export function withUpstreams(
+  keys: readonly string[] | ReadonlySet<string>,
+  { into }: Network,
+): ReadonlySet<string> {
+  const all = new Set(keys);
+  for (const key of keys) {
+    for (const [upstream] of into.get(key) ?? []) all.add(upstream);
+  }
+  return all;
 }
 
 /** Automated assets that lie below these, by way of automated ones. */

@@ -16,7 +16,7 @@ import { readDynamicKeys } from '../store/dynamic-partition.ts';
 import { candidatesOf } from './candidates.ts';
 import { nodesOf } from './condition.ts';
 import { type CheckFact, NO_MEMORY, nodeName, type OwnFacts, type Subject } from './facts.ts';
-import type { Network } from './network.ts';
+import { type Network, withUpstreams } from './network.ts';
 import type { AssetLook, Failed } from './round.ts';
 import { readUnderWay } from './under-way.ts';
 import {
@@ -52,19 +52,12 @@ export async function readFacts(
 ): Promise<Facts> {
   const rows = new Map((await lockAutomation(tx, keys)).map((row) => [row.asset_key, row]));
   const own = [...rows.keys()];
-  const all = new Set([
-    ...own,
-    ...own.flatMap((key) => (network.into.get(key) ?? []).map(([upstream]) => upstream)),
-  ]);
+  const all = withUpstreams(own, network);
   const asking = own.filter((key) => asksForChecks(rows.get(key)?.definition.condition));
-  const ofChecks = asking.flatMap((key) => [
-    key,
-    ...(network.into.get(key) ?? []).map(([upstream]) => upstream),
-  ]);
   const [assetRows, stateRows, checkRows, paused, busy] = await Promise.all([
     readAssetFacts(tx, [...all]),
     readStates(tx, own),
-    readCheckFacts(tx, [...new Set(ofChecks)]),
+    readCheckFacts(tx, [...withUpstreams(asking, network)]),
     readAllPaused(tx),
     readUnderWay(tx, deps.versions, all, network.producers),
   ]);

@@ -1,10 +1,6 @@
 /** What automation has to know of many assets at once: versions, failures, checks, runs under way, edges. */
 import type { CheckSeverity } from '../../domain/asset.ts';
-import type {
-  PartitionMapping,
-  PartitionsDefinition,
-  RunPartitions,
-} from '../../domain/partition.ts';
+import type { PartitionsDefinition, RunPartitions } from '../../domain/partition.ts';
 import type { StoredPolicy } from '../assets/policy.ts';
 import { textArray } from './columns.ts';
 import type { Tx } from './connection.ts';
@@ -156,12 +152,6 @@ export function readRunVersions(
     [runIds, textArray(workflows)],
   );
 }
-
-export type EdgeFact = readonly [
-  upstream: string,
-  downstream: string,
-  mapping: PartitionMapping | null,
-];
 
 /** Workflows whose tasks make assets: [asset, workflow]. */
 export function readProducers(tx: Tx): Promise<(readonly [asset: string, workflow: string])[]> {
