@@ -64,8 +64,6 @@ export async function startStand(
     return orchestrator;
   };
   const pool = new pg.Pool({ connectionString: postgres.url, max: 2 });
-  // The database may be dropped before the last connection has said goodbye.
-  pool.on('connect', (client) => client.on('error', () => undefined));
   const orchestrator = await create();
   return {
     postgres,
