@@ -27,6 +27,11 @@ export interface CheckFact {
   readonly at: EpochMs;
 }
 
+/** Those that say that something is wrong. */
+export function failedOf(checks: readonly CheckFact[]): readonly CheckFact[] {
+  return checks.filter(({ passed, severity }) => !passed && severity === 'error');
+}
+
 /** The newest version of an asset, of one of its partitions, or of several together. */
 export interface VersionFact {
   /** Changes with each version; null where there is none. */

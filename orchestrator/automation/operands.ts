@@ -6,7 +6,7 @@ import type { AutomationCondition, UpstreamChoice } from '../../domain/automatio
 import { toRfc3339 } from '../../domain/time.ts';
 import { previousInstant } from '../schedule/cron.ts';
 import { cronName, isChosen } from './condition.ts';
-import type { Memory, Subject, UpstreamFacts } from './facts.ts';
+import { failedOf, type Memory, type Subject, type UpstreamFacts } from './facts.ts';
 import { begunAt, isUpdated } from './seen.ts';
 import { moment } from './words.ts';
 
@@ -326,7 +326,7 @@ function qualityFact(kind: string, { own, upstreams }: Subject): Found {
         cause: `freshness:${own.marker}`,
       };
     case 'checks-passed': {
-      const bad = own.checks.filter(({ passed, severity }) => !passed && severity === 'error');
+      const bad = failedOf(own.checks);
       return {
         met: bad.length === 0,
         detail:

@@ -2,7 +2,7 @@
 import type { AutomationCondition } from '../../domain/automation.ts';
 import type { StaleCause } from '../../domain/partition.ts';
 import type { EpochMs } from '../../domain/time.ts';
-import { judgeAt } from '../assets/partitions/freshness.ts';
+import { type Judge, judgeAt } from '../assets/partitions/freshness.ts';
 import type { MappingMoment } from '../assets/partitions/mapping.ts';
 import { dynamicNamesOf } from '../assets/partitions/partition-set.ts';
 import { effectivePolicy } from '../assets/policy.ts';
@@ -14,8 +14,8 @@ import { readRunEnds, readStates, type StateRow } from '../store/automation-stat
 import type { Tx } from '../store/connection.ts';
 import { readDynamicKeys } from '../store/dynamic-partition.ts';
 import { candidatesOf } from './candidates.ts';
-import { nodesOf } from './condition.ts';
-import { type CheckFact, NO_MEMORY, nodeName, type OwnFacts, type Subject } from './facts.ts';
+import { MAX_PARTITIONS, nodesOf } from './condition.ts';
+import { NO_MEMORY, nodeName, type OwnFacts, type Subject } from './facts.ts';
 import { type Network, withUpstreams } from './network.ts';
 import type { AssetLook, Failed } from './round.ts';
 import { readUnderWay } from './under-way.ts';
@@ -73,11 +73,13 @@ export async function readFacts(
   const versions = await readVersions(tx, needs, own, partitions);
   const world: World = {
     ...{ assets, busy, versions, producers: network.producers },
-    checks: Map.groupBy(checkRows, ([key]) => key),
+    checks: Map.groupBy(checkRows, ({ key }) => key),
   };
-  const ends = await readRunEnds(tx, openRequests(stateRows, world));
-  const stale = await readStale(deps.staleness, own, rows, partitions);
-  const surroundings = { world, rows, states, needs, ends, stale, paused, now };
+  const [ends, stale] = await Promise.all([
+    readRunEnds(tx, openRequests(stateRows, world)),
+    readStale(deps.staleness, own, rows, partitions),
+  ]);
+  const surroundings = { world, rows, states, needs, ends, stale, paused, judge: judgeAt(now) };
   const looks = [...partitions].flatMap(([key, of]): readonly AssetLook[] => {
     try {
       const subjects = subjectsOf(key, of, surroundings);
@@ -123,17 +125,17 @@ interface Surroundings extends Pick<Facts, 'rows' | 'states'> {
   readonly ends: ReadonlyMap<string, string>;
   readonly stale: ReadonlyMap<string, readonly StaleCause[]>;
   readonly paused: { at: Date; by: string } | null;
-  readonly now: EpochMs;
+  readonly judge: Judge;
 }
 
 function subjectsOf(
   key: string,
   partitions: readonly (string | null)[],
-  { world, rows, states, needs, ends, stale, paused, now }: Surroundings,
+  { world, rows, states, needs, ends, stale, paused, judge }: Surroundings,
 ): readonly Subject[] {
   const row = rows.get(key);
   if (!row) return [];
-  const shared = sharedFacts(key, world, judgeAt(now));
+  const shared = sharedFacts(key, world, judge);
   return partitions.map((partition): Subject => {
     const name = nodeName(key, partition);
     const memory = states.get(name)?.[2] ?? NO_MEMORY;
@@ -173,22 +175,17 @@ function partitionsOf(
     partition !== '' && decision !== 'idle' ? [partition] : [],
   );
   const { partitions: newest } = automation;
-  return candidatesOf(definition, { newest, most: MOST_PARTITIONS, open, now, dynamic });
+  return candidatesOf(definition, { newest, most: MAX_PARTITIONS, open, now, dynamic });
 }
-
-/** Partitions of one asset that are looked at in a round. */
-const MOST_PARTITIONS = 10_000;
 
 /** What is the same for all partitions of an asset. */
 function sharedFacts(
   key: string,
   world: World,
-  judge: ReturnType<typeof judgeAt>,
+  judge: Judge,
 ): Pick<OwnFacts, 'codeVersion' | 'freshness' | 'checks'> {
   const row = world.assets.get(key);
-  const checks = (world.checks.get(key) ?? []).map(
-    ([, name, passed, severity, at]): CheckFact => ({ name, passed, severity, at }),
-  );
+  const checks = world.checks.get(key) ?? [];
   if (!row) return { codeVersion: null, freshness: 'unknown', checks };
   const [, , partitions, codeVersion, declared, set, computedAt, fallback, made, completeAt] = row;
   const freshness = judge({

@@ -9,13 +9,13 @@ import {
   type AssetFactRow,
   type FailureFact,
   type PartitionFactRow,
-  type readCheckFacts,
   readPartitionFacts,
 } from '../store/automation-facts.ts';
 import type { Tx } from '../store/connection.ts';
 import {
   type CheckFact,
   type Failing,
+  failedOf,
   nodeName,
   type OwnFacts,
   type UpstreamFacts,
@@ -40,7 +40,7 @@ export interface World {
   /** By asset and partition. */
   readonly versions: ReadonlyMap<string, PartitionFactRow>;
   readonly producers: ReadonlyMap<string, readonly string[]>;
-  readonly checks: ReadonlyMap<string, Awaited<ReturnType<typeof readCheckFacts>>>;
+  readonly checks: ReadonlyMap<string, readonly CheckFact[]>;
 }
 
 /** What a partition of an asset (null for one whole) needs of the asset's upstreams. */
@@ -133,9 +133,7 @@ export function toUpstream(
 ): UpstreamFacts {
   const row = world.assets.get(key);
   const busy = world.busy.get(key);
-  const failedChecks = (world.checks.get(key) ?? [])
-    .filter(([, , passed, severity]) => !passed && severity === 'error')
-    .map(([, name, passed, severity, at]): CheckFact => ({ name, passed, severity, at }));
+  const failedChecks = failedOf(world.checks.get(key) ?? []);
   const madeElsewhere = row !== undefined && !row[1] && !world.producers.has(key);
   const base = { key, partitions, whole, failedChecks, known: row !== undefined, madeElsewhere };
   if (partitions !== null) return ofPartitions(base, partitions, world);

@@ -1,7 +1,7 @@
 /** What automation has to know of many assets at once: versions, failures, checks, runs under way, edges. */
-import type { CheckSeverity } from '../../domain/asset.ts';
 import type { PartitionsDefinition, RunPartitions } from '../../domain/partition.ts';
 import type { StoredPolicy } from '../assets/policy.ts';
+import type { CheckFact } from '../automation/facts.ts';
 import { textArray } from './columns.ts';
 import type { Tx } from './connection.ts';
 import type { InputRow } from './partition.ts';
@@ -42,7 +42,8 @@ export type VersionFactRow = readonly [
   inputs: readonly InputRow[] | null,
 ];
 
-const MS = (column: string) => `(extract(epoch FROM ${column}) * 1000)::float8`;
+/** A moment as milliseconds, in SQL. */
+export const MS = (column: string) => `(extract(epoch FROM ${column}) * 1000)::float8`;
 
 /** Assets that nobody ever declared, made or saw are missing. */
 export async function readAssetFacts(
@@ -111,12 +112,10 @@ export async function readPartitionFacts(
 export function readCheckFacts(
   tx: Tx,
   keys: readonly string[],
-): Promise<
-  (readonly [key: string, name: string, passed: boolean, severity: CheckSeverity, at: number])[]
-> {
+): Promise<(CheckFact & { readonly key: string })[]> {
   if (keys.length === 0) return Promise.resolve([]);
-  return tx.rows(
-    `SELECT asset_key, name, passed, severity, ${MS('at')} FROM signalbox.asset_check
+  return tx.query(
+    `SELECT asset_key AS key, name, passed, severity, ${MS('at')} AS at FROM signalbox.asset_check
      WHERE asset_key = ANY($1::text[]) ORDER BY asset_key, name`,
     [textArray(keys)],
   );

@@ -5,6 +5,7 @@ import type {
   ConditionResult,
 } from '../../domain/automation.ts';
 import type { Memory } from '../automation/facts.ts';
+import { MS } from './automation-facts.ts';
 import { jsonText, textArray } from './columns.ts';
 import type { Tx } from './connection.ts';
 
@@ -29,8 +30,6 @@ export type StateRow = readonly [
   heldSince: number | null,
   toldAt: number | null,
 ];
-
-const MS = (column: string) => `(extract(epoch FROM ${column}) * 1000)::float8`;
 
 /** The latest looks at these assets. As one JSON, which is read faster than rows. */
 export async function readStates(tx: Tx, keys: readonly string[]): Promise<readonly StateRow[]> {
