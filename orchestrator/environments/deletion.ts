@@ -8,13 +8,9 @@ import { prefixOf } from '../../domain/environment.ts';
 import type { Clock } from '../../domain/time.ts';
 import type { Actor, AgentService, Reconciler } from '../service.ts';
 import type { Db } from '../store/connection.ts';
+import { findDeleting, findExpired, touchLiveEnvironments } from '../store/environment.ts';
 import {
-  findDeleting,
-  findExpired,
-  markDeleting,
-  touchLiveEnvironments,
-} from '../store/environment.ts';
-import {
+  beginDeletion,
   deleteContents,
   deleteEnvironmentRow,
   findSessions,
@@ -52,9 +48,7 @@ export function createEnvironmentDeletion(deps: DeletionDeps): Reconciler {
     await touchLiveEnvironments(db, now);
     for (const name of await findExpired(db, now)) {
       log(`no agent has registered for the environment ${name} for its time: it is deleted`);
-      await db.transaction(async (tx) => {
-        if (await markDeleting(tx, name, SELF.name, now)) await stopAll(tx, prefixOf(name), now);
-      });
+      await beginDeletion(db, name, SELF.name, now);
     }
   }
 

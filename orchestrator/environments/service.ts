@@ -4,7 +4,6 @@ import {
   type Environment,
   environmentNameFault,
   PRODUCTION,
-  prefixOf,
 } from '../../domain/environment.ts';
 import { SignalboxError } from '../../domain/errors.ts';
 import { type Clock, parseDuration } from '../../domain/time.ts';
@@ -13,12 +12,11 @@ import type { Db } from '../store/connection.ts';
 import {
   type CountedEnvironmentRow,
   findEnvironment,
-  markDeleting,
   readEnvironments,
   readReads,
   saveEnvironment,
 } from '../store/environment.ts';
-import { stopAll } from '../store/environment-delete.ts';
+import { beginDeletion } from '../store/environment-delete.ts';
 import type { EnvironmentService } from './contract.ts';
 import type { KnownEnvironments } from './known.ts';
 import { settingsOf } from './known.ts';
@@ -72,10 +70,7 @@ export function createEnvironmentService(deps: EnvironmentDeps): EnvironmentServ
       return { environment: await get(name), created: outcome === 'created' };
     },
     async delete(name, actor) {
-      const now = new Date(clock.now());
-      await db.transaction(async (tx) => {
-        if (await markDeleting(tx, name, actor.name, now)) await stopAll(tx, prefixOf(name), now);
-      });
+      await beginDeletion(db, name, actor.name, new Date(clock.now()));
       known.forget(name);
       return get(name);
     },

@@ -2,8 +2,10 @@
  * Deleting what is of an environment, table by table, in batches: its names tell what that is. Runs go first, with
  * all that is of them; the environment's own row goes last, so that a deletion which was cut off is gone on with.
  */
+import { prefixOf } from '../../domain/environment.ts';
 import { textArray } from './columns.ts';
 import type { Db, Tx } from './connection.ts';
+import { markDeleting } from './environment.ts';
 import { growLineageEpoch } from './lineage.ts';
 
 const AT_ONCE = 2_000;
@@ -45,6 +47,13 @@ const BY_PREFIX = [
   // All of a set's names are of one environment.
   ['definition_set', 'names[1]'],
 ] as const;
+
+/** Begins to give an environment up; does nothing where that has begun, or there is none. */
+export function beginDeletion(db: Db, name: string, by: string, now: Date): Promise<void> {
+  return db.transaction(async (tx) => {
+    if (await markDeleting(tx, name, by, now)) await stopAll(tx, prefixOf(name), now);
+  });
+}
 
 /** Nothing of it starts by itself any more, and no backfill goes on. */
 export async function stopAll(tx: Tx, prefix: string, now: Date): Promise<void> {
