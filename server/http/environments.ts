@@ -69,7 +69,8 @@ export function addEnvironments(app: FastifyInstance, environments: EnvironmentS
     if (typeof payload !== 'string' || request.routeOptions.config.environments === undefined) {
       return payload;
     }
-    return plainAnswer(payload, namedIn(request));
+    const environment = namedIn(request);
+    return plainAnswer(payload, environment === ALL_ENVIRONMENTS ? null : environment);
   });
 }
 
