@@ -41,10 +41,12 @@ export async function runDrills(
   const redrawing = drawEachSecond(bar, wanted);
   const tell: Tell = bar.line;
   tell('starting an instance for the drills');
-  const instance = await startInstance(await usablePort('127.0.0.1', 0, '')).catch((error) => {
-    redrawing.end();
-    throw error;
-  });
+  const instance = await usablePort('127.0.0.1', 0, '')
+    .then(startInstance)
+    .catch((error) => {
+      redrawing.end();
+      throw error;
+    });
   const stopOnSignal = () => void instance.stop().then(() => process.exit(1));
   process.once('SIGINT', stopOnSignal).once('SIGTERM', stopOnSignal);
   try {
