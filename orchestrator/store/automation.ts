@@ -97,10 +97,7 @@ export function lockAutomation(tx: Tx, keys: readonly string[]): Promise<Automat
 }
 
 export async function findAutomation(db: Tx, key: string): Promise<AutomationRow | undefined> {
-  const [row] = await db.query<AutomationRow>(
-    `SELECT ${COLUMNS} FROM signalbox.asset_automation a WHERE a.asset_key = $1`,
-    [key],
-  );
+  const [row] = await readAutomations(db, [key]);
   return row;
 }
 
