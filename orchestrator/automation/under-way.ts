@@ -28,10 +28,10 @@ export async function readUnderWay(
   const rows = await readLiveFacts(tx, workflowsOf(keys, producers));
   await versions.load(
     tx,
-    rows.map(([, , versionId]) => versionId),
+    rows.map(([, versionId]) => versionId),
   );
   const busy = new Map<string, { whole: UnderWay; partitions: Map<string, UnderWay> }>();
-  for (const [runId, , versionId, tasks, partitions] of rows) {
+  for (const [runId, versionId, tasks, partitions] of rows) {
     const version = versions.get(versionId);
     if (!version) continue;
     const underWay = { runId, since: timeOf(runId) };
@@ -80,9 +80,9 @@ export async function readAssetsOfRuns(
   const rows = await readRunVersions(tx, runIds, workflowsOf(keys, producers));
   await versions.load(
     tx,
-    rows.map(([, versionId]) => versionId),
+    rows.map(([versionId]) => versionId),
   );
-  return rows.flatMap(([, versionId]) => {
+  return rows.flatMap(([versionId]) => {
     const version = versions.get(versionId);
     return version ? assetsIn(version).flatMap(([, key]) => (keys.has(key) ? [key] : [])) : [];
   });

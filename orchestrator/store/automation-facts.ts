@@ -124,7 +124,6 @@ export function readCheckFacts(
 /** A run that has not ended; `tasks` as `run_live` has them. */
 export type LiveFactRow = readonly [
   runId: string,
-  workflow: string,
   versionId: string,
   tasks: Buffer,
   partitions: RunPartitions | null,
@@ -132,21 +131,21 @@ export type LiveFactRow = readonly [
 
 export function readLiveFacts(tx: Tx, workflows: readonly string[]): Promise<LiveFactRow[]> {
   return tx.rows<LiveFactRow>(
-    `SELECT l.run_id, l.workflow, l.version_id, l.tasks, p.partitions
+    `SELECT l.run_id, l.version_id, l.tasks, p.partitions
      FROM signalbox.run_live l LEFT JOIN signalbox.run_partition p ON p.run_id = l.run_id
      WHERE l.workflow = ANY($1::text[])`,
     [textArray(workflows)],
   );
 }
 
-/** The workflow and the version of each run. */
+/** Versions of the runs that are of these workflows, each once. */
 export function readRunVersions(
   tx: Tx,
   runIds: readonly string[],
   workflows: readonly string[],
-): Promise<(readonly [workflow: string, versionId: string])[]> {
+): Promise<(readonly [versionId: string])[]> {
   return tx.rows(
-    `SELECT DISTINCT workflow, version_id FROM signalbox.run
+    `SELECT DISTINCT version_id FROM signalbox.run
      WHERE id = ANY($1::uuid[]) AND workflow = ANY($2::text[]) AND version_id IS NOT NULL`,
     [runIds, textArray(workflows)],
   );
