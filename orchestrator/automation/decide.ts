@@ -12,7 +12,14 @@ import {
 import { isConsidered } from './condition.ts';
 import { evaluate, type Outcome } from './evaluate.ts';
 import type { Memory, Subject } from './facts.ts';
-import { anyFailed, anyInProgress, type Found, isRequested, type Look } from './operands.ts';
+import {
+  anyFailed,
+  anyInProgress,
+  type Found,
+  inProgress,
+  isRequested,
+  type Look,
+} from './operands.ts';
 import { hasNotMade, noticeFailure, noticeVersions } from './seen.ts';
 import { moment } from './words.ts';
 
@@ -57,19 +64,12 @@ interface Gate {
 /** What holds any asset back. */
 function gatesOf(look: Look): readonly Gate[] {
   const { subject } = look;
-  const { inProgress } = subject.own;
   const gate = (code: Gate['code'], label: string, found: Found): Gate => {
     const { met, detail, evidence } = found;
     const result = { kind: code, label, met: !met, detail, ...(evidence ? { evidence } : {}) };
     return { code, found, result };
   };
-  const own = gate('in-progress', 'not in progress', {
-    met: inProgress !== null,
-    detail: inProgress
-      ? `in progress in run ${inProgress.runId} since ${moment(inProgress.since)}`
-      : 'no run makes it now',
-    ...(inProgress ? { runId: inProgress.runId } : {}),
-  });
+  const own = gate('in-progress', 'not in progress', inProgress(subject.own));
   if (!subject.definition.waitForUpstreams) return [own];
   const { condition } = subject.definition;
   const upstreams = subject.upstreams.filter(({ key }) => isConsidered(condition, key));
@@ -90,8 +90,12 @@ function held(
   return { decision: 'held', reason: { code, message, ...more }, cause: null, againAt: null };
 }
 
-function idle(code: AutomationReason['code'], message: string): Judged {
-  return { decision: 'idle', reason: { code, message }, cause: null, againAt: null };
+function idle(
+  code: AutomationReason['code'],
+  message: string,
+  more: Omit<AutomationReason, 'code' | 'message'> = {},
+): Judged {
+  return { decision: 'idle', reason: { code, message, ...more }, cause: null, againAt: null };
 }
 
 function judge(look: Look, outcome: Outcome, gates: readonly Gate[]): Judged {
@@ -136,12 +140,8 @@ function judge(look: Look, outcome: Outcome, gates: readonly Gate[]): Judged {
 function judgeUnwanted({ subject, memory }: Look): Judged {
   const { own } = subject;
   if (own.inProgress) {
-    const { runId, since } = own.inProgress;
-    const reason = `is in progress in run ${runId} since ${moment(since)}`;
-    return {
-      ...idle('in-progress', reason),
-      reason: { code: 'in-progress', message: reason, runId },
-    };
+    const { runId } = own.inProgress;
+    return idle('in-progress', `is ${inProgress(own).detail}`, { runId });
   }
   if (hasNotMade(memory, own)) return judgeAsked({ subject, memory });
   return idle('nothing-new', 'nothing calls for it');

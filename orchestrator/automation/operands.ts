@@ -6,7 +6,7 @@ import type { AutomationCondition, UpstreamChoice } from '../../domain/automatio
 import { toRfc3339 } from '../../domain/time.ts';
 import { previousInstant } from '../schedule/cron.ts';
 import { cronName, isChosen } from './condition.ts';
-import { failedOf, type Memory, type Subject, type UpstreamFacts } from './facts.ts';
+import { failedOf, type Memory, type OwnFacts, type Subject, type UpstreamFacts } from './facts.ts';
 import { begunAt, isUpdated } from './seen.ts';
 import { moment } from './words.ts';
 
@@ -211,6 +211,12 @@ export function anyInProgress(of: readonly UpstreamFacts[]): Found {
   };
 }
 
+export function inProgress({ inProgress: run }: OwnFacts): Found {
+  if (run === null) return { met: false, detail: 'no run makes it now' };
+  const { runId, since } = run;
+  return { met: true, detail: `in progress in run ${runId} since ${moment(since)}`, runId };
+}
+
 export function anyFailed(of: readonly UpstreamFacts[], look: Look): Found {
   const bad = of.flatMap((one) =>
     one.failed && !isRequested(one, look) ? [{ key: one.key, ...one.failed }] : [],
@@ -265,13 +271,7 @@ function ownFact(kind: string, { subject, memory, before }: Look): Found {
     case 'newly-requested':
       return { met: before.requestedLast, detail: requestWords(memory) };
     case 'in-progress':
-      return own.inProgress
-        ? {
-            met: true,
-            detail: `in progress in run ${own.inProgress.runId} since ${moment(own.inProgress.since)}`,
-            runId: own.inProgress.runId,
-          }
-        : { met: false, detail: 'no run makes it now' };
+      return inProgress(own);
     case 'failed':
       return own.failed
         ? {
