@@ -17,7 +17,7 @@ import { candidatesOf } from './candidates.ts';
 import { MAX_PARTITIONS, nodesOf } from './condition.ts';
 import { NO_MEMORY, nodeName, type OwnFacts, type Subject } from './facts.ts';
 import { type Network, withUpstreams } from './network.ts';
-import type { AssetLook, Failed } from './round.ts';
+import { type AssetLook, type Failed, failedBy } from './round.ts';
 import { readUnderWay } from './under-way.ts';
 import {
   type Need,
@@ -85,7 +85,7 @@ export async function readFacts(
       const subjects = subjectsOf(key, of, surroundings);
       return [{ key, subjects, underWay: busy.get(key)?.partitions.size ?? 0 }];
     } catch (error) {
-      failed.push({ key, message: wordsOf(error) });
+      failed.push(failedBy(key, error));
       return [];
     }
   });
@@ -109,14 +109,10 @@ function whatIsNeeded(
         found.map(([partition]) => partition),
       );
     } catch (error) {
-      failed.push({ key, message: wordsOf(error) });
+      failed.push(failedBy(key, error));
     }
   }
   return { partitions, needs, failed };
-}
-
-function wordsOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 interface Surroundings extends Pick<Facts, 'rows' | 'states'> {

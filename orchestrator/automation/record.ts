@@ -25,7 +25,7 @@ import { cronsOf, nodesOf } from './condition.ts';
 import type { Decided } from './decide.ts';
 import { type Memory, nodeName } from './facts.ts';
 import type { MadeRuns } from './request.ts';
-import type { Failed } from './round.ts';
+import { type Failed, failedBy } from './round.ts';
 import { promise } from './seen.ts';
 import { moment } from './words.ts';
 
@@ -84,7 +84,7 @@ export async function recordRound(
     try {
       return standingOf(row, byAsset.get(row.asset_key) ?? [], round, now);
     } catch (error) {
-      return brokenStanding(row, error instanceof Error ? error.message : String(error), now);
+      return brokenStanding(row, failedBy(row.asset_key, error).message, now);
     }
   });
   await setStandings(tx, standings, new Date(now));

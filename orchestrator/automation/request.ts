@@ -14,7 +14,7 @@ import { sqlState, type Tx } from '../store/connection.ts';
 import { readRunnable } from '../store/run-workflow.ts';
 import type { Decided } from './decide.ts';
 import { nodeName } from './facts.ts';
-import type { Failed } from './round.ts';
+import { type Failed, failedBy } from './round.ts';
 
 /** Assets that a run's origin names. */
 const MAX_TOLD = 100;
@@ -38,9 +38,10 @@ export async function makeRuns(
   now: EpochMs,
 ): Promise<MadeRuns> {
   const asked = decided.filter(({ decision }) => decision === 'requested');
-  const made = asked.filter(({ subject }) => assets.get(subject.key)?.[1] === true);
+  const isMadeHere = ({ subject }: Decided) => assets.get(subject.key)?.[1] === true;
+  const made = asked.filter(isMadeHere);
   const failed: Failed[] = asked
-    .filter((one) => !made.includes(one))
+    .filter((one) => !isMadeHere(one))
     .map(({ subject: { key } }) => ({ key, message: 'no code here makes it' }));
   if (made.length === 0) return { ...NOTHING, failed };
   const keys = [...new Set(made.map(({ subject }) => subject.key))];
@@ -50,8 +51,7 @@ export async function makeRuns(
     work = await planWork(tx, keys, scope, now);
   } catch (error) {
     if (sqlState(error) !== undefined) throw error;
-    const message = error instanceof Error ? error.message : String(error);
-    return { ...NOTHING, failed: [...failed, ...keys.map((key) => ({ key, message }))] };
+    return { ...NOTHING, failed: [...failed, ...keys.map((key) => failedBy(key, error))] };
   }
   const own = await readRunnable(tx, keys);
   const requests: RunRequest[] = [];
@@ -63,17 +63,17 @@ export async function makeRuns(
     } catch (error) {
       // A statement that failed has ended the transaction: the whole round is done again.
       if (sqlState(error) !== undefined) throw error;
-      const message = error instanceof Error ? error.message : String(error);
-      failed.push(...group.map(({ subject: { key } }) => ({ key, message })));
+      failed.push(...group.map(({ subject: { key } }) => failedBy(key, error)));
     }
   }
-  const shared = await readRunnable(tx, new Set(requests.map(({ workflow }) => workflow)));
+  const others = requests.flatMap(({ workflow }) => (own.has(workflow) ? [] : [workflow]));
+  const shared = others.length === 0 ? own : await readRunnable(tx, others);
   const created = await createRuns(
     tx,
-    requests.map((request) => ({
-      ...request,
-      maxActiveRuns: shared.get(request.workflow)?.maxActiveRuns ?? null,
-    })),
+    requests.map((request) => {
+      const workflow = own.get(request.workflow) ?? shared.get(request.workflow);
+      return { ...request, maxActiveRuns: workflow?.maxActiveRuns ?? null };
+    }),
   );
   const runOf = new Map(
     groups.flatMap((group, index) =>

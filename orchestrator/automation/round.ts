@@ -12,6 +12,10 @@ export interface Failed {
   readonly message: string;
 }
 
+export function failedBy(key: string, error: unknown): Failed {
+  return { key, message: error instanceof Error ? error.message : String(error) };
+}
+
 /** An asset with its partitions, as far as they are looked at. */
 export interface AssetLook {
   readonly key: string;
@@ -49,7 +53,7 @@ export function lookAtAll(looks: readonly AssetLook[], now: number): Round {
         requested.set(key, new Set(asked.map(({ subject }) => subject.partition ?? '')));
       }
     } catch (error) {
-      failed.push({ key, message: error instanceof Error ? error.message : String(error) });
+      failed.push(failedBy(key, error));
     }
   }
   return { decided, failed, requested };
