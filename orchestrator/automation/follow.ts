@@ -20,7 +20,7 @@ import type { Tx } from '../store/connection.ts';
 import type { Place } from '../store/event-batch.ts';
 import { readFollowed } from '../store/workflow-on.ts';
 import { automatedBelow, createNetwork, type Network, withUpstreams } from './network.ts';
-import { type FactsDeps, readFacts } from './read-facts.ts';
+import { type Facts, type FactsDeps, readFacts } from './read-facts.ts';
 import { LOOK_EVERY_MS, recordRound } from './record.ts';
 import { makeRuns } from './request.ts';
 import { lookAtAll } from './round.ts';
@@ -91,15 +91,26 @@ async function lookRound(
   let facts = await readFacts(tx, deps, network, keys, now);
   let round = lookAtAll(facts.looks, now);
   const below = automatedBelow(network, [...round.requested.keys()], automated);
-  if (below.some((key) => !facts.rows.has(key))) {
+  const further = below.filter((key) => !facts.rows.has(key));
+  if (further.length > 0) {
     // What lies below comes along in the same run, where its condition says so.
-    facts = await readFacts(tx, deps, network, [...new Set([...keys, ...below])], now);
+    facts = together(facts, await readFacts(tx, deps, network, further, now));
     round = lookAtAll(facts.looks, now);
   }
   const made = await makeRuns(tx, deps.createRuns, round.decided, facts.assets, now);
   const failed = [...facts.failed, ...round.failed];
   await recordRound(tx, { ...facts, ...round, failed, made }, newId, now);
   return made.created;
+}
+
+function together(one: Facts, other: Facts): Facts {
+  return {
+    failed: [...one.failed, ...other.failed],
+    looks: [...one.looks, ...other.looks],
+    rows: new Map([...one.rows, ...other.rows]),
+    states: new Map([...one.states, ...other.states]),
+    assets: new Map([...one.assets, ...other.assets]),
+  };
 }
 
 /** Assets that something became of, and runs that have ended. */
