@@ -1,5 +1,4 @@
 /** Automation over HTTP and on the command line, with the server's own background steps. */
-import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Asset } from '../../domain/asset.ts';
 import type { AssetAutomation, AutomationEvaluation } from '../../domain/automation.ts';
@@ -7,12 +6,9 @@ import { httpTransport } from '../../orchestrator/agent/http-transport.ts';
 import { type RunningAgent, startAgent } from '../../orchestrator/agent/start.ts';
 import { definitionsOf } from '../../orchestrator/define/registry.ts';
 import { asset, eager, onCron } from '../../orchestrator/index.ts';
-import { startProcess } from '../support/child-process.ts';
-import { makeTempDir } from '../support/temp-dir.ts';
 import { waitFor } from '../support/wait-for.ts';
+import { runCommand } from './command-line.ts';
 import { startTestServer, type TestServer } from './running-server.ts';
-
-const MAIN = join(import.meta.dirname, '..', '..', 'server', 'cli', 'main.ts');
 
 const automation = eager();
 const orders = asset('auto/orders', { dependsOn: ['auto/in'], automation }, () => [1, 2]);
@@ -49,16 +45,7 @@ async function get<T>(path: string): Promise<T> {
   return body as T;
 }
 
-async function cli(...args: string[]): Promise<string> {
-  await using directory = await makeTempDir('cli');
-  await using program = startProcess(process.execPath, [MAIN, ...args], {
-    cwd: directory.path,
-    env: { NO_COLOR: '1', SIGNALBOX_URL: server.url, SIGNALBOX_TOKEN: token },
-  });
-  const code = await program.waitForExit();
-  expect([code, program.stderr()]).toEqual([0, '']);
-  return program.stdout();
-}
+const cli = (...args: string[]) => runCommand(server, token, args);
 
 const path = (key: string) => `/assets/${encodeURIComponent(key)}`;
 const automationOf = (key: string) => get<AssetAutomation>(`${path(key)}/automation`);

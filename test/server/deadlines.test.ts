@@ -1,18 +1,14 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { join } from 'node:path';
 import { json } from 'node:stream/consumers';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { CallbackRecord } from '../../domain/callback.ts';
 import type { Deadline } from '../../domain/deadline.ts';
 import { webhook, workflow } from '../../orchestrator/index.ts';
-import { startProcess } from '../support/child-process.ts';
-import { makeTempDir } from '../support/temp-dir.ts';
 import { waitFor } from '../support/wait-for.ts';
+import { runCommand } from './command-line.ts';
 import { startTestServer, type TestServer } from './running-server.ts';
-
-const MAIN = join(import.meta.dirname, '..', '..', 'server', 'cli', 'main.ts');
 
 const got: unknown[] = [];
 const peer = createServer(async (request, response) => {
@@ -66,16 +62,7 @@ afterAll(async () => {
   await server[Symbol.asyncDispose]();
 });
 
-async function cli(...args: string[]): Promise<string> {
-  await using directory = await makeTempDir('cli');
-  await using program = startProcess(process.execPath, [MAIN, ...args], {
-    cwd: directory.path,
-    env: { NO_COLOR: '1', SIGNALBOX_URL: server.url, SIGNALBOX_TOKEN: token },
-  });
-  const code = await program.waitForExit();
-  expect([code, program.stderr()]).toEqual([0, '']);
-  return program.stdout();
-}
+const cli = (...args: string[]) => runCommand(server, token, args);
 
 test('a missed deadline is noticed at its moment by what the server does in the background', async () => {
   const miss = await waitFor(async () => {

@@ -1,5 +1,4 @@
 /** Partitions over HTTP and on the command line, with an agent that speaks HTTP. */
-import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type {
   AssetImpact,
@@ -18,12 +17,10 @@ import {
   timeWindow,
   workflow,
 } from '../../orchestrator/index.ts';
-import { startProcess } from '../support/child-process.ts';
-import { makeTempDir } from '../support/temp-dir.ts';
 import { waitFor } from '../support/wait-for.ts';
+import { runCommand } from './command-line.ts';
 import { startTestServer, type TestServer } from './running-server.ts';
 
-const MAIN = join(import.meta.dirname, '..', '..', 'server', 'cli', 'main.ts');
 const partitions = daily({ start: '2024-03-01', end: '2024-03-11', timezone: 'Europe/Berlin' });
 
 const days = asset(
@@ -75,16 +72,7 @@ async function get<T>(path: string): Promise<T> {
   return body as T;
 }
 
-async function cli(...args: string[]): Promise<string> {
-  await using directory = await makeTempDir('cli');
-  await using program = startProcess(process.execPath, [MAIN, ...args], {
-    cwd: directory.path,
-    env: { NO_COLOR: '1', SIGNALBOX_URL: server.url, SIGNALBOX_TOKEN: token },
-  });
-  const code = await program.waitForExit();
-  expect([code, program.stderr()]).toEqual([0, '']);
-  return program.stdout();
-}
+const cli = (...args: string[]) => runCommand(server, token, args);
 
 const KEY = encodeURIComponent('http/days');
 

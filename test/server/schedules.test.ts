@@ -1,13 +1,9 @@
-import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { ExpectedRun, SchedulePreview } from '../../domain/schedule.ts';
 import { workflow } from '../../orchestrator/index.ts';
-import { startProcess } from '../support/child-process.ts';
-import { makeTempDir } from '../support/temp-dir.ts';
 import { waitFor } from '../support/wait-for.ts';
+import { runCommand } from './command-line.ts';
 import { startTestServer, type TestServer } from './running-server.ts';
-
-const MAIN = join(import.meta.dirname, '..', '..', 'server', 'cli', 'main.ts');
 
 const nightly = workflow(
   'nightly',
@@ -46,16 +42,7 @@ beforeAll(async () => {
 
 afterAll(() => server[Symbol.asyncDispose]());
 
-async function cli(...args: string[]): Promise<string> {
-  await using directory = await makeTempDir('cli');
-  await using program = startProcess(process.execPath, [MAIN, ...args], {
-    cwd: directory.path,
-    env: { NO_COLOR: '1', SIGNALBOX_URL: server.url, SIGNALBOX_TOKEN: token },
-  });
-  const code = await program.waitForExit();
-  expect([code, program.stderr()]).toEqual([0, '']);
-  return program.stdout();
-}
+const cli = (...args: string[]) => runCommand(server, token, args);
 
 test('the API tells a schedule with its policies, and its next runs on the clocks of its timezone', async () => {
   const path = '/api/v1/workflows/nightly/schedule?count=3';
