@@ -56,7 +56,7 @@ const BY_NAME_ONLY = new Set(['foreign', 'pack']);
 function check(name: string, title: string, [script = '', ...args]: string[]): Step {
   const run = async () => {
     const ok = await runProgram(ROOT, [join('node_modules', script), ...args], {}, 5 * MINUTE_MS);
-    return { passed: ok ? 1 : 0, failed: ok ? 0 : 1, skipped: 0 };
+    return { passed: ok ? 1 : 0, failed: ok ? 0 : 1, skipped: 0, failures: ok ? [] : [name] };
   };
   return { name, title, run };
 }
@@ -64,7 +64,7 @@ function check(name: string, title: string, [script = '', ...args]: string[]): S
 async function vitest(kind: Kind | undefined): Promise<Counts> {
   if (kind && globSync(`test/**/*.${kind}.test.ts`, { cwd: ROOT }).length === 0) {
     console.log('there are none');
-    return { passed: 0, failed: 0, skipped: 0 };
+    return { passed: 0, failed: 0, skipped: 0, failures: [] };
   }
   await using temp = await makeTempDir('report');
   const report = join(temp.path, 'report.json');
@@ -89,19 +89,22 @@ async function main(names: readonly string[]): Promise<void> {
     names.length > 0 ? names.includes(name) : !BY_NAME_ONLY.has(name),
   );
   const summary: string[] = [];
+  const failures: string[] = [];
   const total = { passed: 0, failed: 0 };
   for (const { name, title, run } of chosen) {
     console.log(`\n=== ${name}: ${title}`);
     const startedMs = performance.now();
-    const { passed, failed, skipped } = await run();
+    const { passed, failed, skipped, failures: failuresHere } = await run();
     const seconds = ((performance.now() - startedMs) / 1_000).toFixed(1);
     const line = `${name}: ${passed} passed, ${failed} failed, ${skipped} skipped in ${seconds} s`;
     console.log(`--- ${line}`);
     summary.push(line);
+    failures.push(...failuresHere.map((failure) => failure.replaceAll(`${ROOT}/`, '')));
     total.passed += passed;
     total.failed += failed;
   }
   console.log(`\n=== summary\n${summary.join('\n')}\n`);
+  if (failures.length > 0) console.log(`failed:\n${failures.join('\n')}\n`);
   console.log(`${total.passed} passed, ${total.failed} failed`);
   process.exitCode = total.failed > 0 ? 1 : 0;
 }

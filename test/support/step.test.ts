@@ -8,8 +8,14 @@ const report = (numPassedTests: number, statuses: string[][]) =>
     numPendingTests: 1,
     numTodoTests: 0,
     testResults: statuses.map((file) => ({
+      name: 'a.test.ts',
       status: 'failed',
-      assertionResults: file.map((status) => ({ status })),
+      message: 'it does not load\nat line 1',
+      assertionResults: file.map((status) => ({
+        status,
+        fullName: 'group case',
+        failureMessages: status === 'failed' ? ['expected 1\n to be 2'] : [],
+      })),
     })),
   });
 
@@ -18,11 +24,15 @@ it('counts passed, failed and skipped tests', () => {
     passed: 3,
     failed: 1,
     skipped: 1,
+    failures: ['a.test.ts: group case: expected 1'],
   });
 });
 
 it('counts a test file that could not be loaded as a failure', () => {
-  expect(countTests(report(3, [[]]), false).failed).toBe(1);
+  expect(countTests(report(3, [[]]), false)).toMatchObject({
+    failed: 1,
+    failures: ['a.test.ts: it does not load'],
+  });
 });
 
 it('counts a run that failed outside any test as a failure', () => {

@@ -6,6 +6,8 @@ export interface Counts {
   readonly passed: number;
   readonly failed: number;
   readonly skipped: number;
+  /** One entry a failure: file, full title, first line of its message. */
+  readonly failures: readonly string[];
 }
 
 /** How long a program that was told to end may take before it is killed. */
@@ -47,26 +49,42 @@ interface VitestReport {
   readonly numPendingTests: number;
   readonly numTodoTests: number;
   readonly testResults: readonly {
+    readonly name: string;
     readonly status: string;
-    readonly assertionResults: readonly { readonly status: string }[];
+    readonly message: string;
+    readonly assertionResults: readonly {
+      readonly status: string;
+      readonly fullName: string;
+      readonly failureMessages?: readonly string[];
+    }[];
   }[];
 }
 
 /**
- * Counts the tests of a vitest JSON report. A file that could not be loaded counts as one failure, and
- * so does a run that failed without saying where.
+ * Counts the tests of a vitest JSON report, and names those that failed. A file that could not be
+ * loaded counts as one failure, and so does a run that failed without saying where.
  */
 export function countTests(report: string | undefined, ok: boolean): Counts {
-  if (report === undefined) return { passed: 0, failed: 1, skipped: 0 };
+  if (report === undefined) return { passed: 0, failed: 1, skipped: 0, failures: ['no report'] };
   const data = JSON.parse(report) as VitestReport;
-  const unloaded = data.testResults.filter(
-    ({ status, assertionResults }) =>
-      status === 'failed' && !assertionResults.some((result) => result.status === 'failed'),
-  ).length;
-  const failed = data.numFailedTests + unloaded;
+  const failures = data.testResults.flatMap(failuresOf);
+  if (failures.length === 0 && !ok) failures.push('failed outside any test: see the output above');
   return {
     passed: data.numPassedTests,
-    failed: failed === 0 && !ok ? 1 : failed,
+    failed: failures.length,
     skipped: data.numPendingTests + data.numTodoTests,
+    failures,
   };
+}
+
+function failuresOf({ name, status, message, assertionResults }: VitestReport['testResults'][0]) {
+  const failed = assertionResults.filter((result) => result.status === 'failed');
+  if (status === 'failed' && failed.length === 0) return [`${name}: ${firstLine(message)}`];
+  return failed.map(
+    ({ fullName, failureMessages }) => `${name}: ${fullName}: ${firstLine(failureMessages?.[0])}`,
+  );
+}
+
+function firstLine(message = ''): string {
+  return message.split('\n', 1)[0]?.slice(0, 300) ?? '';
 }
