@@ -11,10 +11,10 @@ import type {
   RunPartitions,
 } from '../../domain/partition.ts';
 import type { Run, RunTrigger } from '../../domain/run.ts';
+import { ASSETS_WORKFLOW, PARTITIONS_WORKFLOW } from '../../domain/shared-workflow.ts';
 import type { Clock, EpochMs } from '../../domain/time.ts';
 import { findCycle, type Graph } from '../catalog/graph.ts';
 import { hashOf } from '../catalog/register.ts';
-import { ASSETS_WORKFLOW, PARTITIONS_WORKFLOW } from '../catalog/shared-workflows.ts';
 import type { AnnounceRuns, CreateRuns, RunRequest } from '../runs/trigger.ts';
 import { readAssetTasks } from '../store/asset.ts';
 import { type Producer, readProducer } from '../store/asset-task.ts';

@@ -18,13 +18,15 @@ import {
 } from '../store/staleness.ts';
 import { append } from './order.ts';
 import { isPacked } from './partitions/inputs.ts';
-import { effectiveMapping } from './partitions/mapping.ts';
+import { effectiveMapping, givesMany, type Sides } from './partitions/mapping.ts';
+import { reachesNewest } from './partitions/time-mapping.ts';
 
 /** Causes that are told of one asset or partition. */
 const MAX_CAUSES = 20;
 
 /** A version that is judged. */
 interface Judged {
+  readonly partition: string | null;
   readonly versionId: string;
   readonly codeVersion: string | null;
   readonly inputs: readonly InputRow[] | null;
@@ -69,7 +71,7 @@ export function createStaleness(db: Db): Staleness {
       return new Map(
         versions.map(([partition, versionId, , codeVersion, read]) => [
           partition,
-          causesOf(own, { versionId, codeVersion, inputs: read }, edges, world),
+          causesOf(own, { partition, versionId, codeVersion, inputs: read }, edges, world),
         ]),
       );
     },
@@ -92,12 +94,13 @@ async function judgeAll(db: Db): Promise<ReadonlyMap<string, readonly StaleCause
   }
   const causes = new Map<string, readonly StaleCause[]>();
   for (const row of rows) {
-    const [key, madeHere, , , versionId, , , codeVersion, read] = row;
+    const [key, madeHere, , , versionId, partition, , codeVersion, read] = row;
+    const edgesInto = into.get(key) ?? [];
     if (!madeHere) continue;
     const found =
       versionId === null
         ? [neverMade()]
-        : causesOf(row, { versionId, codeVersion, inputs: read }, into.get(key) ?? [], world);
+        : causesOf(row, { partition, versionId, codeVersion, inputs: read }, edgesInto, world);
     if (found.length > 0) causes.set(key, found);
   }
   return spread(causes, above);
@@ -153,7 +156,7 @@ function causesOf(
     const grown =
       read &&
       !changed &&
-      hasGrown(read, row, { upstream: row[2], downstream: partitions, mapping });
+      hasGrown(read, row, version.partition, { upstream: row[2], downstream: partitions, mapping });
     if (!changed && !grown) continue;
     const partition = changed ? changed.partition : null;
     const what = partition === null ? upstream : `${upstream}, partition ${partition},`;
@@ -190,17 +193,23 @@ function changedInput(
   return false;
 }
 
-/** Whether an upstream of which all, or the newest, go in has partitions that were not there. */
+/** Whether an upstream of which all, the newest, or those of a time that was not over go in has partitions that were not there. */
 function hasGrown(
   read: readonly InputRow[],
   row: AssetVersionRow,
-  sides: Parameters<typeof effectiveMapping>[0],
+  partition: string | null,
+  sides: Sides,
 ): boolean {
-  if (sides.upstream === null) return false;
-  const { kind } = effectiveMapping(sides);
-  if (kind !== 'all' && kind !== 'last') return false;
+  const { upstream, downstream } = sides;
   const [, , , , , newest] = row;
-  return newest !== null && !read.some((input) => isPacked(input) || input[1] === newest);
+  if (upstream === null || newest === null || read.some(isPacked)) return false;
+  const mapping = effectiveMapping(sides);
+  if (mapping.kind === 'time' && downstream !== null && partition !== null && givesMany(sides)) {
+    const keys = read.flatMap((input) => input[1] ?? []);
+    return !reachesNewest(upstream, downstream, mapping, { key: partition, newest, read: keys });
+  }
+  if (mapping.kind !== 'all' && mapping.kind !== 'last') return false;
+  return !read.some((input) => input[1] === newest);
 }
 
 function lastIdOf([, , , , versionId, , , , , lastId]: AssetVersionRow): string | null {
@@ -232,7 +241,8 @@ function spread(
   return result;
 }
 
-function neverMade(): StaleCause {
+/** Why what has no version is stale. */
+export function neverMade(): StaleCause {
   return cause('never-materialized', null, null, 'it was never materialized');
 }
 

@@ -44,15 +44,17 @@ function newestPlaces(
 ): readonly number[] {
   const last = (count: number) =>
     Array.from({ length: Math.min(count, set.size) }, (_, index) => set.size - 1 - index);
-  if (definition.kind === 'time') return last(Math.min(newest, most));
   const time = timePartOf(definition);
+  // Those that are in progress come on top: the one before them is made a last time once it is over.
+  const wanted = newest + Math.max(0, time?.endOffset ?? 0);
+  if (definition.kind === 'time') return last(Math.min(wanted, most));
   if (definition.kind !== 'multi' || time === null) return last(most);
   // The first dimension is the slow one: where it is time, the newest moments are the last keys.
   const moments = partitionSet(time, now, dynamic).size;
   const others = moments === 0 ? 0 : set.size / moments;
-  if (definition.dimensions[0]?.partitions === time) return last(Math.min(most, newest * others));
+  if (definition.dimensions[0]?.partitions === time) return last(Math.min(most, wanted * others));
   const places: number[] = [];
-  for (let at = moments - 1; at >= Math.max(0, moments - newest); at -= 1) {
+  for (let at = moments - 1; at >= Math.max(0, moments - wanted); at -= 1) {
     for (let other = 0; other < others && places.length < most; other += 1) {
       places.push(other * moments + at);
     }

@@ -34,7 +34,11 @@ export interface TimePartitionOptions {
   readonly end?: string;
   /** IANA name; UTC unless told. Days begin at midnight there. */
   readonly timezone?: string;
-  /** Partitions beyond the last complete one that are expected; 1 counts the day that is under way. */
+  /**
+   * Partitions beyond the last complete one that are expected; 1 counts the day (week, month) that is in progress, −1
+   * leaves the last complete one out. One in progress is made from those partitions of its upstreams that should be
+   * there by now, and again as more of them come.
+   */
   readonly endOffset?: number;
 }
 

@@ -6,6 +6,7 @@ import {
   splitKey,
   type TimePartitions,
 } from '../../../domain/partition.ts';
+import type { EpochMs } from '../../../domain/time.ts';
 import type { MappingMoment } from './mapping.ts';
 import { partitionSet } from './partition-set.ts';
 import { timeLine } from './time-line.ts';
@@ -33,7 +34,7 @@ export function timeUpstream(
   const down = timeLine(below.partitions);
   const index = down.indexOf(cut.time);
   if (index === null) return [];
-  const [low, high] = span(above.partitions, below.partitions, window, index);
+  const [low, high] = span(above.partitions, below.partitions, window, index, moment.now);
   return compose(upstream, keysBetween(above.partitions, low, high), cut.other, moment);
 }
 
@@ -61,22 +62,57 @@ export function timeDownstream(
   const times: string[] = [];
   const last = Math.min(high, down.begunAt(moment.now) - 1);
   for (let at = Math.max(0, low); at <= last; at += 1) {
-    const [from, to] = span(above.partitions, below.partitions, window, at);
+    const [from, to] = span(above.partitions, below.partitions, window, at, moment.now);
     if (from <= index && index <= to) times.push(down.keyAt(at));
   }
   return compose(downstream, times, cut.other, moment);
 }
 
-/** Numbers of the upstream's partitions that one of the downstream overlaps, moved. */
+/**
+ * Whether what was read of an upstream goes as far as the window does, or as the upstream does by now.
+ * @param newest the upstream's newest partition that was made
+ */
+export function reachesNewest(
+  upstream: PartitionsDefinition,
+  downstream: PartitionsDefinition,
+  window: Window,
+  of: { readonly key: string; readonly newest: string; readonly read: readonly string[] },
+): boolean {
+  const above = timeDimension(upstream);
+  const below = timeDimension(downstream);
+  const cut = cutKey(downstream, of.key);
+  if (!above || !below || !cut) return true;
+  const line = timeLine(above.partitions);
+  const placeOf = (key: string) => line.indexOf(cutKey(upstream, key)?.time ?? '');
+  const newest = placeOf(of.newest);
+  const index = timeLine(below.partitions).indexOf(cut.time);
+  if (newest === null || index === null) return true;
+  const [from, to] = span(above.partitions, below.partitions, window, index, ALL_IS_OVER);
+  const wanted = Math.min(to, newest);
+  return wanted < from || of.read.some((key) => (placeOf(key) ?? -1) >= wanted);
+}
+
+/** A moment at which no partition is in progress. */
+const ALL_IS_OVER = Number.POSITIVE_INFINITY;
+
+/**
+ * Numbers of the upstream's partitions that one of the downstream overlaps, moved. One whose time is not over (there
+ * are such with `endOffset`) is made from those that should be there by now; while that is none, it waits for the first.
+ */
 function span(
   above: TimePartitions,
   below: TimePartitions,
   { startOffset, endOffset }: Window,
   index: number,
+  now: EpochMs,
 ): readonly [number, number] {
   const line = timeLine(above);
   const { start, end } = timeLine(below).interval(index);
-  return [line.indexAt(start) + startOffset, line.indexAt(end - 1) + endOffset];
+  const from = line.indexAt(start) + startOffset;
+  const to = line.indexAt(end - 1) + endOffset;
+  return end <= now
+    ? [from, to]
+    : [from, Math.min(to, Math.max(0, from, line.expectedAt(now) - 1))];
 }
 
 /** Keys from one number to another; those before the first and after the last there is are left out. */
