@@ -10,6 +10,7 @@ export const CALLBACK_OUTCOMES = [
   'skipped',
   'cancelled',
   'deadline',
+  'held',
 ] as const;
 export type CallbackOutcome = (typeof CALLBACK_OUTCOMES)[number];
 
@@ -30,8 +31,11 @@ export interface CallbackEvent {
   readonly key: string;
   readonly callback: string;
   readonly outcome: CallbackOutcome;
+  /** Of a branch, by its plain name; absent in production. */
+  readonly environment?: string;
+  /** Of what an asset did: the asset's key. */
   readonly workflow: string;
-  /** Of a run that never came: a name for it. */
+  /** Of a run that never came, and of an asset that no run makes: a name for it. */
   readonly runId: string;
   /** Null for the run itself. */
   readonly task: string | null;
@@ -41,8 +45,21 @@ export interface CallbackEvent {
   readonly at: string;
   readonly logicalDate: string | null;
   readonly parameters: Readonly<Record<string, unknown>>;
-  /** `name: message`; of a deadline, why it was missed. */
+  /** `name: message`; of a deadline, why it was missed; of an asset that is held back, by what. */
   readonly error: string | null;
+  /** Of an asset that automation holds back. */
+  readonly held?: HeldBack;
+}
+
+/** Since when, and by what, automation has held an asset (or a partition of it) back. */
+export interface HeldBack {
+  readonly since: string;
+  /** Code of the reason: `upstream-failed`, `upstream-missing`, `paused` … */
+  readonly reason: string;
+  /** The upstream that it waits for first, and the run that it is about; null where there is none. */
+  readonly upstream: string | null;
+  readonly runId: string | null;
+  readonly partition: string | null;
 }
 
 /** A callback that was called for, and what became of it. */

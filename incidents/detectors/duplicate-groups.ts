@@ -1,5 +1,6 @@
 /** Which runs of one business key are too many. */
 import type { QueryRows } from '../../domain/finding.ts';
+import { isShared } from '../../domain/shared-workflow.ts';
 import { moment, num, text } from './rows.ts';
 
 export interface SeenRun {
@@ -35,8 +36,6 @@ const ALIVE = new Set(['scheduled', 'queued', 'running', 'retrying']);
 const NO_PARAMETERS = new Set(['', '{}', 'null']);
 /** Started on purpose, often one after the other with the same parameters: only living at once is wrong. */
 const ON_PURPOSE = new Set(['backfill', 'asset', 'sensor', 'workflow', 'runbook']);
-/** The workflow of runs that materialize several assets at once. */
-const ASSETS_WORKFLOW = 'assets';
 
 /** Rows of the query as runs. */
 export function readRuns(rows: QueryRows): readonly SeenRun[] {
@@ -99,7 +98,7 @@ function isEffective(run: SeenRun, limits: GroupLimits, now: number): boolean {
 }
 
 function isOnPurpose({ trigger, engine, workflow }: SeenRun): boolean {
-  return ON_PURPOSE.has(trigger) || (engine === 'signalbox' && workflow === ASSETS_WORKFLOW);
+  return ON_PURPOSE.has(trigger) || (engine === 'signalbox' && isShared(workflow));
 }
 
 function sameWork(

@@ -4,10 +4,9 @@
  * the lock of the place: two servers, or one that dies in between, neither double nor lose a run.
  */
 import type { AssetEvent } from '../../domain/events.ts';
-import { TERMINAL_RUN_STATES } from '../../domain/run.ts';
 import type { Clock, EpochMs } from '../../domain/time.ts';
-import type { StoredChanges } from '../events/changes.ts';
 import { createEventFollower, type EventFollower, type FollowerDeps } from '../events/follower.ts';
+import { runEndsIn } from '../events/run-ends.ts';
 import { createRunIds } from '../runs/run-id.ts';
 import type { CreatedRun, CreateRuns } from '../runs/trigger.ts';
 import {
@@ -128,12 +127,7 @@ function happenedIn(rows: readonly Row[]): {
       }
       continue;
     }
-    const { runs, changes } = JSON.parse(events) as StoredChanges;
-    for (const [run, task, , state] of changes) {
-      const runId = runs[run];
-      const hasEnded = task < 0 && TERMINAL_RUN_STATES.some((one) => one === state);
-      if (hasEnded && runId) runIds.add(runId);
-    }
+    for (const { runId } of runEndsIn(events)) runIds.add(runId);
   }
   return { assets, runIds: [...runIds] };
 }

@@ -6,7 +6,7 @@ import { type Judge, judgeAt } from '../assets/partitions/freshness.ts';
 import type { MappingMoment } from '../assets/partitions/mapping.ts';
 import { dynamicNamesOf } from '../assets/partitions/partition-set.ts';
 import { effectivePolicy } from '../assets/policy.ts';
-import type { Staleness } from '../assets/staleness.ts';
+import { neverMade, type Staleness } from '../assets/staleness.ts';
 import type { Versions } from '../runs/versions.ts';
 import { type AutomationRow, lockAutomation, readAllPaused } from '../store/automation.ts';
 import { type AssetFactRow, readAssetFacts, readCheckFacts } from '../store/automation-facts.ts';
@@ -230,13 +230,8 @@ async function readStale(
     }
     const found = await staleness.ofPartitions(key, of);
     for (const partition of of) {
-      causes.set(nodeName(key, partition), found.get(partition) ?? [NEVER_MADE]);
+      causes.set(nodeName(key, partition), found.get(partition) ?? [neverMade()]);
     }
   }
   return causes;
 }
-
-const NEVER_MADE: StaleCause = {
-  ...{ reason: 'never-materialized', upstream: null, partition: null },
-  detail: 'it was never materialized',
-};

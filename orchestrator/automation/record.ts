@@ -36,6 +36,8 @@ const QUALITY_EVERY_MS = 60_000;
 const DYNAMIC_EVERY_MS = 30_000;
 /** An asset that could not be looked at is tried again. */
 const ERROR_EVERY_MS = 30_000;
+/** What is held back for longer is told each day anew. */
+const AGAIN_MS = 86_400_000;
 /** Looks at partitions of one asset that a round stores. */
 const MAX_STORED = 50;
 /** Of partitions beyond these, the oldest, nothing is stored while nothing calls for them. */
@@ -120,8 +122,9 @@ function recordOf(
   const isNews = sigBefore !== sig;
   const isHeld = decision === 'held';
   const held = isHeld ? (heldSince ?? now) : null;
-  const tells = held !== null && toldAt == null && now - held >= subject.definition.tellAfterMs;
-  const told = isHeld ? (toldAt ?? (tells ? now : null)) : null;
+  const tellAt = held === null ? null : tellNextAt(held, toldAt ?? null, subject.definition);
+  const tells = tellAt !== null && now >= tellAt;
+  const told = isHeld ? (tells ? now : (toldAt ?? null)) : null;
   return {
     ...{ asset_key: subject.key, partition: subject.partition ?? '', memory, decision },
     evaluation: { id: newId(), ...found },
@@ -133,9 +136,18 @@ function recordOf(
     isChanged: isNews || tells || memorySigBefore !== memorySig || (heldSince ?? null) !== held,
     againAt: earliest(
       decided.againAt,
-      held !== null && told === null ? held + subject.definition.tellAfterMs : null,
+      held === null ? null : tellNextAt(held, told, subject.definition),
     ),
   };
+}
+
+/** When it is told that an asset is held back: after its time, and again each day that this lasts. */
+function tellNextAt(
+  held: EpochMs,
+  toldAt: EpochMs | null,
+  { tellAfterMs }: Decided['subject']['definition'],
+): EpochMs {
+  return toldAt === null ? held + tellAfterMs : toldAt + Math.max(tellAfterMs, AGAIN_MS);
 }
 
 function afterRequest(

@@ -6,13 +6,30 @@ export function toCloudEvent(event: CallbackEvent): Readonly<Record<string, unkn
   return {
     specversion: '1.0',
     id: event.key,
-    source: `/workflows/${encodeURIComponent(event.workflow)}`,
-    type: `dev.signalbox.${event.task === null ? 'run' : 'task'}.${event.outcome}`,
-    subject: event.task === null ? event.runId : `${event.runId}/${event.task}`,
+    source: sourceOf(event),
+    type: `dev.signalbox.${kindOf(event)}.${event.outcome}`,
+    subject: subjectOf(event),
+    // An attribute of its own, so that a broker can route by it.
+    ...(event.environment === undefined ? {} : { environment: event.environment }),
     time: event.at,
     datacontenttype: 'application/json',
     data: event,
   };
+}
+
+function sourceOf({ environment, workflow }: CallbackEvent): string {
+  const where = environment === undefined ? '' : `/environments/${encodeURIComponent(environment)}`;
+  return `${where}/workflows/${encodeURIComponent(workflow)}`;
+}
+
+function kindOf({ held, task }: CallbackEvent): string {
+  if (held) return 'asset';
+  return task === null ? 'run' : 'task';
+}
+
+function subjectOf({ held, workflow, runId, task }: CallbackEvent): string {
+  if (held) return held.partition === null ? workflow : `${workflow}/${held.partition}`;
+  return task === null ? runId : `${runId}/${task}`;
 }
 
 /**

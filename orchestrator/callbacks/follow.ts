@@ -4,8 +4,9 @@
  * sent are written in the transaction that moves the place.
  */
 import type { CallbackDefinition, CallbackEvent } from '../../domain/callback.ts';
+import type { Cause } from '../../domain/origin.ts';
+import { isShared } from '../../domain/shared-workflow.ts';
 import type { Clock } from '../../domain/time.ts';
-import { isShared } from '../catalog/shared-workflows.ts';
 import { createEventFollower, type EventFollower, type FollowerDeps } from '../events/follower.ts';
 import type { RunInfos } from '../runs/run-info.ts';
 import type { CreatedRun, CreateRuns, RunRequest } from '../runs/trigger.ts';
@@ -21,6 +22,8 @@ import {
 import type { Tx } from '../store/connection.ts';
 import { readRunnable } from '../store/run-workflow.ts';
 import { type Happened, happenedIn, toEvent } from './happened.ts';
+import { heldIn } from './held.ts';
+import { plainEvent } from './plain-event.ts';
 
 export interface FollowDeps extends FollowerDeps {
   readonly clock: Clock;
@@ -41,20 +44,48 @@ export function createCallbackFollower(deps: FollowDeps): EventFollower {
     rows: ROWS,
     wanted: async (tx) => ((await hasCallbacks(tx)) ? true : null),
     read: readEventRows,
-    act: (tx, _wanted, rows) => callAll(deps, tx, rows.flatMap(happenedIn)),
+    act: (tx, _wanted, rows) =>
+      callAll(deps, tx, { happened: rows.flatMap(happenedIn), held: rows.flatMap(heldIn) }),
   });
 }
 
 interface Call {
   readonly callback: CallbackDefinition;
+  /** Workflow that declares it, by its stored name. */
+  readonly owner: string;
+  /** As it is told: by plain names. */
   readonly event: CallbackEvent;
 }
 
 async function callAll(
   deps: FollowDeps,
   tx: Tx,
-  happened: readonly Happened[],
+  of: { readonly happened: readonly Happened[]; readonly held: readonly CallbackEvent[] },
 ): Promise<readonly CreatedRun[]> {
+  const events = [...(await eventsOfRuns(deps, tx, of.happened)), ...of.held];
+  const owners = await readCallbackOwners(tx, [...new Set(events.map((event) => event.workflow))]);
+  const byWorkflow = new Map(owners.map(({ workflow, callbacks }) => [workflow, callbacks]));
+  const calls = events.flatMap((event): Call[] => {
+    const base = event.task?.replace(/\[\d+\]$/, '') ?? null;
+    return (byWorkflow.get(event.workflow) ?? []).flatMap((callback) =>
+      callback.on === event.outcome &&
+      (callback.task === undefined ? event.task === null : callback.task === base)
+        ? [{ callback, owner: event.workflow, event: told(event, callback.name) }]
+        : [],
+    );
+  });
+  if (calls.length === 0) return [];
+  const { created, rows } = await startCode(deps, tx, calls);
+  await insertCallbacks(tx, rows, new Date(deps.clock.now()));
+  return created;
+}
+
+async function eventsOfRuns(
+  deps: FollowDeps,
+  tx: Tx,
+  happened: readonly Happened[],
+): Promise<readonly CallbackEvent[]> {
+  if (happened.length === 0) return [];
   const ids = happened.flatMap(({ runId, told }) => (told ? [] : [runId]));
   const found = await runsWithCallbacks(tx, [...new Set(ids)]);
   const own = found.map(([id]) => id);
@@ -63,22 +94,7 @@ async function callAll(
   if (workflows.size === 0) return [];
   await deps.infos.load(tx, own);
   await deps.infos.loadTasks(tx, tasksOf(happened, new Set(own)));
-  const events = happened.flatMap((one) => ofOwner(toEvent(one, deps.infos.get(one.runId))));
-  const owners = await readCallbackOwners(tx, [...new Set(events.map((event) => event.workflow))]);
-  const byWorkflow = new Map(owners.map(({ workflow, callbacks }) => [workflow, callbacks]));
-  const calls = events.flatMap((event): Call[] => {
-    const base = event.task?.replace(/\[\d+\]$/, '') ?? null;
-    return (byWorkflow.get(event.workflow) ?? []).flatMap((callback) =>
-      callback.on === event.outcome &&
-      (callback.task === undefined ? event.task === null : callback.task === base)
-        ? [{ callback, event: withName(event, callback.name) }]
-        : [],
-    );
-  });
-  if (calls.length === 0) return [];
-  const { created, rows } = await startCode(deps, tx, calls);
-  await insertCallbacks(tx, rows, new Date(deps.clock.now()));
-  return created;
+  return happened.flatMap((one) => ofOwner(toEvent(one, deps.infos.get(one.runId))));
 }
 
 /** Where a run makes several assets, what becomes of one is told as that asset's own. */
@@ -98,8 +114,8 @@ function tasksOf(
   );
 }
 
-function withName(event: CallbackEvent, callback: string): CallbackEvent {
-  return { ...event, key: `${event.key}:${callback}`, callback };
+function told(event: CallbackEvent, callback: string): CallbackEvent {
+  return plainEvent({ ...event, key: `${event.key}:${callback}`, callback });
 }
 
 /** Starts the runs that run code. What cannot be started is recorded as failed. */
@@ -109,23 +125,17 @@ async function startCode(
   calls: readonly Call[],
 ): Promise<{ created: readonly CreatedRun[]; rows: readonly NewCallback[] }> {
   const ofCode = calls.filter(({ callback }) => callback.url === undefined);
-  const names = ofCode.map(({ event }) => `${event.workflow}${SUFFIX}`);
+  const names = ofCode.map(({ owner }) => `${owner}${SUFFIX}`);
   const runnable = names.length === 0 ? new Map() : await readRunnable(tx, names);
-  const wanted = ofCode.flatMap(({ callback, event }): [string, RunRequest][] => {
-    const workflow = runnable.get(`${event.workflow}${SUFFIX}`);
+  const wanted = ofCode.flatMap(({ callback, owner, event }): [string, RunRequest][] => {
+    const workflow = runnable.get(`${owner}${SUFFIX}`);
     if (!workflow) return [];
     const request: RunRequest = {
       ...{ workflow: workflow.name, versionId: workflow.versionId, maxActiveRuns: null },
       parameters: { callback: callback.name, event },
       trigger: 'workflow',
       idempotencyKey: event.key,
-      origin: {
-        kind: 'on',
-        causes: [
-          { kind: 'run', runId: event.runId, workflow: event.workflow, state: event.outcome },
-        ],
-        depth: 1,
-      },
+      origin: { kind: 'on', causes: [causeOf(owner, event)], depth: 1 },
     };
     return [[event.key, request]];
   });
@@ -134,15 +144,21 @@ async function startCode(
     wanted.map(([, request]) => request),
   );
   const runOf = new Map(wanted.map(([key], index) => [key, created[index]?.run.id ?? null]));
-  const rows = calls.map(({ callback, event }): NewCallback => {
+  const rows = calls.map(({ callback, owner, event }): NewCallback => {
     const runId = runOf.get(event.key) ?? null;
     const lost = callback.url === undefined && runId === null;
     return {
-      ...{ key: event.key, workflow: event.workflow, run_id: event.runId },
+      ...{ key: event.key, workflow: owner, run_id: event.runId },
       ...{ callback: callback.name, event, callback_run_id: runId, url: callback.url ?? null },
       state: lost ? 'failed' : 'pending',
       error: lost ? `no agent has registered the code of ${event.workflow}'s callbacks` : null,
     };
   });
   return { created, rows };
+}
+
+function causeOf(owner: string, { held, runId, at, outcome }: CallbackEvent): Cause {
+  return held
+    ? { kind: 'asset', asset: owner, runId: held.runId, partition: held.partition, at }
+    : { kind: 'run', runId, workflow: owner, state: outcome };
 }

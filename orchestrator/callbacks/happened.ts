@@ -52,6 +52,7 @@ export function happenedIn({ xid, id, kind, events }: EventRow): readonly Happen
     const all = JSON.parse(events) as readonly Omit<RunEvent, 'id'>[];
     return all.flatMap((event, index) => missedIn(event, keyOf(index)));
   }
+  if (kind !== 'change') return [];
   const { runs, changes } = JSON.parse(events) as StoredChanges;
   return changes.flatMap(([run, task, attempt, state, at, , , , error], index): Happened[] => {
     const outcome = typeof state === 'string' ? RUN_OUTCOMES[state] : TASK_OUTCOMES[state];

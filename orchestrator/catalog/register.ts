@@ -7,8 +7,8 @@
 import { createHash } from 'node:crypto';
 import { setImmediate as yieldToOthers } from 'node:timers/promises';
 import type { WorkflowDefinition, WorkflowFileError } from '../../domain/agent-protocol.ts';
-import { plainName } from '../../domain/environment.ts';
 import { canonicalJson } from '../../domain/run.ts';
+import { isShared } from '../../domain/shared-workflow.ts';
 import { type EpochMs, toRfc3339 } from '../../domain/time.ts';
 import { changedDefinitions, recount } from '../assets/partitions/recount.ts';
 import { checkAutomation, storeAutomation } from '../automation/register.ts';
@@ -40,7 +40,6 @@ import {
 import { replaceConditions } from '../store/workflow-on.ts';
 import { refuseCircles } from '../triggers/register.ts';
 import { compileGraph } from './graph.ts';
-import { ASSETS_WORKFLOW } from './shared-workflows.ts';
 
 /** Queue of the agents in the servers themselves. */
 const SYSTEM_QUEUE = 'signalbox-system';
@@ -157,7 +156,7 @@ async function changedOnes(
     }
     if (before?.version === version && before.file === definition.file) continue;
     try {
-      if (before?.kind === 'system' || plainName(definition.name) === ASSETS_WORKFLOW) {
+      if (before?.kind === 'system' || isShared(definition.name)) {
         if (!isHidden(definition))
           throw new Error(`the name ${definition.name} is Signalbox's own`);
       }

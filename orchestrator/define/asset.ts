@@ -13,6 +13,9 @@ import {
   callbackReaders,
   callbacksOf,
   describedCallbacks,
+  type HeldOptions,
+  heldCallbacksOf,
+  heldReaders,
 } from './callback.ts';
 import { type Check, type CheckOptions, readChecks, type Untyped } from './check.ts';
 import type { AssetContext, VALUE } from './context.ts';
@@ -70,7 +73,8 @@ export interface AssetOptions<D extends Upstreams, T>
   extends JobOptions,
     AttemptOptions,
     DeadlineOptions,
-    CallbackOptions {
+    CallbackOptions,
+    HeldOptions {
   readonly dependsOn?: D;
   readonly freshness?: FreshnessOptions;
   /** Whether people must be called when it is stale. */
@@ -144,7 +148,12 @@ export function asset<const D extends Upstreams = readonly [], T = unknown>(
       ...(read.automation === null ? {} : { automation: read.automation }),
     };
     const schedule = scheduleOf(read);
-    const callbacks = callbacksOf(read, key);
+    if (read.onHeld.length > 0 && read.automation === null) {
+      throw new DefinitionError(
+        'onHeld is for assets that have automation, which may hold them back',
+      );
+    }
+    const callbacks = [...callbacksOf(read, key), ...heldCallbacksOf(read, key)];
     const madeAt = stackHere();
     return {
       [DEFINITION]: true,
@@ -195,6 +204,7 @@ const assetReaders = {
   ...attemptReaders,
   ...deadlineReaders,
   ...callbackReaders,
+  ...heldReaders,
   dependsOn: readUpstreams,
   freshness: readFreshness,
   critical: flag(false),

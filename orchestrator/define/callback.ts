@@ -33,6 +33,12 @@ export interface CallbackOptions {
   readonly onDeadline?: Callbacks;
 }
 
+/** Of assets that have automation. */
+export interface HeldOptions {
+  /** Automation has held it back for `tellAfter` (a day unless told); told again as long as that lasts. */
+  readonly onHeld?: Callbacks;
+}
+
 const OUTCOMES: Readonly<Record<keyof CallbackOptions, CallbackOutcome>> = {
   onSuccess: 'succeeded',
   onFailure: 'failed',
@@ -93,6 +99,8 @@ export const callbackReaders: {
   onDeadline: readCallbacks,
 };
 
+export const heldReaders = { onHeld: readCallbacks };
+
 /** A callback with its code, if it has any. */
 export interface DeclaredCallback {
   readonly definition: CallbackDefinition;
@@ -104,15 +112,30 @@ export interface DeclaredCallback {
  * @param task key of the task that they are of; undefined for the run
  */
 export function callbacksOf(read: ReadCallbackOptions, task?: string): readonly DeclaredCallback[] {
-  return NAMES.flatMap((option) =>
-    read[option].map((one, index): DeclaredCallback => {
-      const name = `${task === undefined ? '' : `${task}.`}${option}${index === 0 ? '' : `-${index + 1}`}`;
-      const common = { name, on: OUTCOMES[option], ...(task === undefined ? {} : { task }) };
-      return typeof one === 'function'
-        ? { definition: common, code: one }
-        : { definition: { ...common, url: one.url }, code: null };
-    }),
-  );
+  return NAMES.flatMap((option) => declared(read[option], option, OUTCOMES[option], task));
+}
+
+/** Those of an asset that is held back. @param key of the asset */
+export function heldCallbacksOf(
+  { onHeld }: { readonly onHeld: readonly (Callback | Webhook)[] },
+  key: string,
+): readonly DeclaredCallback[] {
+  return declared(onHeld, 'onHeld', 'held', key);
+}
+
+function declared(
+  given: readonly (Callback | Webhook)[],
+  option: string,
+  on: CallbackOutcome,
+  task: string | undefined,
+): readonly DeclaredCallback[] {
+  return given.map((one, index): DeclaredCallback => {
+    const name = `${task === undefined ? '' : `${task}.`}${option}${index === 0 ? '' : `-${index + 1}`}`;
+    const common = { name, on, ...(task === undefined ? {} : { task }) };
+    return typeof one === 'function'
+      ? { definition: common, code: one }
+      : { definition: { ...common, url: one.url }, code: null };
+  });
 }
 
 /** The workflow whose runs run the code of callbacks; none where there is no code. */

@@ -61,6 +61,7 @@ const EVENT_ROWS = rowsAfter(`
          (SELECT EXISTS (SELECT FROM signalbox.workflow_callback WHERE callbacks @? '$[*].task'))
          OR b.events ~ ',-1,0,"(succeeded|failed|cancelled|skipped|retrying)"') THEN b.events
        WHEN b.kind = 'run' AND b.events LIKE '%"sla-missed"%' THEN b.events
+       WHEN b.kind = 'asset' AND b.events LIKE '%"automation-held"%' THEN b.events
   END AS events`);
 
 /** Rows of events behind the place. Where no task has a callback, ends of tasks are of no interest. */

@@ -6,8 +6,8 @@
 import type { AssetEvent } from '../../domain/events.ts';
 import type { Cause, RunOrigin } from '../../domain/origin.ts';
 import { type Clock, toRfc3339 } from '../../domain/time.ts';
-import type { StoredChanges } from '../events/changes.ts';
 import { createEventFollower, type EventFollower, type FollowerDeps } from '../events/follower.ts';
+import { type RunEnd, runEndsIn } from '../events/run-ends.ts';
 import { isUuid } from '../runs/identifiers.ts';
 import type { CreatedRun, CreateRuns, RunRequest } from '../runs/trigger.ts';
 import type { Tx } from '../store/connection.ts';
@@ -37,7 +37,6 @@ const ROWS = 500;
 const QUEUED_AT_ONCE = 100;
 /** Runs that may start each other in a row. */
 const MAX_DEPTH = 50;
-const TERMINAL = new Set(['succeeded', 'failed', 'cancelled', 'skipped']);
 
 export function createRunTriggers(deps: FollowDeps): EventFollower {
   const follower = createEventFollower(deps, {
@@ -142,15 +141,8 @@ async function startRuns(
   return deps.createRuns(tx, requests);
 }
 
-function endsIn(row: FollowedRow): { runId: string; state: string }[] {
-  if (row.kind !== 'change' || row.events === null) return [];
-  const { runs, changes } = JSON.parse(row.events) as StoredChanges;
-  return changes.flatMap(([run, task, , state]) => {
-    const runId = runs[run];
-    return task < 0 && typeof state === 'string' && TERMINAL.has(state) && runId !== undefined
-      ? [{ runId, state }]
-      : [];
-  });
+function endsIn({ kind, events }: FollowedRow): readonly RunEnd[] {
+  return kind === 'change' && events !== null ? runEndsIn(events) : [];
 }
 
 function happeningsIn(

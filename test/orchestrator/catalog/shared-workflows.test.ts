@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { isShared, sharedWorkflowsOf } from '../../../orchestrator/catalog/shared-workflows.ts';
+import { isShared } from '../../../domain/shared-workflow.ts';
+import { sharedWorkflowsOf } from '../../../orchestrator/catalog/shared-workflows.ts';
 
 describe('workflows whose runs make several assets', () => {
   it('are those of the environment that the assets are of, each once', () => {
