@@ -262,6 +262,8 @@ export interface RegisterReply {
   readonly sessionId: string;
   readonly leaseMs: number;
   readonly heartbeatEveryMs: number;
+  /** What whoever looks at the agent's log should know of its definitions; nothing of it keeps them from running. */
+  readonly notices?: readonly string[];
 }
 
 export interface ClaimRequest {

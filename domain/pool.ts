@@ -20,6 +20,22 @@ export interface Pool {
   readonly waiting: number;
   readonly max: number | null;
   readonly at: string | null;
+  /** False for a pool of task slots that tasks name and nobody created: it limits nothing (`max` is null). */
+  readonly created?: boolean;
+  /** Workflows whose tasks name a pool that nobody created; the first twenty by name. */
+  readonly namedBy?: readonly string[];
+}
+
+/** What is told of a pool that tasks name and nobody created. @param name without its environment */
+export function uncreatedPoolNotice(
+  name: string,
+  namedBy: readonly string[],
+  environment: string | null = null,
+): string {
+  const where = environment === null ? '' : ` --environment ${environment}`;
+  const by = namedBy.length === 0 ? '' : ` (named by ${namedBy.join(', ')})`;
+  const command = `signalbox pools set ${/^[\w./-]+$/.test(name) ? name : JSON.stringify(name)} --max 10`;
+  return `the pool ${name}${by} limits nothing: nobody created it. Create it: ${command}${where}`;
 }
 
 /** Who holds connections of a PostgreSQL server: one group for each role, application and state. */

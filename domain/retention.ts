@@ -98,6 +98,7 @@ export const TABLES_KEPT: Readonly<Record<string, string>> = {
   ...{ workflow: DEFINITIONS, workflow_on: DEFINITIONS, workflow_on_met: DEFINITIONS },
   ...{ workflow_callback: DEFINITIONS, workflow_deadline: DEFINITIONS, sensor: DEFINITIONS },
   ...{ pool: DEFINITIONS, queue: DEFINITIONS, label_set: DEFINITIONS, api_token: DEFINITIONS },
+  ...{ pool_named: DEFINITIONS },
   ...{ asset_check_definition: DEFINITIONS, detector_setting: DEFINITIONS },
   ...{ runbook_mode: DEFINITIONS, detector_round: DEFINITIONS, retention: DEFINITIONS },
   ...{ asset: DATA, asset_edge: DATA, asset_task: DATA, asset_check: DATA },

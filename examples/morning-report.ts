@@ -1,6 +1,8 @@
 /**
  * A report that has to be there at six in the morning. Somebody is told when it is not, whatever the reason: it is
- * slow, it waits for the warehouse's pool, or its run never came.
+ * slow, it waits for the warehouse's pool, or its run never came. The pool limits once there is one:
+ *
+ *   npx signalbox pools set warehouse --max 4
  */
 import { type Callback, workflow } from 'signalbox';
 

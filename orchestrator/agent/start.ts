@@ -77,6 +77,7 @@ class Agent implements RunningAgent {
   /** What the files say now, without what they said before. */
   #told: AgentDefinitions;
   #session: Session | undefined;
+  #noticed: ReadonlySet<string> = new Set();
   #stopped: Promise<void> | undefined;
 
   constructor(options: AgentOptions) {
@@ -116,7 +117,7 @@ class Agent implements RunningAgent {
     const session = this.#session;
     if (session === undefined) return;
     try {
-      await this.#register(session.id);
+      this.#tell(await this.#register(session.id));
     } catch (error) {
       // The next session is registered with them.
       if (!(error instanceof SignalboxError && isSessionGone(error))) throw error;
@@ -151,6 +152,14 @@ class Agent implements RunningAgent {
     });
   }
 
+  /** Each notice once, however often the agent registers. */
+  #tell({ notices = [] }: RegisterReply): void {
+    for (const notice of notices) {
+      if (!this.#noticed.has(notice)) this.#options.log(notice);
+    }
+    this.#noticed = new Set(notices);
+  }
+
   async #work(): Promise<void> {
     const { signal } = this.#stopping;
     while (!signal.aborted) {
@@ -177,6 +186,7 @@ class Agent implements RunningAgent {
     const session = new Session({ ...deps, definitions: () => this.#definitions }, registered);
     this.#session = session;
     log(`registered as session ${session.id}`);
+    this.#tell(registered);
     this.#options.onSession?.(session.id);
     await session.run();
     // One that is stopped still hands back what it holds.

@@ -2,9 +2,11 @@
  * Pools that Signalbox enforces (task slots, on claims) and those that live in agents and follow the ceiling that
  * is set here. A ceiling is for one agent's pool; what is shown is summed over the agents that have one.
  */
+import type { WorkflowDefinition } from '../../domain/agent-protocol.ts';
+import { environmentOf, plainName } from '../../domain/environment.ts';
 import { SignalboxError } from '../../domain/errors.ts';
 import type { ConnectionBudget } from '../../domain/levers.ts';
-import type { Pool } from '../../domain/pool.ts';
+import { type Pool, uncreatedPoolNotice } from '../../domain/pool.ts';
 import type { Clock } from '../../domain/time.ts';
 import type { PoolService } from '../service.ts';
 import type { Db } from '../store/connection.ts';
@@ -15,6 +17,8 @@ import {
   readClientPools,
   readPools,
   readSlotUse,
+  readUncreatedPools,
+  type UncreatedPool,
   upsertPool,
 } from '../store/pool.ts';
 
@@ -80,16 +84,21 @@ function assertPool(name: string, max: number): void {
 }
 
 async function listPools(db: Db, now: number): Promise<readonly Pool[]> {
-  const [stored, clients, use] = await Promise.all([
+  const [stored, clients, use, uncreated] = await Promise.all([
     readPools(db),
     readClientPools(db),
     readSlotUse(db),
+    readUncreatedPools(db),
   ]);
   const at = new Date(now).toISOString();
   const ceilings = new Map(stored.map((row) => [row.name, row]));
   const used = new Map(use.map((row) => [row.pool, row]));
   const reported = new Set(clients.map((row) => row.name));
+  const known = new Set([...reported, ...ceilings.keys()]);
   const pools = [
+    ...uncreated
+      .filter(({ pool }) => !known.has(pool))
+      .map((one) => toUncreated(one, used.get(one.pool), at)),
     ...clients.map((row) => toClientPool(row, ceilings.get(row.name))),
     ...stored
       .filter((row) => !reported.has(row.name))
@@ -107,6 +116,38 @@ async function listPools(db: Db, now: number): Promise<readonly Pool[]> {
       }),
   ];
   return pools.sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+function toUncreated(
+  { pool, workflows }: UncreatedPool,
+  slots: { readonly used: number; readonly waiting: number } | undefined,
+  at: string,
+): Pool {
+  const counts = { used: slots?.used ?? 0, idle: 0, waiting: slots?.waiting ?? 0, max: null };
+  const shown = { created: false, namedBy: workflows.map(plainName) };
+  return { name: pool, kind: 'task-slots', ...counts, at, ...shown };
+}
+
+/** What an agent is told of the pools that its definitions name. */
+export async function poolNotices(
+  db: Db,
+  definitions: readonly WorkflowDefinition[],
+): Promise<readonly string[]> {
+  const named = poolsNamed(definitions);
+  if (named.length === 0) return [];
+  const uncreated = await readUncreatedPools(db, named);
+  return uncreated.map(({ pool, workflows }) =>
+    uncreatedPoolNotice(plainName(pool), workflows.map(plainName), environmentOf(pool)),
+  );
+}
+
+/** Pools that tasks of these definitions name, each once. */
+export function poolsNamed(definitions: readonly Pick<WorkflowDefinition, 'tasks'>[]) {
+  const names = new Set<string>();
+  for (const { tasks } of definitions) {
+    for (const { pool } of tasks) if (pool !== null) names.add(pool);
+  }
+  return [...names];
 }
 
 /** A ceiling counts from when it is set, though agents apply it with their next heartbeat. */

@@ -29,6 +29,7 @@ import { type DeclaredAsset, upsertAssets } from '../store/asset-definition.ts';
 import { replaceAssetTasks } from '../store/asset-task.ts';
 import type { Db, Tx } from '../store/connection.ts';
 import { readDefinitions } from '../store/partition.ts';
+import { replaceNamedPools } from '../store/pool.ts';
 import {
   type FileFault,
   readLeft,
@@ -40,6 +41,7 @@ import {
 import { replaceConditions } from '../store/workflow-on.ts';
 import { refuseCircles } from '../triggers/register.ts';
 import { compileGraph } from './graph.ts';
+import { poolsNamed } from './pools.ts';
 
 /** Queue of the agents in the servers themselves. */
 const SYSTEM_QUEUE = 'signalbox-system';
@@ -277,6 +279,10 @@ async function store(
     );
     const conditions = batch.map(({ definition: { name, on = null } }) => ({ workflow: name, on }));
     await replaceConditions(tx, conditions);
+    const pools = batch.map(({ definition, record: { name } }) => ({
+      ...{ name, pools: poolsNamed([definition]) },
+    }));
+    await replaceNamedPools(tx, pools);
     await registerHooks(
       tx,
       batch.map(({ definition }) => definition),

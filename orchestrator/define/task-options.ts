@@ -43,7 +43,10 @@ export interface AttemptOptions extends IsolationOptions, LimitOptions {
   readonly noRetryOn?: ErrorMatch;
   /** Longest time of one attempt; none unless told. */
   readonly timeout?: string | number;
-  /** Pool of task slots that an attempt takes its slots from. */
+  /**
+   * Pool of task slots that an attempt takes its slots from. A pool that nobody created limits nothing, and is told as
+   * such (`signalbox pools list`, the agent's log): `signalbox pools set NAME --max 10` creates it.
+   */
   readonly pool?: string;
   readonly poolSlots?: number;
   /** Higher goes first; -1000 to 1000. */

@@ -7,6 +7,7 @@ import type {
 } from '../../domain/agent-protocol.ts';
 import { SignalboxError } from '../../domain/errors.ts';
 import { keysOfTask } from '../assets/partitions/of-task.ts';
+import { poolNotices } from '../catalog/pools.ts';
 import type { Hub } from '../events/hub.ts';
 import type { ResultCalls } from '../results/contract.ts';
 import type { RunInfos } from '../runs/run-info.ts';
@@ -132,7 +133,9 @@ async function register(
   if (request.session !== undefined) hub.redefined([session.id]);
   // What waited for an agent that has it may start now.
   hub.ready(session.queues);
+  const notices = await poolNotices(deps.db, request.definitions);
   return {
+    ...(notices.length === 0 ? {} : { notices }),
     sessionId: session.publicId,
     leaseMs: deps.leaseMs,
     heartbeatEveryMs: Math.floor(deps.leaseMs / BEATS_PER_LEASE),

@@ -1,4 +1,5 @@
 /** Task-slot pools and ceilings; client pools as the sessions of live agents report them. */
+import { textArray } from './columns.ts';
 import type { Tx } from './connection.ts';
 
 export interface PoolRow {
@@ -65,6 +66,41 @@ export async function findClientPool(
     [name, since],
   );
   return row;
+}
+
+/** Sets which pools the tasks of these workflows name, in place of what was known of them. */
+export async function replaceNamedPools(
+  tx: Tx,
+  workflows: readonly { readonly name: string; readonly pools: readonly string[] }[],
+): Promise<void> {
+  const rows = workflows.flatMap(({ name, pools }) => pools.map((pool) => [name, pool] as const));
+  const names = textArray(workflows.map(({ name }) => name));
+  await tx.execute('DELETE FROM signalbox.pool_named WHERE workflow = ANY($1::text[])', [names]);
+  if (rows.length === 0) return;
+  await tx.execute(
+    `INSERT INTO signalbox.pool_named (workflow, pool) SELECT * FROM unnest($1::text[], $2::text[])
+     ON CONFLICT DO NOTHING`,
+    [textArray(rows.map(([name]) => name)), textArray(rows.map(([, pool]) => pool))],
+  );
+}
+
+/** A pool that workflows name and nobody created. */
+export interface UncreatedPool {
+  readonly pool: string;
+  /** The first of them by name. */
+  readonly workflows: readonly string[];
+}
+
+/** @param names pools that are asked for; all unless told */
+export function readUncreatedPools(db: Tx, names?: readonly string[]): Promise<UncreatedPool[]> {
+  return db.query<UncreatedPool>(
+    `SELECT n.pool, (array_agg(n.workflow ORDER BY n.workflow))[:20] AS workflows
+     FROM signalbox.pool_named n
+     WHERE ($1::text[] IS NULL OR n.pool = ANY($1::text[]))
+       AND NOT EXISTS (SELECT FROM signalbox.pool p WHERE p.name = n.pool AND p.kind = 'task-slots')
+     GROUP BY n.pool ORDER BY n.pool`,
+    [names === undefined ? null : textArray(names)],
+  );
 }
 
 export async function upsertPool(

@@ -1,11 +1,12 @@
 /** `signalbox pools list|set`, `queues list|set`, `agents list` */
 import { Command, InvalidArgumentError } from 'commander';
 import type { Agent } from '../../../domain/agent.ts';
-import type { Pool } from '../../../domain/pool.ts';
+import { environmentOf, plainName } from '../../../domain/environment.ts';
+import { type Pool, uncreatedPoolNotice } from '../../../domain/pool.ts';
 import type { QueueSummary } from '../../../orchestrator/service.ts';
 import type { List } from '../api-client.ts';
 import { UsageError } from '../exit.ts';
-import { renderTable, state, time } from '../output.ts';
+import { printable, renderTable, state, time } from '../output.ts';
 import { remoteCommand, segment, signedNumber, wholeNumber } from '../remote.ts';
 
 export function poolsCommand(): Command {
@@ -33,6 +34,25 @@ export function poolsCommand(): Command {
 }
 
 function renderPools(items: readonly Pool[]): string {
+  const notices = poolNotices(items).map((notice) => `\n${printable(notice)}`);
+  return [tableOf(items), ...notices].join('\n');
+}
+
+/** What is told of pools that tasks name and nobody created. */
+export function poolNotices(items: readonly Pool[]): readonly string[] {
+  return items
+    .filter(({ created }) => created === false)
+    .map(({ name, namedBy = [] }) =>
+      uncreatedPoolNotice(plainName(name), namedBy, environmentOf(name)),
+    );
+}
+
+function maxOf({ created, namedBy = [], max }: Pool): string | number | null {
+  if (created !== false) return max;
+  return `unlimited: named by ${namedBy.join(', ')}, not created`;
+}
+
+function tableOf(items: readonly Pool[]): string {
   return renderTable(
     items,
     [
@@ -41,7 +61,7 @@ function renderPools(items: readonly Pool[]): string {
       ['USED', (pool) => pool.used],
       ['IDLE', (pool) => pool.idle],
       ['WAITING', (pool) => pool.waiting],
-      ['MAX', (pool) => pool.max],
+      ['MAX', maxOf],
     ],
     'No pools. Make one: signalbox pools set NAME --max 10',
   );

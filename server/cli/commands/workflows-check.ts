@@ -5,6 +5,7 @@
 import { Command } from 'commander';
 import type { WorkflowDefinition, WorkflowFileError } from '../../../domain/agent-protocol.ts';
 import { checkDefinition } from '../../../orchestrator/catalog/check-definition.ts';
+import { poolsNamed } from '../../../orchestrator/catalog/pools.ts';
 import { type LoadedWorkflows, loadWorkflows } from '../../../orchestrator/define/load.ts';
 import { readConfig } from '../../config.ts';
 import { workflowFolders } from '../../workflow-folders.ts';
@@ -31,10 +32,12 @@ export function checkCommand(): Command {
       const loaded = await loadWorkflows(folders);
       const shown = loaded.definitions.filter(({ callbacksOf }) => callbacksOf === undefined);
       const errors = faultsOf(loaded);
+      const pools = poolsNamed(shown).sort();
       if (options.json) {
         const definitions = shown.map(({ name, kind, file }) => ({ name, kind, file }));
-        console.log(JSON.stringify({ definitions, fileErrors: errors, empty: loaded.empty }));
-      } else console.log(render(shown, errors, loaded.empty));
+        const told = { definitions, fileErrors: errors, empty: loaded.empty, pools };
+        console.log(JSON.stringify(told));
+      } else console.log(render(shown, errors, loaded.empty, pools));
       if (errors.length > 0) throw new ExitWith(1);
     });
 }
@@ -52,6 +55,7 @@ function render(
   definitions: readonly WorkflowDefinition[],
   errors: readonly WorkflowFileError[],
   empty: readonly string[],
+  pools: readonly string[],
 ): string {
   const table = renderTable(
     definitions,
@@ -68,7 +72,17 @@ function render(
   );
   const many = `${errors.length} ${errors.length === 1 ? 'file is' : 'files are'} wrong`;
   const helpers = empty.length === 0 ? [] : [`These define nothing: ${empty.join(', ')}`];
-  return [table, ...faults, ...helpers, errors.length === 0 ? 'All files are good.' : many].join(
-    '\n\n',
-  );
+  const named =
+    pools.length === 0
+      ? []
+      : [
+          `Pools that tasks name: ${printable(pools.join(', '))}. One limits only once it was created (signalbox pools set NAME --max 10); signalbox pools list tells which were.`,
+        ];
+  return [
+    table,
+    ...faults,
+    ...helpers,
+    ...named,
+    errors.length === 0 ? 'All files are good.' : many,
+  ].join('\n\n');
 }

@@ -1,6 +1,7 @@
 /** `signalbox workflows list|show|check|next|expected|trigger|pause|unpause` */
 import { Command } from 'commander';
 import type { WorkflowFileError } from '../../../domain/agent-protocol.ts';
+import type { Pool } from '../../../domain/pool.ts';
 import type { Run } from '../../../domain/run.ts';
 import type { WorkflowDetail, WorkflowSummary } from '../../../orchestrator/service.ts';
 import type { List } from '../api-client.ts';
@@ -8,6 +9,7 @@ import { spanStart } from '../effect.ts';
 import { UsageError } from '../exit.ts';
 import { printable, renderFields, renderTable, state, time } from '../output.ts';
 import { remoteCommand, segment, signedNumber, wholeNumber } from '../remote.ts';
+import { poolNotices } from './capacity.ts';
 import { expectedCommand, nextCommand, policiesOf, scheduleText } from './schedules.ts';
 import { checkCommand } from './workflows-check.ts';
 
@@ -48,8 +50,14 @@ function listCommand(): Command {
     async ({ api, options, print }) => {
       const list = await api.get<List<WorkflowSummary>>('/workflows', { limit: options.limit });
       const errors = await api.get<{ items: readonly WorkflowFileError[] }>('/workflow-errors');
-      print({ ...list, fileErrors: errors.items }, () =>
-        [renderWorkflows(list.items), ...errors.items.map(renderFileError)].join('\n'),
+      const pools = await api.get<List<Pool>>('/pools', { limit: 1_000 });
+      const notices = poolNotices(pools.items);
+      print({ ...list, fileErrors: errors.items, notices }, () =>
+        [
+          renderWorkflows(list.items),
+          ...errors.items.map(renderFileError),
+          ...notices.map((notice) => `\nnotice  ${printable(notice)}`),
+        ].join('\n'),
       );
     },
   ).option('--limit <n>', 'at most so many', wholeNumber);
