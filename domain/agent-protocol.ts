@@ -28,6 +28,7 @@
  */
 import type { AssetDefinition, AssetOutcome, CheckDefinition } from './asset-protocol.ts';
 import type { CallbackDefinition } from './callback.ts';
+import type { CodeVersions } from './code-version.ts';
 import type { DeadlineDefinition } from './deadline.ts';
 import type { TaskLimits, WorkflowLimits } from './limits.ts';
 import type { OnDefinition, RunOrigin } from './origin.ts';
@@ -159,7 +160,7 @@ export interface HeartbeatReply {
 }
 
 /** A definition as the agent (or the loader) reads it out of a workflow file. */
-export interface WorkflowDefinition extends WorkflowLimits {
+export interface WorkflowDefinition extends WorkflowLimits, CodeVersions {
   readonly name: string;
   readonly kind: 'workflow' | 'flow' | 'asset';
   readonly file: string;

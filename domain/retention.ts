@@ -96,6 +96,7 @@ export const TABLES_KEPT: Readonly<Record<string, string>> = {
   ...{ run_live: UNFINISHED, task_live: UNFINISHED, workflow_on_queued: UNFINISHED },
   ...{ gate_due: MINUTES, task_revoked: MINUTES, login_code: MINUTES, web_session: MINUTES },
   ...{ workflow: DEFINITIONS, workflow_on: DEFINITIONS, workflow_on_met: DEFINITIONS },
+  ...{ workflow_code: DEFINITIONS },
   ...{ workflow_callback: DEFINITIONS, workflow_deadline: DEFINITIONS, sensor: DEFINITIONS },
   ...{ pool: DEFINITIONS, queue: DEFINITIONS, label_set: DEFINITIONS, api_token: DEFINITIONS },
   ...{ pool_named: DEFINITIONS },

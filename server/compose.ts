@@ -170,7 +170,7 @@ function watchIncidents(options: ComposeOptions, sources: Sources & { collector:
     },
   });
   orchestrator.environments.add((environment) => incidents.forget(environment));
-  const live = createLive();
+  const live = createLive((runIds) => orchestrator.environments.ofRuns(runIds));
   const unfollow = [
     orchestrator.onChange((change) => {
       live.publish(change);

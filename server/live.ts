@@ -5,7 +5,7 @@
  * without end.
  */
 import type { ServerResponse } from 'node:http';
-import { isListed, plainName } from '../domain/environment.ts';
+import { isListed, plainName, qualify } from '../domain/environment.ts';
 
 export type Topic = 'run' | 'asset' | 'agent' | 'pool' | 'workflow' | 'incident' | 'execution';
 
@@ -19,18 +19,28 @@ const PING_EVERY_MS = 15_000;
 const MAX_PENDING = 500;
 const MAX_CLIENTS = 1_000;
 
-interface Client {
-  readonly response: ServerResponse;
+/** What a client wants to hear of. */
+export interface LiveFilter {
   /** As a list is told it; production unless told. */
-  readonly environment: string | undefined;
+  readonly environment?: string | undefined;
+  /** Changes of this run alone. */
+  readonly run?: string | undefined;
+}
+
+interface Client extends LiveFilter {
+  readonly response: ServerResponse;
   readonly pending: Map<string, Change>;
   blocked: boolean;
 }
 
-/** Fans changes out to the clients. */
-export function createLive() {
+/** Environments by run; those of production are missing. Runs that are not known are of production. */
+type EnvironmentsOf = (runIds: readonly string[]) => Promise<ReadonlyMap<string, string>>;
+
+/** Fans changes out to the clients. @param environmentsOf asked once for all runs that are told next */
+export function createLive(environmentsOf: EnvironmentsOf) {
   const clients = new Set<Client>();
   let order = 0;
+  let flushing = false;
 
   function publish(change: Change): void {
     if (clients.size === 0) return;
@@ -39,8 +49,23 @@ export function createLive() {
   }
 
   const flusher = setInterval(() => {
-    for (const client of clients) flush(client);
+    if (flushing) return;
+    flushing = true;
+    flushAll().finally(() => {
+      flushing = false;
+    });
   }, FLUSH_EVERY_MS).unref();
+
+  async function flushAll(): Promise<void> {
+    const ready = [...clients].filter(({ blocked, pending }) => !blocked && pending.size > 0);
+    const runs = new Set(ready.flatMap((client) => [...client.pending.values()].flatMap(runOf)));
+    // Where that cannot be told now, all are told of all: a client then reads once too often.
+    const where = await (runs.size === 0 ? NOTHING : environmentsOf([...runs])).catch(() => null);
+    for (const client of ready) {
+      if (where !== null) withoutOthers(client, where);
+      flush(client);
+    }
+  }
   const pinger = setInterval(() => {
     for (const client of clients) if (!client.blocked) write(client, ': ping\n\n');
   }, PING_EVERY_MS).unref();
@@ -61,8 +86,8 @@ export function createLive() {
     isFull: () => clients.size >= MAX_CLIENTS,
     size: () => clients.size,
     /** Takes over the response until one of the sides closes it. */
-    attach(response: ServerResponse, environment?: string): void {
-      const client: Client = { response, environment, pending: new Map(), blocked: false };
+    attach(response: ServerResponse, filter: LiveFilter = {}): void {
+      const client: Client = { ...filter, response, pending: new Map(), blocked: false };
       clients.add(client);
       response.on('drain', () => {
         client.blocked = false;
@@ -82,11 +107,27 @@ export function createLive() {
 
 export type Live = ReturnType<typeof createLive>;
 
-/** Topics whose ids are names; of the others an id does not say where it is. */
+/** Topics whose ids are names. Where a run is, is asked before it is told; of incidents an id does not say it. */
 const NAMED: ReadonlySet<Topic> = new Set(['asset', 'agent', 'pool', 'workflow']);
+const NOTHING: Promise<ReadonlyMap<string, string>> = Promise.resolve(new Map());
 
-function concerns({ environment }: Client, { topic, id }: Change): boolean {
+function concerns({ environment, run }: Client, { topic, id }: Change): boolean {
+  if (run !== undefined) return topic === 'run' && (id === run || id === '*');
   return !NAMED.has(topic) || id === '' || id === '*' || isListed(environment, id);
+}
+
+function runOf({ topic, id }: Change): readonly string[] {
+  return topic === 'run' && id !== '*' && id !== '' ? [id] : [];
+}
+
+/** Forgets runs of other environments than the client looks at. */
+function withoutOthers({ environment, pending }: Client, where: ReadonlyMap<string, string>): void {
+  for (const [key, change] of pending) {
+    const [run] = runOf(change);
+    if (run === undefined) continue;
+    // As a name of that environment would be listed.
+    if (!isListed(environment, qualify(where.get(run) ?? null, run))) pending.delete(key);
+  }
 }
 
 function note(client: Client, change: Change): void {

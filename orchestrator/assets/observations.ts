@@ -39,22 +39,30 @@ export async function recordObservations(
   if (observations.length === 0) return [];
   const last = new Map(
     [...(await readLastSeen(tx, [...new Set(observations.map((one) => one.assetKey))]))].map(
-      ([key, { dataVersion, at }]) => [key, { dataVersion, at: at?.getTime() ?? null }],
+      ([key, { dataVersion, at, changedAt }]) => [
+        key,
+        { dataVersion, at: at?.getTime() ?? null, changedAt: changedAt?.getTime() ?? null },
+      ],
     ),
   );
   const dated = observations.map((one) => {
-    const before = last.get(one.assetKey) ?? { dataVersion: null, at: null };
+    const before = last.get(one.assetKey) ?? { dataVersion: null, at: null, changedAt: null };
     const changed = one.dataVersion !== null && one.dataVersion !== before.dataVersion;
     const at = one.at ?? (changed ? now : one.dataVersion === null ? null : before.at);
-    last.set(one.assetKey, { dataVersion: one.dataVersion, at: at ?? before.at });
-    return { of: one, at, changed };
+    // Where nobody tells a version, newer data is told by its time.
+    const newer =
+      one.dataVersion === null && at !== null && at > (before.at ?? Number.NEGATIVE_INFINITY);
+    const changedAt = changed || newer ? now : (before.changedAt ?? now);
+    last.set(one.assetKey, { dataVersion: one.dataVersion, at: at ?? before.at, changedAt });
+    return { of: one, at, changed, changedAt };
   });
   const inserted = await insertObservations(
     tx,
-    dated.map(({ of, at }) => ({
+    dated.map(({ of, at, changedAt }) => ({
       ...{ id: of.id, asset_key: of.assetKey, at: at === null ? null : toRfc3339(at) },
       ...{ recorded_at: new Date(now).toISOString(), run_id: of.runId },
       ...{ data_version: of.dataVersion, metadata: of.metadata },
+      changed_at: toRfc3339(changedAt),
       idempotency_key: of.idempotencyKey,
     })),
   );

@@ -154,10 +154,10 @@ export function toUpstream(
 function latestOf(row: AssetFactRow) {
   const [version, observation] = [row[12], row[13]];
   if (observation && (!version || observation[1] > version[1])) {
-    const [dataVersion, recordedAt, runId, id] = observation;
-    // Data that was looked at again and is the same is no update.
-    const marker = `seen:${dataVersion ?? id}`;
-    return { marker, recordedAt, runId, id, dataVersion: dataVersion ?? id };
+    const [dataVersion, changedAt, runId, id] = observation;
+    // Data that was looked at again and is the same is no update: it is as old as when it was seen first.
+    const marker = `seen:${dataVersion ?? changedAt}`;
+    return { marker, recordedAt: changedAt, runId, id, dataVersion: dataVersion ?? id };
   }
   if (!version) return null;
   const [id, recordedAt, runId, dataVersion] = version;

@@ -38,6 +38,7 @@ import {
   upsertWorkflows,
   type WorkflowRecord,
 } from '../store/workflow.ts';
+import { storeCode } from '../store/workflow-code.ts';
 import { replaceConditions } from '../store/workflow-on.ts';
 import { refuseCircles } from '../triggers/register.ts';
 import { compileGraph } from './graph.ts';
@@ -88,6 +89,7 @@ export async function register(
   for (let start = 0; start < changed.length; start += BATCH) {
     await store(db, changed.slice(start, start + BATCH), now, agent);
   }
+  await storeCodes(db, workflows);
   // After the workflows that they start.
   const sensors = await registerSensors(db, definitions, { isName, versionOf, tell }, now);
   if (agent !== null) await tellLeft(db, agent, definitions, new Set(faults.keys()), tell);
@@ -118,6 +120,17 @@ async function tellLeft(
     const under = runs === 0 ? '' : `; ${runs} of its runs are under way, and wait for it`;
     if (starts) tell(file, `${what}, and its runs still start${under}: ${advice}`);
     else tell(file, `${what}${under}: bring it back, or cancel them`);
+  }
+}
+
+async function storeCodes(db: Db, definitions: readonly WorkflowDefinition[]): Promise<void> {
+  const codes = definitions.flatMap(({ name, codeVersions }) =>
+    codeVersions === undefined ? [] : [{ workflow: name, tasks: codeVersions }],
+  );
+  // One name that two files have is told as a fault; one row is enough for it.
+  const byName = [...new Map(codes.map((code) => [code.workflow, code])).values()];
+  for (let start = 0; start < byName.length; start += BATCH) {
+    await storeCode(db, byName.slice(start, start + BATCH));
   }
 }
 
@@ -184,11 +197,11 @@ function isHidden(definition: WorkflowDefinition): boolean {
   return isSystem(definition) || definition.callbacksOf !== undefined;
 }
 
-/** Version of a definition: a hash of all it says, but of the file it stands in. */
+/** Version of a definition: a hash of all it says, but of the file it stands in and of its code. */
 export function versionOf(definition: WorkflowDefinition): string {
   const known = versions.get(definition);
   if (known !== undefined) return known;
-  const { file: _file, ...said } = definition;
+  const { file: _file, codeVersions: _code, ...said } = definition;
   const version = hashOf(said);
   versions.set(definition, version);
   return version;

@@ -7,6 +7,7 @@ import { text } from 'node:stream/consumers';
 import { pathToFileURL } from 'node:url';
 import type { WorkflowDefinition } from '../../domain/agent-protocol.ts';
 import { checkSchema } from './check-schema.ts';
+import { registeredIn } from './code-versions.ts';
 import { recordPlaces } from './definition.ts';
 import type { WorkflowFile } from './files.ts';
 import { importFile, isMadeIn } from './import-file.ts';
@@ -64,7 +65,7 @@ async function read(
   if (definitions.length === 0 && hasDefault) refuseOtherDefault(file.path);
   return own.map((definition) => {
     checkSchema(definition);
-    return { ...definition.described, file: file.shown };
+    return registeredIn(file.shown, definition);
   });
 }
 

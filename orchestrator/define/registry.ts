@@ -3,6 +3,7 @@
  * of workflows starts at once and holds in memory what it uses.
  */
 import type { WorkflowDefinition, WorkflowFileError } from '../../domain/agent-protocol.ts';
+import { registeredIn } from './code-versions.ts';
 import { type Definition, withCompanions } from './definition.ts';
 import { type ImportedFile, importFile } from './import-file.ts';
 import type { LoadedWorkflows } from './load.ts';
@@ -38,7 +39,7 @@ export function definitionsOf(
   const definitions = given.flatMap(withCompanions);
   const byName = new Map(definitions.map((definition) => [definition.name, definition]));
   return {
-    definitions: definitions.map((definition) => ({ ...definition.described, file: '' })),
+    definitions: definitions.map((definition) => registeredIn('', definition)),
     fileErrors: [],
     find: (name) => byName.get(name),
     generation: 0,

@@ -26,6 +26,8 @@ export interface EnvironmentService {
   require(name: string, forChange: boolean): Promise<void>;
   /** Environment of an agent's session; null for production. */
   ofSession(sessionId: string): Promise<string | null>;
+  /** Environments by run; runs of production are missing. */
+  ofRuns(runIds: readonly string[]): Promise<ReadonlyMap<string, string>>;
   /** Versions of production's that a run read. */
   readsOf(runId: string): Promise<readonly ProductionRead[]>;
   /** What else is to be deleted with an environment. */

@@ -1,6 +1,11 @@
 /** What the code of a branch defines beside production's, and which of production's assets lie below what changed. */
 import type { WorkflowDefinition } from '../../domain/agent-protocol.ts';
-import { type DefinitionDiff, type EnvironmentDiff, PRODUCTION } from '../../domain/environment.ts';
+import {
+  type DefinitionDiff,
+  type EnvironmentDiff,
+  PRODUCTION,
+  qualify,
+} from '../../domain/environment.ts';
 import { canonicalJson } from '../../domain/run.ts';
 import type { WorkflowSchedule } from '../../domain/schedule.ts';
 import { compileGraph } from '../catalog/graph.ts';
@@ -12,6 +17,7 @@ import {
   readEnvironmentDefinitions,
   readProductionDefinitions,
 } from '../store/environment.ts';
+import { readCode } from '../store/workflow-code.ts';
 
 /** Changed assets whose downstream is followed. */
 const MAX_FOLLOWED = 500;
@@ -24,7 +30,7 @@ export function createDiff(deps: { readonly db: Db; readonly assets: AssetServic
       readEnvironmentDefinitions(db, environment),
       readProductionDefinitions(db),
     ]);
-    const definitions = compare(own, base);
+    const definitions = compare(own, base, await changedTasks(db, environment, own));
     const changed = new Set(definitions.map(({ name }) => name));
     return {
       ...{ environment, base: PRODUCTION, definitions },
@@ -34,9 +40,37 @@ export function createDiff(deps: { readonly db: Db; readonly assets: AssetServic
   };
 }
 
+/** Tasks by workflow whose code is another one, though they are described alike. */
+type ChangedTasks = ReadonlyMap<string, readonly string[]>;
+
+async function changedTasks(
+  db: Db,
+  environment: string,
+  own: readonly RegisteredDefinition[],
+): Promise<ChangedTasks> {
+  const names = own.map(({ name }) => name);
+  const [ours, base] = await Promise.all([
+    readCode(
+      db,
+      names.map((name) => qualify(environment, name)),
+    ),
+    readCode(db, names),
+  ]);
+  return new Map(
+    names.map((name) => {
+      const before = base.get(name) ?? {};
+      const now = ours.get(qualify(environment, name)) ?? {};
+      // A task that only one of them has is told as added or removed.
+      const tasks = Object.keys(now).filter((task) => (before[task] ?? now[task]) !== now[task]);
+      return [name, tasks];
+    }),
+  );
+}
+
 function compare(
   own: readonly RegisteredDefinition[],
   base: readonly ProductionDefinition[],
+  code: ChangedTasks,
 ): readonly DefinitionDiff[] {
   // Callbacks are told with what they are of.
   const shown = own.filter(({ definition }) => definition.callbacksOf === undefined);
@@ -45,7 +79,8 @@ function compare(
   const found = shown.flatMap((one): DefinitionDiff[] => {
     const old = before.get(one.name);
     if (old === undefined) return [added(one)];
-    return old.version === one.version ? [] : [changedOne(one, old)];
+    const tasks = code.get(one.name) ?? [];
+    return old.version === one.version && tasks.length === 0 ? [] : [changedOne(one, old, tasks)];
   });
   const removed = base.filter(({ name }) => !names.has(name)).map(removedOne);
   return [...found, ...removed].sort((a, b) => (a.name < b.name ? -1 : 1));
@@ -71,7 +106,11 @@ function removedOne({ name, kind, schedule, owners }: ProductionDefinition): Def
   };
 }
 
-function changedOne({ name, definition }: RegisteredDefinition, old: ProductionDefinition) {
+function changedOne(
+  { name, definition }: RegisteredDefinition,
+  old: ProductionDefinition,
+  tasks: readonly string[],
+) {
   const rescheduled = !same(old.schedule, definition.schedule);
   const what = [
     ...(rescheduled ? ['schedule'] : []),
@@ -79,10 +118,11 @@ function changedOne({ name, definition }: RegisteredDefinition, old: ProductionD
     ...(old.queue === definition.queue ? [] : ['queue']),
     ...(same(old.owners, definition.owners) ? [] : ['owners']),
     ...tasksThatDiffer(definition, old),
+    ...codeThatDiffers(definition, tasks),
   ];
   return {
     ...{ name, kind: kindOf(definition), change: 'changed' as const, owners: old.owners },
-    what: what.length === 0 ? ['options'] : what,
+    what: what.length === 0 ? ['options'] : [...new Set(what)],
     schedule: rescheduled
       ? {
           before: cronOf(old.schedule as WorkflowSchedule | null),
@@ -113,9 +153,20 @@ function tasksThatDiffer(
     ...[...before.keys()].filter((key) => !keys.has(key)).map((key) => `-${key}`),
   ];
   if (changes.length === 0) return [];
-  const more = changes.length - MAX_TASKS_NAMED;
-  const named = changes.slice(0, MAX_TASKS_NAMED).join(' ');
-  return [`tasks ${named}${more > 0 ? ` and ${more} more` : ''}`];
+  return [`tasks ${named(changes)}`];
+}
+
+function codeThatDiffers(
+  { kind }: WorkflowDefinition,
+  tasks: readonly string[],
+): readonly string[] {
+  if (tasks.length === 0) return [];
+  return [kind === 'workflow' ? `code of ${named(tasks)}` : 'code'];
+}
+
+function named(words: readonly string[]): string {
+  const more = words.length - MAX_TASKS_NAMED;
+  return `${words.slice(0, MAX_TASKS_NAMED).join(' ')}${more > 0 ? ` and ${more} more` : ''}`;
 }
 
 function same(a: unknown, b: unknown): boolean {

@@ -20,6 +20,7 @@ import { beginDeletion } from '../store/environment-delete.ts';
 import type { EnvironmentService } from './contract.ts';
 import type { KnownEnvironments } from './known.ts';
 import { settingsOf } from './known.ts';
+import { createRunEnvironments } from './run-environments.ts';
 
 const LEAST_TTL_MS = 60_000;
 const MOST_TTL_MS = 31_536_000_000;
@@ -88,6 +89,7 @@ export function createEnvironmentService(deps: EnvironmentDeps): EnvironmentServ
     },
     diff: deps.diff,
     ofSession: deps.ofSession,
+    ofRuns: createRunEnvironments(db, clock),
     readsOf: (runId) => readReads(db, runId),
     add: deps.add,
   };

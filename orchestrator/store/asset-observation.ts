@@ -19,6 +19,8 @@ export interface NewObservation {
   readonly recorded_at: string;
   readonly run_id: string | null;
   readonly data_version: string | null;
+  /** When the data became what was seen; null where that is not known. */
+  readonly changed_at: string | null;
   readonly metadata: Readonly<Record<string, unknown>>;
   readonly idempotency_key: string | null;
 }
@@ -36,11 +38,11 @@ export async function insertObservations(
   const rows = await tx.query<{ id: string }>(
     `WITH added AS (
        INSERT INTO signalbox.asset_observation (
-         id, asset_key, at, recorded_at, run_id, data_version, metadata, idempotency_key)
-       SELECT id, asset_key, at, recorded_at, run_id, data_version, metadata, idempotency_key
+         id, asset_key, at, recorded_at, run_id, data_version, changed_at, metadata, idempotency_key)
+       SELECT id, asset_key, at, recorded_at, run_id, data_version, changed_at, metadata, idempotency_key
        FROM jsonb_to_recordset($1::jsonb) AS o (
          id uuid, asset_key text, at timestamptz, recorded_at timestamptz, run_id uuid,
-         data_version text, metadata jsonb, idempotency_key text)
+         data_version text, changed_at timestamptz, metadata jsonb, idempotency_key text)
        ON CONFLICT (asset_key, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
        RETURNING id, asset_key, at, recorded_at
      ), last AS (
@@ -59,18 +61,27 @@ export async function insertObservations(
   return new Set(rows.map(({ id }) => id));
 }
 
-/** The version of the data that was seen last, and the event time that goes with it, by asset. */
+export interface LastSeen {
+  readonly dataVersion: string | null;
+  /** The newest event time that was seen. */
+  readonly at: Date | null;
+  /** When the data became what was seen last. */
+  readonly changedAt: Date | null;
+}
+
+/** What was seen last, by asset. */
 export async function readLastSeen(
   tx: Tx,
   keys: readonly string[],
-): Promise<ReadonlyMap<string, { readonly dataVersion: string | null; readonly at: Date | null }>> {
-  const rows = await tx.query<{ key: string; data_version: string | null; at: Date | null }>(
-    `SELECT a.key, o.data_version, a.observed_at AS at
+): Promise<ReadonlyMap<string, LastSeen>> {
+  const rows = await tx.query<LastSeen & { readonly key: string }>(
+    `SELECT a.key, o.data_version AS "dataVersion", a.observed_at AS at,
+            coalesce(o.changed_at, o.recorded_at) AS "changedAt"
      FROM signalbox.asset a LEFT JOIN signalbox.asset_observation o ON o.id = a.observation_id
      WHERE a.key = ANY($1)`,
     [keys],
   );
-  return new Map(rows.map(({ key, data_version, at }) => [key, { dataVersion: data_version, at }]));
+  return new Map(rows.map(({ key, ...seen }) => [key, seen]));
 }
 
 export async function findObservation(

@@ -21,9 +21,9 @@ export type AssetFactRow = readonly [
   failedAt: number | null,
   failure: FailureFact | null,
   version: VersionFactRow | null,
-  /** Of what was seen elsewhere: data version, recorded at, run, its id. */
+  /** Of what was seen elsewhere: data version, since when it is that, run, its id. */
   observation:
-    | readonly [dataVersion: string | null, recordedAt: number, runId: string | null, id: string]
+    | readonly [dataVersion: string | null, changedAt: number, runId: string | null, id: string]
     | null,
 ];
 
@@ -58,7 +58,7 @@ export async function readAssetFacts(
        CASE WHEN m.id IS NOT NULL THEN json_build_array(
          m.id, ${MS('m.recorded_at')}, m.run_id, m.data_version, m.code_version, m.inputs) END,
        CASE WHEN o.id IS NOT NULL THEN json_build_array(
-         o.data_version, ${MS('o.recorded_at')}, o.run_id, o.id) END)), '[]') AS assets
+         o.data_version, ${MS('coalesce(o.changed_at, o.recorded_at)')}, o.run_id, o.id) END)), '[]') AS assets
      FROM signalbox.asset a
      LEFT JOIN signalbox.materialization m
        ON m.id = CASE WHEN a.partitions IS NULL THEN a.computed_id ELSE coalesce(a.last_id, a.computed_id) END

@@ -40,6 +40,24 @@ export async function findEnvironment(db: Tx, name: string): Promise<Environment
   return row;
 }
 
+export async function isAnyEnvironment(db: Tx): Promise<boolean> {
+  const [row] = await db.query<{ any: boolean }>(
+    'SELECT EXISTS (SELECT FROM signalbox.environment) AS any',
+  );
+  return row?.any ?? false;
+}
+
+/** Workflows of runs, as they are stored. */
+export function readRunWorkflows(
+  db: Tx,
+  runIds: readonly string[],
+): Promise<(readonly [id: string, workflow: string])[]> {
+  return db.rows<readonly [string, string]>(
+    'SELECT id, workflow FROM signalbox.run WHERE id = ANY($1::uuid[])',
+    [runIds],
+  );
+}
+
 /** In the order of their names, from behind `after`; only the named one where a name is given. */
 export function readEnvironments(
   db: Tx,

@@ -2,7 +2,7 @@
  * The server as the command line sees it: its HTTP API. Address and token come from the options, else from the
  * environment, else from the instance that runs on the data directory.
  */
-import type { Problem } from '../../domain/errors.ts';
+import type { ErrorCode, Problem } from '../../domain/errors.ts';
 import type { Config } from '../config.ts';
 import { loadConnection } from '../supervise/data-dir.ts';
 import { UsageError } from './exit.ts';
@@ -10,6 +10,18 @@ import { UsageError } from './exit.ts';
 /** A failure to tell the user in one or two lines, without a stack. */
 class CommandError extends Error {
   override readonly name = 'CommandError';
+  /** What the server said it is; null where it said nothing. */
+  readonly code: ErrorCode | null;
+
+  constructor(message: string, code: ErrorCode | null = null) {
+    super(message);
+    this.code = code;
+  }
+}
+
+/** Whether it is what the server answered with this code. */
+export function isProblem(error: unknown, code: ErrorCode): boolean {
+  return error instanceof CommandError && error.code === code;
 }
 
 export type Query = Readonly<Record<string, string | number | undefined>>;
@@ -141,7 +153,9 @@ function failureOf(status: number, text: string): Error {
     return new CommandError(`The server answered ${status}: ${text.slice(0, 200)}`);
   }
   const message = explain(problem);
-  return WRONG_USAGE.has(problem.code) ? new UsageError(message) : new CommandError(message);
+  return WRONG_USAGE.has(problem.code)
+    ? new UsageError(message)
+    : new CommandError(message, problem.code);
 }
 
 /** A problem as lines: what happened, each faulty field, what to do. */

@@ -1,8 +1,8 @@
 import type { FastifyReply } from 'fastify';
-import type { Live } from '../live.ts';
+import type { Live, LiveFilter } from '../live.ts';
 
 /** Turns an answer into a stream of server-sent events. */
-export function startEventStream(reply: FastifyReply, live: Live, environment?: string): void {
+export function startEventStream(reply: FastifyReply, live: Live, filter: LiveFilter): void {
   reply.hijack();
   reply.raw.writeHead(200, {
     'content-type': 'text/event-stream; charset=utf-8',
@@ -11,5 +11,5 @@ export function startEventStream(reply: FastifyReply, live: Live, environment?: 
     'x-accel-buffering': 'no',
   });
   reply.raw.socket?.setNoDelay(true);
-  live.attach(reply.raw, environment);
+  live.attach(reply.raw, filter);
 }

@@ -77,11 +77,20 @@ export function telemetryRoutes(app: App, { collector, live }: Parts): void {
     '/events',
     {
       config: { role: 'viewer', trace: false },
-      schema: { tags, summary: 'Server-sent events: what changes, as topic and id' },
+      schema: {
+        ...{ tags, summary: 'Server-sent events: what changes, as topic and id' },
+        querystring: Closed({
+          run: Type.Optional(
+            Type.String({ format: 'uuid', description: 'Changes of this run alone' }),
+          ),
+        }),
+      },
     },
     (request, reply) => {
       if (live.isFull()) throw new SignalboxError('too-many-requests', 'too many open streams');
-      startEventStream(reply, live, environmentIn(request));
+      const { run } = request.query;
+      const environment = environmentIn(request);
+      startEventStream(reply, live, { environment, run: run?.toLowerCase() });
     },
   );
 }

@@ -139,6 +139,7 @@ const Definition = Type.Object({
   deadlines: Type.Optional(Deadlines),
   callbacks: Type.Optional(Callbacks),
   callbacksOf: Type.Optional(Name),
+  codeVersions: Type.Optional(Type.Record(Type.String(), Type.String({ maxLength: 200 }))),
   sensor: Type.Optional(
     Type.Object({
       triggers: Nullable(Name),

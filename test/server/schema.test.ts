@@ -329,7 +329,7 @@ const UNREAD: Readonly<Record<string, readonly string[]>> = {
     ...['observed', 'observed_at', 'observation_id'],
   ],
   materialization: ['value', 'idempotency_key'],
-  asset_observation: ['idempotency_key'],
+  asset_observation: ['idempotency_key', 'changed_at'],
   backfill_item: ['backfill_id'],
   sensor: ['version', 'session_id', 'token', 'registered_at', 'updated_at'],
   flow_wait: ['event_id'],

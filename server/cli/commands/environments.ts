@@ -6,7 +6,7 @@ import type {
   EnvironmentDiff,
   EnvironmentSettings,
 } from '../../../domain/environment.ts';
-import type { ApiClient, List } from '../api-client.ts';
+import { type ApiClient, isProblem, type List } from '../api-client.ts';
 import { printable, renderFields, renderTable, time } from '../output.ts';
 import { type Remote, remoteCommand, segment } from '../remote.ts';
 
@@ -197,8 +197,12 @@ const LIMIT_MS = 120_000;
 async function untilGone(api: ApiClient, name: string): Promise<void> {
   const until = performance.now() + LIMIT_MS;
   while (performance.now() < until) {
-    const { items } = await api.get<List<Environment>>('/environments', { limit: 1_000 });
-    if (!items.some((environment) => environment.name === name)) return;
+    try {
+      await api.get<Environment>(`/environments/${segment(name)}`);
+    } catch (error) {
+      if (isProblem(error, 'not-found')) return;
+      throw error;
+    }
     await delay(LOOK_EVERY_MS);
   }
   throw new Error(`${name} is still being deleted: signalbox environments show ${name} tells more`);
