@@ -69,7 +69,7 @@ export class Session {
   #claiming = new AbortController();
   #taken = 0;
   #reserved = 0;
-  /** Slots that completions under way let the server fill. */
+  /** Free slots that completions under way let the server fill, beside their own. */
   #offered = 0;
   /** Tokens of what ended last. */
   readonly #done = new Set<string>();
@@ -265,14 +265,16 @@ export class Session {
   async #complete(batch: readonly EndedAttempt[]): Promise<void> {
     const over = this.#over.signal;
     const take = this.#takeFor(batch.length);
-    this.#offered += take;
+    // The batch's own slots are taken until the answer, and are not counted twice: another call would take nothing.
+    let offered = Math.max(0, take - batch.length);
+    this.#offered += offered;
     try {
       const reply = await persist(
         () => this.#deps.transport.complete(this.id, batch, take),
         over,
-      ).finally(() => {
-        this.#offered -= take;
-      });
+      );
+      this.#offered -= offered;
+      offered = 0;
       for (const { runId, taskKey, outcome } of reply.outcomes) {
         if (outcome === 'lease-lost') {
           this.#deps.log(
@@ -287,6 +289,7 @@ export class Session {
       this.#tracer = activeTracer();
       for (const assignment of reply.assignments) this.#start(assignment);
     } catch (error) {
+      this.#offered -= offered;
       this.#completeFailed(batch, error);
     }
     this.#wakeClaim();
