@@ -1,11 +1,17 @@
 /** The address bar as reactive state. Links are ordinary anchors; clicks on them stay in the page. */
-import { parseRoute, type Route, withQuery } from './routes.ts';
+import { ENVIRONMENT_PATTERN, PRODUCTION } from '../../domain/environment.ts';
+import { parseRoute, type Route, whichEnvironment, withQuery } from './routes.ts';
+
+const NAME = new RegExp(ENVIRONMENT_PATTERN);
 
 class Navigation {
   #path = $state(location.pathname);
   #search = $state(location.search);
   readonly route: Route = $derived(parseRoute(this.#path));
   readonly query: URLSearchParams = $derived(new URLSearchParams(this.#search));
+
+  /** Of the branch that is looked at; null for production. */
+  readonly environment: string | null = $derived(environmentIn(this.query));
 
   /** Path and query, as a link to where one is. */
   get href(): string {
@@ -58,4 +64,11 @@ class Navigation {
   }
 }
 
+/** A name that no environment can have is none: the server would refuse each call. */
+function environmentIn(query: URLSearchParams): string | null {
+  const name = query.get('environment') ?? '';
+  return NAME.test(name) && name !== PRODUCTION ? name : null;
+}
+
 export const navigation = new Navigation();
+whichEnvironment(() => navigation.environment);

@@ -1,25 +1,39 @@
 /**
  * Every address of the console in one place: how a page's URL is written, and how a URL is read. Filters
- * and selection live in the query, so that a link shows another person exactly the same.
+ * and selection live in the query, so that a link shows another person exactly the same. So does the
+ * environment of a branch: links carry on the one that is looked at; production's have none.
  */
 
 type Query = Readonly<Record<string, string | null | undefined>>;
 
 const part = encodeURIComponent;
+let environmentNow: () => string | null = () => null;
+
+/** Links are of this environment from now on; null for production. */
+export function whichEnvironment(read: () => string | null): void {
+  environmentNow = read;
+}
+
+/** The environment that is looked at; null for production. */
+export const environmentLooked = (): string | null => environmentNow();
+
+const here = (path: string, query: Query = {}) =>
+  withQuery(path, { environment: environmentNow(), ...query });
 
 export const paths = {
-  overview: () => '/',
-  incidents: (query: Query = {}) => withQuery('/incidents', query),
-  incident: (id: string) => `/incidents/${part(id)}`,
-  runs: (query: Query = {}) => withQuery('/runs', query),
-  run: (id: string, query: Query = {}) => withQuery(`/runs/${part(id)}`, query),
-  workflows: () => '/workflows',
-  workflow: (name: string) => `/workflows/${part(name)}`,
-  assets: (query: Query = {}) => withQuery('/assets', query),
-  asset: (key: string) => `/assets/${part(key)}`,
-  pools: (query: Query = {}) => withQuery('/pools', query),
-  agents: () => '/agents',
-  automation: () => '/automation',
+  overview: () => here('/'),
+  incidents: (query: Query = {}) => here('/incidents', query),
+  incident: (id: string) => here(`/incidents/${part(id)}`),
+  runs: (query: Query = {}) => here('/runs', query),
+  run: (id: string, query: Query = {}) => here(`/runs/${part(id)}`, query),
+  workflows: (query: Query = {}) => here('/workflows', query),
+  workflow: (name: string, query: Query = {}) => here(`/workflows/${part(name)}`, query),
+  assets: (query: Query = {}) => here('/assets', query),
+  asset: (key: string, query: Query = {}) => here(`/assets/${part(key)}`, query),
+  pools: (query: Query = {}) => here('/pools', query),
+  agents: (query: Query = {}) => here('/agents', query),
+  environments: (query: Query = {}) => here('/environments', query),
+  automation: () => here('/automation'),
   login: (next?: string) => withQuery('/login', { next }),
 };
 
@@ -33,6 +47,7 @@ export type Route =
         | 'assets'
         | 'pools'
         | 'agents'
+        | 'environments'
         | 'automation'
         | 'login';
     }
@@ -48,6 +63,7 @@ const LISTS = [
   'assets',
   'pools',
   'agents',
+  'environments',
   'automation',
   'login',
 ] as const;

@@ -8,6 +8,7 @@ import type { DetectorSummary, RunbookSummary } from '../../incidents/service.ts
 import type {
   LineageGraph,
   Page,
+  QueueSetting,
   QueueSummary,
   WorkflowDetail,
   WorkflowSummary,
@@ -20,11 +21,12 @@ const same: [
   Same<console.WorkflowSummary, WorkflowSummary>,
   Same<console.WorkflowDetail, WorkflowDetail>,
   Same<console.QueueSummary, QueueSummary>,
+  Same<console.QueueSetting, QueueSetting>,
   Same<console.LineageGraph, LineageGraph>,
   Same<console.DetectorSummary, DetectorSummary>,
   Same<console.RunbookSummary, RunbookSummary>,
   Same<console.Page<string>, Page<string>>,
-] = [true, true, true, true, true, true, true];
+] = [true, true, true, true, true, true, true, true];
 
 it('has the types that the server answers with', () => {
   expect(same).not.toContain(false);

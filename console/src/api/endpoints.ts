@@ -4,9 +4,18 @@ import type { ShownLogLine, WorkflowFileError } from '../../../domain/agent-prot
 import type { Artifact } from '../../../domain/artifact.ts';
 import type { Asset, Materialization } from '../../../domain/asset.ts';
 import type { AssetAutomation, AutomationEvaluation } from '../../../domain/automation.ts';
+import type {
+  Backfill,
+  BackfillItem,
+  BackfillPlan,
+  BackfillRequest,
+} from '../../../domain/backfill.ts';
+import type { Deadline } from '../../../domain/deadline.ts';
+import type { Environment, EnvironmentDiff } from '../../../domain/environment.ts';
 import type { Incident } from '../../../domain/incident.ts';
 import type {
   AssetPartition,
+  MaterializePlan,
   MaterializeReply,
   PartitionCounts,
   PartitionSelection,
@@ -15,13 +24,16 @@ import type { Pool } from '../../../domain/pool.ts';
 import type { Run, Task } from '../../../domain/run.ts';
 import type { Attempt, Effect, RunActionRecord } from '../../../domain/run-control.ts';
 import type { Execution, RunbookMode } from '../../../domain/runbook.ts';
-import { withQuery } from '../routes.ts';
+import type { ExpectedRun, SchedulePreview } from '../../../domain/schedule.ts';
+import type { Sensor } from '../../../domain/sensor.ts';
+import { environmentLooked, withQuery } from '../routes.ts';
 import { request } from './client.ts';
 import type {
   DetectorSummary,
   LineageGraph,
   Me,
   Page,
+  QueueSetting,
   QueueSummary,
   RunbookSummary,
   WorkflowDetail,
@@ -32,9 +44,17 @@ type Signal = AbortSignal | undefined;
 
 const id = encodeURIComponent;
 const options = (signal: Signal) => (signal ? { signal } : {});
-const get = <T>(path: string, signal: Signal) => request<T>('GET', path, options(signal));
-const post = <T>(path: string, body: unknown = {}) => request<T>('POST', path, { body });
-const put = <T>(path: string, body: unknown) => request<T>('PUT', path, { body });
+/** What is of environments; the rest is of none, or of all. */
+const OF_ENVIRONMENTS =
+  /^\/(workflows|workflow-errors|runs|assets|backfills|sensors|deadlines|expected-runs|pools|queues|agents)\b/;
+/** The path in the environment that is looked at. */
+const inEnvironment = (path: string) =>
+  OF_ENVIRONMENTS.test(path) ? withQuery(path, { environment: environmentLooked() }) : path;
+const get = <T>(path: string, signal: Signal) =>
+  request<T>('GET', inEnvironment(path), options(signal));
+const post = <T>(path: string, body: unknown = {}) =>
+  request<T>('POST', inEnvironment(path), { body });
+const put = <T>(path: string, body: unknown) => request<T>('PUT', inEnvironment(path), { body });
 
 export interface ListQuery {
   readonly limit?: number;
@@ -67,8 +87,11 @@ export const runs = {
   get: (run: string, signal?: AbortSignal) => get<Run>(`/runs/${id(run)}`, signal),
   tasks: (run: string, signal?: AbortSignal) =>
     list<Task>(`/runs/${id(run)}/tasks`, {}, signal).then(({ items }) => items),
-  logs: (run: string, query: ListQuery, signal?: AbortSignal) =>
-    list<ShownLogLine>(`/runs/${id(run)}/logs`, { ...query }, signal),
+  logs: (
+    run: string,
+    query: ListQuery & { taskKey?: string | null; attempt?: number | null },
+    signal?: AbortSignal,
+  ) => list<ShownLogLine>(`/runs/${id(run)}/logs`, { ...query }, signal),
   /** What an action would change; changes nothing. */
   propose: (run: string, verb: string, body: object) =>
     post<Effect>(`/runs/${id(run)}/${verb}`, { ...body, dryRun: true }),
@@ -81,6 +104,8 @@ export const runs = {
     ),
   artifacts: (run: string, signal?: AbortSignal) =>
     list<Artifact>(`/runs/${id(run)}/artifacts`, {}, signal).then(({ items }) => items),
+  deadlines: (run: string, signal?: AbortSignal) =>
+    list<Deadline>(`/runs/${id(run)}/deadlines`, {}, signal).then(({ items }) => items),
   actions: (run: string, signal?: AbortSignal) =>
     list<RunActionRecord>(`/runs/${id(run)}/actions`, {}, signal).then(({ items }) => items),
 };
@@ -92,11 +117,54 @@ export const workflows = {
     get<WorkflowDetail>(`/workflows/${id(name)}`, signal),
   trigger: (
     name: string,
-    body: { parameters: Record<string, unknown>; idempotencyKey?: string; logicalDate?: string },
+    body: {
+      parameters: Record<string, unknown>;
+      idempotencyKey?: string;
+      logicalDate?: string;
+      priority?: number;
+    },
   ) => post<Run>(`/workflows/${id(name)}/runs`, body),
+  schedule: (name: string, count: number, signal?: AbortSignal) =>
+    get<SchedulePreview>(`/workflows/${id(name)}/schedule?count=${count}`, signal),
+  expected: (name: string, query: ListQuery & { outcome?: string | null }, signal?: AbortSignal) =>
+    list<ExpectedRun>(`/workflows/${id(name)}/expected-runs`, { ...query }, signal),
   fileErrors: (signal?: AbortSignal) => list<WorkflowFileError>('/workflow-errors', {}, signal),
   setPaused: (name: string, paused: boolean) =>
     post<WorkflowDetail>(`/workflows/${id(name)}/${paused ? 'pause' : 'unpause'}`),
+};
+
+export const backfills = {
+  list: (query: ListQuery & { workflow?: string | null }, signal?: AbortSignal) =>
+    list<Backfill>('/backfills', { ...query }, signal),
+  items: (backfill: string, query: ListQuery, signal?: AbortSignal) =>
+    list<BackfillItem>(`/backfills/${id(backfill)}/items`, { ...query }, signal),
+  /** What it would do; nothing is done. */
+  plan: (workflow: string, body: BackfillRequest) =>
+    post<BackfillPlan>(`/workflows/${id(workflow)}/backfills`, { ...body, dryRun: true }),
+  start: (workflow: string, body: BackfillRequest) =>
+    post<Backfill>(`/workflows/${id(workflow)}/backfills`, body),
+  change: (backfill: string, verb: 'cancel' | 'pause' | 'resume') =>
+    post<Backfill>(`/backfills/${id(backfill)}/${verb}`),
+};
+
+export const sensors = {
+  list: (query: ListQuery, signal?: AbortSignal) => list<Sensor>('/sensors', { ...query }, signal),
+  change: (sensor: string, verb: 'pause' | 'unpause' | 'tick') =>
+    post<Sensor>(`/sensors/${id(sensor)}/${verb}`),
+};
+
+export const deadlines = {
+  list: (
+    query: ListQuery & { workflow?: string; missed?: 'true' | 'open' | 'false' },
+    signal?: AbortSignal,
+  ) => list<Deadline>('/deadlines', { ...query }, signal),
+};
+
+export const environments = {
+  list: (signal?: AbortSignal) => list<Environment>('/environments', { limit: 1_000 }, signal),
+  diff: (name: string, signal?: AbortSignal) =>
+    get<EnvironmentDiff>(`/environments/${id(name)}/diff`, signal),
+  delete: (name: string) => request<Environment>('DELETE', `/environments/${id(name)}`),
 };
 
 export const assets = {
@@ -116,6 +184,9 @@ export const assets = {
     get<PartitionCounts>(`/assets/${id(key)}/partitions/counts`, signal),
   materializePartitions: (key: string, partitions: PartitionSelection) =>
     post<MaterializeReply>(`/assets/${id(key)}/materialize`, { partitions }),
+  /** Which runs it would make; none is made. */
+  planPartitions: (key: string, partitions: PartitionSelection) =>
+    post<MaterializePlan>(`/assets/${id(key)}/materialize`, { partitions, dryRun: true }),
   automation: (key: string, signal?: AbortSignal) =>
     get<AssetAutomation>(`/assets/${id(key)}/automation`, signal),
   automationHistory: (key: string, query: ListQuery, signal?: AbortSignal) =>
@@ -131,8 +202,7 @@ export const pools = {
 
 export const queues = {
   list: (signal?: AbortSignal) => list<QueueSummary>('/queues', { limit: 1_000 }, signal),
-  set: (name: string, value: { paused: boolean }) =>
-    put<QueueSummary>(`/queues/${id(name)}`, value),
+  set: (name: string, value: QueueSetting) => put<QueueSummary>(`/queues/${id(name)}`, value),
 };
 
 export const agents = {

@@ -52,6 +52,14 @@ export interface QueueSummary {
   readonly rateLimit?: { readonly count: number; readonly per: string } | null;
 }
 
+/** What is not given stays. */
+export interface QueueSetting {
+  readonly paused?: boolean;
+  readonly concurrency?: number | null;
+  readonly priority?: number;
+  readonly rateLimit?: { readonly count: number; readonly per: string } | null;
+}
+
 export interface LineageGraph {
   readonly nodes: readonly {
     key: string;

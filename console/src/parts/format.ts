@@ -51,6 +51,11 @@ export function formatExact(at: string | number): string {
   return `${new Date(at).toISOString().replace('T', ' ').slice(0, 23)} UTC`;
 }
 
+/** A date to the minute, for logical dates and ranges: `2026-11-24 03:14`. */
+export function formatMinute(at: string | null): string {
+  return at === null ? '–' : new Date(at).toISOString().replace('T', ' ').slice(0, 16);
+}
+
 /** `1 asset`, `61 assets`. */
 export function formatCount(count: number, one: string, many = `${one}s`): string {
   return `${formatNumber(count)} ${count === 1 ? one : many}`;

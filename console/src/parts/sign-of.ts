@@ -4,12 +4,15 @@
  */
 import type { AgentState } from '../../../domain/agent.ts';
 import type { Freshness } from '../../../domain/asset.ts';
+import type { BackfillItemState, BackfillState } from '../../../domain/backfill.ts';
 import type { Severity } from '../../../domain/finding.ts';
 import type { Incident } from '../../../domain/incident.ts';
 import type { PartitionState } from '../../../domain/partition.ts';
 import type { Pool } from '../../../domain/pool.ts';
 import type { RunState, TaskState } from '../../../domain/run.ts';
 import type { ExecutionStatus, Verdict } from '../../../domain/runbook.ts';
+import type { ExpectedRun } from '../../../domain/schedule.ts';
+import type { Sensor } from '../../../domain/sensor.ts';
 
 export type SignName = 'clear' | 'moving' | 'caution' | 'danger' | 'degraded' | 'unknown' | 'off';
 
@@ -44,6 +47,17 @@ const PARTITION: Record<PartitionState, SignName> = {
   failed: 'danger',
   degraded: 'degraded',
   running: 'moving',
+};
+
+const BACKFILL: Record<BackfillState | BackfillItemState, SignName> = {
+  pending: 'off',
+  running: 'moving',
+  paused: 'off',
+  cancelling: 'moving',
+  succeeded: 'clear',
+  failed: 'danger',
+  cancelled: 'off',
+  skipped: 'off',
 };
 
 const AGENT: Record<AgentState, SignName> = {
@@ -86,6 +100,8 @@ const NEARLY_FULL = 0.9;
 export const signOfRun = (state: RunState | TaskState): SignName => RUN[state] ?? 'unknown';
 export const signOfFreshness = (state: Freshness): SignName => FRESHNESS[state] ?? 'unknown';
 export const signOfPartition = (state: PartitionState): SignName => PARTITION[state] ?? 'unknown';
+export const signOfBackfill = (state: BackfillState | BackfillItemState): SignName =>
+  BACKFILL[state] ?? 'unknown';
 export const signOfAgent = (state: AgentState): SignName => AGENT[state] ?? 'unknown';
 export const signOfExecution = (state: ExecutionStatus): SignName => EXECUTION[state] ?? 'unknown';
 export const signOfVerdict = (verdict: Verdict): SignName => VERDICT[verdict] ?? 'unknown';
@@ -96,6 +112,38 @@ export function signOfIncident(incident: Pick<Incident, 'status' | 'severity'>):
   if (incident.status === 'mitigating') return 'moving';
   if (incident.status === 'mitigated') return 'degraded';
   return SEVERITY[incident.severity] ?? 'unknown';
+}
+
+/** What a schedule called for: a run, none by its own policy, or none that anybody wanted. */
+export function signOfExpected({
+  outcome,
+  reason,
+  madeGood,
+}: Pick<ExpectedRun, 'outcome' | 'reason' | 'madeGood'>): SignName {
+  if (madeGood) return 'clear';
+  if (outcome === 'run') return reason === null ? 'clear' : 'caution';
+  if (outcome === 'missed') return 'danger';
+  return outcome === 'dropped' ? 'caution' : 'off';
+}
+
+/** A sensor, with the word that stands beside its sign. */
+export function signOfSensor({
+  paused,
+  failures,
+  looking,
+  lastLookAt,
+  kind,
+}: Pick<Sensor, 'paused' | 'failures' | 'looking' | 'lastLookAt' | 'kind'>): {
+  readonly sign: SignName;
+  readonly word: string;
+} {
+  if (paused) return { sign: 'off', word: 'paused' };
+  if (failures > 0) return { sign: 'danger', word: 'failing' };
+  if (looking) return { sign: 'moving', word: 'looking' };
+  if (kind === 'push') return { sign: 'clear', word: 'listening' };
+  return lastLookAt === null
+    ? { sign: 'unknown', word: 'never looked' }
+    : { sign: 'clear', word: 'looked' };
 }
 
 /** A pool by how full it is. One that must be measured and was not is unknown; task slots the server counts itself. */

@@ -12,8 +12,9 @@ export function hrefOfSubject({ type, id }: Subject): string | null {
     case 'schedule':
       return paths.workflow(id);
     case 'pool':
-    case 'queue':
       return paths.pools();
+    case 'queue':
+      return paths.agents({ queue: id });
     case 'agent':
       return paths.agents();
     default:

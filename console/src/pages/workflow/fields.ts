@@ -1,12 +1,12 @@
 /**
- * A form for a workflow's parameters, made from its JSON Schema. What is simple becomes a field; a schema with
- * anything else in it is written as JSON, which can say everything.
+ * A form for a workflow's parameters, made from its JSON Schema. What is simple becomes a field of its kind; a
+ * parameter with more to it becomes a field for JSON; a schema that is no list of properties is JSON altogether.
  */
+import type { FieldFault } from '../../../../domain/errors.ts';
 
 export interface Field {
   readonly name: string;
-  readonly kind: 'text' | 'number' | 'boolean' | 'choice';
-  readonly integer: boolean;
+  readonly kind: 'text' | 'number' | 'boolean' | 'choice' | 'date' | 'json';
   readonly required: boolean;
   readonly description: string;
   readonly choices: readonly string[];
@@ -25,54 +25,95 @@ export function fieldsOf(schema: Schema | null): Field[] | null {
   const properties = schema['properties'];
   if (!isRecord(properties)) return Object.keys(schema).length === 0 ? [] : null;
   const required = Array.isArray(schema['required']) ? schema['required'] : [];
-  const fields: Field[] = [];
-  for (const [name, property] of Object.entries(properties)) {
-    const field = isRecord(property) ? toField(name, property, required.includes(name)) : null;
-    if (!field) return null;
-    fields.push(field);
-  }
-  return fields;
+  return Object.entries(properties).map(([name, property]) =>
+    toField(name, isRecord(property) ? property : {}, required.includes(name)),
+  );
 }
 
-function toField(name: string, property: Schema, required: boolean): Field | null {
+function toField(name: string, property: Schema, required: boolean): Field {
   const initial = property['default'];
-  const choices = property['enum'];
-  const base = {
-    name,
-    required,
-    integer: property['type'] === 'integer',
-    description: typeof property['description'] === 'string' ? property['description'] : '',
-    choices: [] as readonly string[],
-    initial: initial === undefined ? '' : String(initial),
+  const kind = kindOf(property);
+  return {
+    ...{ name, required, kind },
+    description: [property['description'], rangeOf(property)]
+      .filter((text) => typeof text === 'string' && text !== '')
+      .join(' · '),
+    choices: kind === 'choice' ? (property['enum'] as readonly string[]) : [],
+    initial:
+      initial === undefined
+        ? ''
+        : kind === 'json'
+          ? JSON.stringify(initial, null, 2)
+          : String(initial),
   };
+}
+
+function kindOf({ type, format, enum: choices }: Schema): Field['kind'] {
   if (Array.isArray(choices) && choices.every((choice) => typeof choice === 'string')) {
-    return { ...base, kind: 'choice', choices };
+    return 'choice';
   }
-  switch (property['type']) {
-    case 'string':
-      return { ...base, kind: 'text' };
-    case 'number':
-    case 'integer':
-      return { ...base, kind: 'number' };
-    case 'boolean':
-      return { ...base, kind: 'boolean' };
-    default:
-      return null;
-  }
+  if (Array.isArray(choices)) return 'json';
+  if (type === 'string') return format === 'date' ? 'date' : 'text';
+  if (type === 'number' || type === 'integer') return 'number';
+  return type === 'boolean' ? 'boolean' : 'json';
+}
+
+/** What a number may be, in words. */
+function rangeOf({ minimum, maximum }: Schema): string {
+  const [least, most] = [minimum, maximum].map((limit) =>
+    typeof limit === 'number' ? limit : null,
+  );
+  if (least != null && most != null) return `${least} to ${most}`;
+  if (least != null) return `at least ${least}`;
+  return most == null ? '' : `at most ${most}`;
+}
+
+export interface Filled {
+  readonly parameters: Record<string, unknown>;
+  /** What is no JSON; the server judges all else. */
+  readonly faults: readonly FieldFault[];
 }
 
 /** Parameters of what was filled in; an empty field is left out, so that its default holds. */
 export function parametersOf(
   fields: readonly Field[],
   filled: Readonly<Record<string, string>>,
-): Record<string, unknown> {
+): Filled {
   const parameters: Record<string, unknown> = {};
+  const faults: FieldFault[] = [];
   for (const { name, kind, initial } of fields) {
     const text = filled[name] ?? initial;
-    if (text === '') continue;
-    if (kind === 'number') parameters[name] = Number(text);
-    else if (kind === 'boolean') parameters[name] = text === 'true';
-    else parameters[name] = text;
+    if (text.trim() === '') continue;
+    if (kind === 'json') {
+      const value = parsed(text);
+      if (value === undefined) faults.push({ path: `/${escaped(name)}`, message: 'is not JSON' });
+      else parameters[name] = value;
+    } else if (kind === 'boolean') parameters[name] = text === 'true';
+    else parameters[name] = kind === 'number' ? numberOr(text) : text;
   }
-  return parameters;
+  return { parameters, faults };
 }
+
+/** All parameters as one JSON text. */
+export function parametersOfJson(text: string): Filled {
+  const value = text.trim() === '' ? {} : parsed(text);
+  if (isRecord(value)) return { parameters: { ...value }, faults: [] };
+  const message = value === undefined ? 'is not JSON' : 'must be an object: { "name": value }';
+  return { parameters: {}, faults: [{ path: '', message }] };
+}
+
+/** What is no number stays a text, so that the server says what it should be. */
+function numberOr(text: string): number | string {
+  const number = Number(text);
+  return Number.isFinite(number) ? number : text;
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return undefined;
+  }
+}
+
+const escaped = (name: string) => name.replaceAll('~', '~0').replaceAll('/', '~1');
