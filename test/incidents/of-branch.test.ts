@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { branchOf } from '../../incidents/of-branch.ts';
 import { startWorld, type World } from './world.ts';
 
 let world: World;
@@ -28,6 +29,24 @@ describe('An agent of a branch that is lost', () => {
     expect((await world.incidents.list({ environment: '*' })).items).toHaveLength(1);
   });
 
+  it('is told from production’s whose names hold what looks like an environment further on', async () => {
+    const names = ['far:~pr-1~away', 'pool:~pr-1~x', 'x~pr-1~'];
+    for (const name of [...names, '~pr-1~far', '~pr-2~a:~pr-1~b']) world.lost.add(name);
+    await world.rounds(3);
+    const titlesOf = async (environment?: string) => {
+      const query = environment === undefined ? {} : { environment };
+      const { items } = await world.incidents.list(query);
+      return items.map(({ title }) => title).sort();
+    };
+    expect(await titlesOf()).toHaveLength(names.length);
+    expect(await titlesOf('pr-1')).toHaveLength(1);
+    expect(await titlesOf('pr-2')).toHaveLength(1);
+    await world.incidents.forget('pr-1');
+    expect(await titlesOf('*')).toHaveLength(names.length + 1);
+    const { items } = await world.incidents.list({});
+    expect(items.map(({ severity }) => severity)).not.toContain('info');
+  });
+
   it('leaves production’s incidents what they are, and goes with its environment', async () => {
     world.lost.add('~pr-1~far');
     world.lost.add('far');
@@ -37,5 +56,21 @@ describe('An agent of a branch that is lost', () => {
     expect(items).toHaveLength(1);
     expect(items[0]?.environment).toBeUndefined();
     expect(items[0]?.severity).not.toBe('info');
+  });
+});
+
+describe('The environment of a finding', () => {
+  it.each([
+    ['stale-asset:~pr-1~shop/raw', 'pr-1'],
+    ['duplicate-runs:signalbox:~pr-1~daily', 'pr-1'],
+    ['pool-exhaustion:pool:~pr-1~etl', 'pr-1'],
+    ['stale-asset:shop:~pr-1~raw/x', null],
+    ['stale-asset:pool:~pr-1~raw/x', null],
+    ['duplicate-runs:openlineage:~pr-1~ns:job', null],
+    ['duplicate-runs:signalbox:a:~pr-1~b', null],
+    ['pool-exhaustion:server:~pr-1~host', null],
+    ['agent-lost', null],
+  ])('of %s is %s', (fingerprint, environment) => {
+    expect(branchOf({ fingerprint })).toBe(environment);
   });
 });
