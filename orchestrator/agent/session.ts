@@ -269,10 +269,7 @@ export class Session {
     let offered = Math.max(0, take - batch.length);
     this.#offered += offered;
     try {
-      const reply = await persist(
-        () => this.#deps.transport.complete(this.id, batch, take),
-        over,
-      );
+      const reply = await persist(() => this.#deps.transport.complete(this.id, batch, take), over);
       this.#offered -= offered;
       offered = 0;
       for (const { runId, taskKey, outcome } of reply.outcomes) {
