@@ -38,7 +38,7 @@ export async function benchSustained(report: Report, options: SustainedOptions):
       postgres: await postgres.cpuSeconds(),
       clickhouse: await clickhouse.cpuSeconds(),
     });
-    const before = { spent: await spent(), tasks: await endedTasks(pool) };
+    const before = { spent: await spent(), snapshot: await snapshotOf(pool) };
     const over = new AbortController();
     const startedAt = performance.now();
     const lags = watchLag(pool, over.signal);
@@ -52,10 +52,11 @@ export async function benchSustained(report: Report, options: SustainedOptions):
       await delay(Math.min(LOOK_EVERY_MS, Math.max(1, forMs - at)));
     }
     const seconds = (performance.now() - startedAt) / 1_000;
-    const ended = (await endedTasks(pool)) - before.tasks;
+    const after = await snapshotOf(pool);
     const used = await spent();
     over.abort();
     const offeredRate = await offered;
+    const ended = await endedBetween(pool, before.snapshot, after);
     report.figure(
       `${count(rate)} tasks/s for ${minutes} minutes`,
       `${count(offeredRate)} offered, ${count(ended / seconds)} ended a second`,
@@ -83,11 +84,20 @@ export async function benchSustained(report: Report, options: SustainedOptions):
   }
 }
 
-/** The logs of tasks are appended to only: what was inserted is what has ended. */
-async function endedTasks(pool: pg.Pool): Promise<number> {
+/** Which transactions are over now. */
+async function snapshotOf(pool: pg.Pool): Promise<string> {
+  const { rows } = await pool.query<{ snapshot: string }>(
+    'SELECT pg_current_snapshot()::text AS snapshot',
+  );
+  return rows[0]?.snapshot ?? '';
+}
+
+/** Attempts whose end was committed between the two: counted by the transactions that wrote their rows. */
+async function endedBetween(pool: pg.Pool, before: string, after: string): Promise<number> {
   const { rows } = await pool.query<{ n: number }>(
-    `SELECT sum(n_tup_ins)::float8 AS n FROM pg_stat_user_tables
-     WHERE schemaname = 'signalbox' AND relname LIKE 'task\\_log%'`,
+    `SELECT count(*)::float8 AS n FROM (SELECT xmin::text::xid8 AS xid FROM signalbox.task_log) l
+     WHERE pg_visible_in_snapshot(xid, $2::pg_snapshot) AND NOT pg_visible_in_snapshot(xid, $1::pg_snapshot)`,
+    [before, after],
   );
   return rows[0]?.n ?? 0;
 }

@@ -6,7 +6,9 @@
  * that died between the insert and the saving of the watermark may read a longer batch the next time, which no
  * token can recognize; therefore what comes first after a start is compared with what is there by event id.
  * An event that is refused for its content is set aside, so that it does not hold up all that follow.
- * Whoever loses its turn lets go of its batch and leaves the watermark alone: another one moves it from then on.
+ * Whoever loses its turn lets go of a batch that was not taken. What was taken moves the watermark all the same, if
+ * nobody has moved it meanwhile: a turn that lapses while a slow ClickHouse takes a batch would else leave the same
+ * batch to be copied for ever.
  */
 import { createHash } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -144,10 +146,8 @@ export class Follower {
     } else {
       this.lastLagMs = 0;
     }
-    if (!this.hasTurn()) {
-      this.compareLeft = this.batchSize;
-      return false;
-    }
+    // Whoever took the turn over may have copied further without having saved it.
+    if (!this.hasTurn()) this.compareLeft = this.batchSize;
     if (read.watermark !== from && !(await source.saveWatermark(read.watermark, from))) {
       // Another one has followed meanwhile.
       this.compareLeft = this.batchSize;

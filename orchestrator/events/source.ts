@@ -15,8 +15,14 @@ import { readRuns, toRun } from '../store/run.ts';
 import type { ChangeRow, StoredChanges } from './changes.ts';
 
 const NAME = 'clickhouse';
-/** Rows read at once; each holds up to a thousand events of a transaction. */
-const MAX_ROWS = 500;
+/**
+ * Rows read at once; each holds up to a thousand events of a transaction. Where transactions are small there are
+ * thousands of rows a second: a smaller limit would make a batch of few events of them, and each batch costs its
+ * reader the same time.
+ */
+const MAX_ROWS = 5_000;
+/** Text of the events read at once. */
+const MAX_BYTES = 32 * 1024 * 1024;
 const START = { xid: '0', id: '0' };
 
 interface StoredRow {
@@ -25,16 +31,26 @@ interface StoredRow {
   readonly kind: 'run' | 'asset' | 'change';
   readonly size: number;
   readonly events: string;
+  /** Events of the row behind it; null where there is none among those looked at. */
+  readonly next: number | null;
 }
 
-const SELECT = rowsAfter('b.xid::text, b.id, b.kind, b.size, b.events');
+/** Rows up to $4 events and $5 bytes, and one at least. Texts are not fetched of rows that are only looked at. */
+const SELECT = `
+  SELECT xid::text, id, kind, size, events, next
+  FROM (
+    SELECT b.*, row_number() OVER w AS place, lead(size) OVER w AS next,
+           sum(size) OVER w AS sizes, sum(octet_length(events)) OVER w AS bytes
+    FROM (${rowsAfter('b.xid, b.id, b.kind, b.size, b.events')}) b
+    WINDOW w AS (ORDER BY xid, id ROWS UNBOUNDED PRECEDING)
+  ) b
+  WHERE place = 1 OR (sizes <= $4 AND bytes <= $5)
+  ORDER BY b.xid, b.id`;
 /** One that was stopped for long must not take back where another has followed to meanwhile. */
 const SAVE_WATERMARK = `
   INSERT INTO signalbox.follower (name, watermark) VALUES ($1, $2)
   ON CONFLICT (name) DO UPDATE SET watermark = excluded.watermark, saved_at = now()
     WHERE $4::boolean OR follower.watermark = $3::text`;
-/** Enough of a row to see how much of what follows is wanted. */
-const SELECT_SIZES = rowsAfter('b.size');
 
 interface SourceDeps {
   readonly db: Db;
@@ -53,17 +69,12 @@ export function createEventSource(db: Db, versions: Versions): RunEventSource {
     made: (run, version) => deps.known.set(run.id, { frame: frameOf(run), version }),
     async readAfter(watermark, limit) {
       const { xid, id } = placeOf(watermark) ?? START;
-      const sizes = await db.rows<readonly [number]>(SELECT_SIZES, [xid, id, MAX_ROWS]);
-      const count = countUpTo(
-        sizes.map(([size]) => size),
-        limit,
-      );
-      const taken = await db.query<StoredRow>(SELECT, [xid, id, count]);
+      const taken = await db.query<StoredRow>(SELECT, [xid, id, MAX_ROWS, limit, MAX_BYTES]);
       const last = taken.at(-1);
       return {
         ...(await expand(deps, taken)),
         watermark: watermarkOf(last ?? { xid, id }),
-        caughtUp: count === sizes.length && count < MAX_ROWS,
+        caughtUp: (last?.next ?? null) === null && taken.length < MAX_ROWS,
       };
     },
     async loadWatermark() {
@@ -78,16 +89,6 @@ export function createEventSource(db: Db, versions: Versions): RunEventSource {
       return saved > 0;
     },
   };
-}
-
-/** Rows until the limit of events is reached; one at least, where there is one. */
-function countUpTo(sizes: readonly number[], limit: number): number {
-  let sum = 0;
-  for (const [index, size] of sizes.entries()) {
-    sum += size;
-    if (index > 0 && sum > limit) return index;
-  }
-  return sizes.length;
 }
 
 async function expand(

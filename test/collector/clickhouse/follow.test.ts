@@ -197,6 +197,26 @@ describe('following run events into ClickHouse', () => {
     expect(sentOutOfTurn).toBe(false);
   });
 
+  it('gets on, batch after batch, where its turn lapses while each of them is taken slowly', async () => {
+    const source = memorySource();
+    source.append(events(0, 5));
+    let isTurn = true;
+    let sent = 0;
+    await using _follower = follow(source, {
+      batchSize: 1,
+      isTurn: () => isTurn,
+      async send() {
+        sent += 1;
+        isTurn = false;
+        setTimeout(() => {
+          isTurn = true;
+        }, 20);
+      },
+    });
+    await waitFor(async () => (await source.loadWatermark()) === '5');
+    expect(sent).toBe(5);
+  });
+
   it('waits, and sets nothing aside, where it is the table that lacks a column', async () => {
     const source = memorySource();
     source.append(events(0, 5));

@@ -114,6 +114,23 @@ describe('events', () => {
     expect(new Set(events.map(({ runId }) => runId)).size).toBe(2_500);
   });
 
+  it('of thousands of small transactions are one batch, since each batch costs who copies it the same time', async () => {
+    const watermark = await endOfAll();
+    await stand.sql(
+      `INSERT INTO signalbox.event_batch (at, kind, size, events)
+       SELECT now(), 'run', 1, jsonb_build_array(jsonb_build_object('at', n, 'runId', 'small'))::text
+       FROM generate_series(1, 4000) AS n`,
+    );
+    await endOfAll();
+    const all = await stand.orchestrator.events.readAfter(watermark, 20_000);
+    expect(all.runEvents.map(({ at }) => at)).toEqual(
+      Array.from({ length: 4_000 }, (_, index) => index + 1),
+    );
+    expect(all.caughtUp).toBe(true);
+    const some = await stand.orchestrator.events.readAfter(watermark, 3_999);
+    expect([some.runEvents.length, some.caughtUp]).toEqual([3_999, false]);
+  });
+
   it('of a transaction that commits late are not passed by', async () => {
     const { orchestrator } = stand;
     const watermark = await endOfAll();
