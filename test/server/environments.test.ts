@@ -28,10 +28,15 @@ function codeOf(where: string) {
       if (where !== 'production') w.task('more', {}, () => where);
     },
   );
+  const coded = workflow('coded', {}, (w) => {
+    w.task('same', {}, () => 1);
+    w.task('other', {}, where === 'production' ? () => 'as it was' : () => 'as it is to be');
+  });
   const raw = asset('shop/raw', {}, () => ({ where }));
   const clean = asset('shop/clean', { dependsOn: { raw } }, (_ctx, inputs) => inputs.raw);
   const looks = sensor('looks', { triggers: daily, every: '1h' }, () => ({}));
-  return where === 'production' ? [daily, raw, clean, looks] : [daily, clean, looks];
+  const both = [daily, coded, clean, looks];
+  return where === 'production' ? [...both, raw] : both;
 }
 
 async function startAgentOf(where: string, token: string): Promise<RunningAgent> {
@@ -60,6 +65,28 @@ async function get<T>(path: string): Promise<T> {
 
 async function post(path: string, body: unknown = {}, token = operator) {
   return server.call('POST', `/api/v1${path}`, { token, body });
+}
+
+/** Server-sent events as they come. */
+async function listenTo(query: string) {
+  const closing = new AbortController();
+  const answer = await fetch(`${server.url}/api/v1/events${query}`, {
+    headers: { authorization: `Bearer ${viewer}` },
+    signal: closing.signal,
+  });
+  let text = '';
+  const reading = (async () => {
+    const decoder = new TextDecoder();
+    for await (const chunk of answer.body ?? []) text += decoder.decode(chunk, { stream: true });
+  })().catch(() => undefined);
+  await waitFor(() => text.includes('event: hello'));
+  return {
+    told: () => text,
+    async [Symbol.asyncDispose]() {
+      closing.abort();
+      await reading;
+    },
+  };
 }
 
 async function ended(id: string): Promise<Run> {
@@ -172,9 +199,10 @@ describe('Environments over HTTP', () => {
     expect(line).toMatchObject({ message: 'said by pr-1', taskKey: 'say' });
   });
 
-  it('tells what differs from production, and which assets lie below', async () => {
+  it('tells what differs from production, by its code as well, and which assets lie below', async () => {
     const diff = await get<EnvironmentDiff>('/environments/pr-1/diff');
     expect(diff.definitions).toMatchObject([
+      { name: 'coded', kind: 'workflow', change: 'changed', what: ['code of other'] },
       {
         ...{ name: 'daily', change: 'changed', owners: ['data@example.org'] },
         schedule: { before: '0 2 * * * UTC', after: '0 3 * * * UTC' },
@@ -184,6 +212,36 @@ describe('Environments over HTTP', () => {
     ]);
     expect(diff.unchanged).toBe(2);
     expect(diff.affected).toMatchObject([{ key: 'shop/clean', depth: 1, below: ['shop/raw'] }]);
+  });
+
+  it('tells who looks on of runs of his environment alone, or of one run', async () => {
+    await using base = await listenTo('');
+    await using branch = await listenTo('?environment=pr-1');
+    await using all = await listenTo('?environment=*');
+    const ids: string[] = [];
+    const start = async (query: string) => {
+      const { body } = await post(`/workflows/daily/runs${query}`);
+      const { id } = body as { id: string };
+      ids.push(id);
+      return id;
+    };
+    const own = await start('?environment=pr-1');
+    await using one = await listenTo(`?environment=pr-1&run=${own}`);
+    await using others = await listenTo(`?run=${own}`);
+    const second = await start('?environment=pr-1');
+    const produced = await start('');
+    await Promise.all([own, second, produced].map(ended));
+    await waitFor(() => ids.every((id) => all.told().includes(id)), { what: 'all of them' });
+    await waitFor(() => [own, second].every((id) => branch.told().includes(id)));
+    await waitFor(() => base.told().includes(produced) && one.told().includes(own));
+    expect(branch.told()).not.toContain(produced);
+    expect(base.told()).not.toContain(own);
+    expect(base.told()).not.toContain(second);
+    expect(one.told()).not.toContain(second);
+    expect(one.told()).not.toContain('"asset"');
+    expect(others.told()).not.toContain('event: change');
+    const wrong = await server.call('GET', '/api/v1/events?run=x', { token: viewer });
+    expect(wrong.status).toBe(400);
   });
 
   it('refuses names that cannot be, environments that are not there, and names as they are stored', async () => {
