@@ -105,10 +105,18 @@ export interface Run {
   readonly readFromProduction?: readonly ProductionRead[];
 }
 
-/** Why something failed, as the user's code or the orchestrator said it. */
-export interface RunError {
+/** An error that led to another. */
+export interface ErrorCause {
   readonly name: string;
   readonly message: string;
+  /** What programs tell it by: `ECONNREFUSED`, the SQLSTATE of a database. */
+  readonly code?: string;
+  readonly cause?: ErrorCause;
+}
+
+/** Why something failed, as the user's code or the orchestrator said it. */
+export interface RunError extends ErrorCause {
+  /** With the stacks of its causes. */
   readonly stack?: string;
 }
 

@@ -9,7 +9,7 @@ import { TimeLimitError } from '../define/context.ts';
 import type { BoundCheck } from '../define/definition.ts';
 import type { Row } from '../define/io.ts';
 import { plainJson } from './encode.ts';
-import { toRunError } from './failure.ts';
+import { toRunError } from './error-record.ts';
 import { LONGEST_TIMER_MS, unlessAborted } from './persist.ts';
 
 type CheckSaid = AssetOutcome['checks'][number];

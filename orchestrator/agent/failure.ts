@@ -2,10 +2,7 @@
 import type { Completion } from '../../domain/agent-protocol.ts';
 import type { RunError } from '../../domain/run.ts';
 import type { RetryRule } from '../define/retry-rule.ts';
-
-const MAX_MESSAGE = 10_000;
-const MAX_STACK = 20_000;
-const MAX_CAUSES = 5;
+import { toRunError } from './error-record.ts';
 
 /** What an attempt is aborted with; stands in `ctx.signal.reason`. */
 export class Aborted extends Error {
@@ -18,34 +15,6 @@ export class Aborted extends Error {
     this.kind = kind;
     this.name = kind === 'timeout' ? 'TimeLimitError' : 'Aborted';
   }
-}
-
-/** An error as it is recorded, with the causes that led to it. */
-export function toRunError(thrown: unknown): RunError {
-  if (!(thrown instanceof Error)) {
-    return { name: 'Error', message: `it threw ${show(thrown)}`.slice(0, MAX_MESSAGE) };
-  }
-  const message = thrown.message.slice(0, MAX_MESSAGE);
-  const stack = stackOf(thrown);
-  return { name: thrown.name, message, ...(stack === '' ? {} : { stack }) };
-}
-
-function show(thrown: unknown): string {
-  try {
-    return JSON.stringify(thrown) ?? String(thrown);
-  } catch {
-    return String(thrown);
-  }
-}
-
-function stackOf(error: Error): string {
-  const parts = [error.stack ?? ''];
-  let cause: unknown = error.cause;
-  for (let depth = 0; cause instanceof Error && depth < MAX_CAUSES; depth++) {
-    parts.push(`caused by ${cause.stack ?? cause.message}`);
-    cause = cause.cause;
-  }
-  return parts.join('\n').slice(0, MAX_STACK);
 }
 
 const FINAL = new Set(['NoRetryError', 'DefinitionError', 'StepKeyError', 'OnceUnknownError']);
@@ -89,9 +58,11 @@ function isMended(mayRetry: RetryRule, thrown: unknown): boolean {
 
 /** An error again out of its record, for code that a replay leads to the same place. */
 export function fromRecord(record: unknown): Error {
-  const { name, message, stack } = (record ?? {}) as Partial<RunError>;
+  const { name, message, stack, code, cause } = (record ?? {}) as Partial<RunError>;
   const error = new Error(message ?? 'a recorded failure');
   error.name = name ?? 'Error';
   if (stack !== undefined) error.stack = stack;
+  if (code !== undefined) Object.assign(error, { code });
+  if (cause !== undefined) error.cause = fromRecord(cause);
   return error;
 }

@@ -18,7 +18,8 @@ import {
 } from '../define/context.ts';
 import { FLOW_TASK } from '../define/flow.ts';
 import { plainParameters } from './encode.ts';
-import { fromRecord, toRunError } from './failure.ts';
+import { toRunError } from './error-record.ts';
+import { fromRecord } from './failure.ts';
 import { LONGEST_TIMER_MS, pause } from './persist.ts';
 import { cachedStep } from './results/cached.ts';
 import { keepStep } from './results/keep.ts';

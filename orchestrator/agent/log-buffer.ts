@@ -6,7 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Assignment, LogLine, LogsRequest } from '../../domain/agent-protocol.ts';
 import type { Clock } from '../../domain/time.ts';
 import type { TaskLog } from '../define/context.ts';
-import { toRunError } from './failure.ts';
+import { toRunError } from './error-record.ts';
 import { LANE_LIMITS, type LaneLimits, LogLane } from './log-lane.ts';
 import { ConnectionLost } from './transport.ts';
 

@@ -9,7 +9,8 @@ import type { AgentDefinitions } from '../define/registry.ts';
 import type { SensorContext, SensorResult } from '../define/sensor.ts';
 import { SENSOR_CODE } from '../define/sensor.ts';
 import { throughJson } from './encode.ts';
-import { Aborted, toRunError } from './failure.ts';
+import { toRunError } from './error-record.ts';
+import { Aborted } from './failure.ts';
 import { pause, persist, unlessAborted } from './persist.ts';
 import type { Transport } from './transport.ts';
 

@@ -179,11 +179,23 @@ export interface InputWaitOptions {
   readonly timeout?: string | number;
 }
 
-/** Names the result of a workflow that `subflow` starts. */
-export interface FlowRef<P = unknown, R = unknown> {
+/**
+ * A workflow that others start: `P` its parameters, `R` its result, `G` the parameters as they are given (what has a
+ * default may be left out).
+ */
+export interface FlowRef<P = unknown, R = unknown, G = unknown> {
   readonly name: string;
-  readonly [RESULT]?: [P, R];
+  readonly [RESULT]?: [P, R, G];
 }
+
+/** Parameters that a workflow is given; any where nothing is known of them. */
+export type SubflowGiven<G> = unknown extends G ? Readonly<Record<string, unknown>> : NoInfer<G>;
+
+/** What `subflow` takes after the workflow: the parameters may be left out where all of them may. */
+export type SubflowArguments<G> =
+  Record<never, never> extends G
+    ? [parameters?: SubflowGiven<G>, options?: SubflowOptions]
+    : [parameters: SubflowGiven<G>, options?: SubflowOptions];
 
 export interface FlowContext<P = Record<string, unknown>> extends RunContext<P> {
   /**
@@ -220,13 +232,18 @@ export interface FlowContext<P = Record<string, unknown>> extends RunContext<P> 
     options?: WaitOptions,
   ): Promise<boolean>;
   /**
-   * Runs another workflow, once under its key, and gives its result.
+   * Runs another workflow, once under its key, and gives its result. A workflow as a value, rather than its name, has
+   * its parameters checked by its schema when the code is compiled.
    * @throws SubflowError where its run did not succeed
    */
-  subflow<R>(
-    workflow: string | FlowRef<unknown, R>,
+  subflow<R = unknown>(
+    workflow: string,
     parameters?: Readonly<Record<string, unknown>>,
     options?: SubflowOptions,
+  ): Promise<R>;
+  subflow<R, G = unknown>(
+    workflow: FlowRef<unknown, R, G>,
+    ...given: SubflowArguments<G>
   ): Promise<R>;
 }
 

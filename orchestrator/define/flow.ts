@@ -16,7 +16,12 @@ import { aboutOf, DEFINITION, type Definition, stackHere } from './definition.ts
 import { type RunLimitOptions, runLimitReaders } from './limit-options.ts';
 import { type On, readOn } from './on.ts';
 import { DefinitionError, inDefinition, name as readName, readOptions } from './options.ts';
-import { type ParameterSchema, type Parameters, readSchema } from './parameters.ts';
+import {
+  type GivenParameters,
+  type ParameterSchema,
+  type Parameters,
+  readSchema,
+} from './parameters.ts';
 import { retryRules } from './retry-rule.ts';
 import { scheduleOf } from './schedule.ts';
 import {
@@ -43,7 +48,7 @@ export interface FlowOptions<S extends ParameterSchema>
 }
 
 /** A workflow in plain code, with durable steps. */
-export interface Flow<P = unknown, R = unknown> extends Definition, FlowRef<P, R> {
+export interface Flow<P = unknown, R = unknown, G = unknown> extends Definition, FlowRef<P, R, G> {
   readonly name: string;
 }
 
@@ -55,7 +60,7 @@ export function flow<const S extends ParameterSchema = { type: 'object' }, R = u
   name: string,
   options: FlowOptions<S>,
   handler: (ctx: FlowContext<Parameters<S>>, parameters: Parameters<S>) => R | Promise<R>,
-): Flow<Parameters<S>, R> {
+): Flow<Parameters<S>, R, GivenParameters<S>> {
   return inDefinition(`flow ${JSON.stringify(name)}`, () => {
     readName(name);
     if (typeof handler !== 'function') {

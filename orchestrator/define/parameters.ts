@@ -7,10 +7,10 @@ import type { Static, TSchema } from 'typebox';
 import { DefinitionError } from './options.ts';
 
 /** Part of the Standard Schema interface (https://standardschema.dev), which Zod, Valibot and ArkType share. */
-interface StandardSchema<Output> {
+interface StandardSchema<Input, Output> {
   readonly '~standard': {
     readonly validate: (value: unknown) => unknown;
-    readonly types?: { readonly output: Output } | undefined;
+    readonly types?: { readonly input: Input; readonly output: Output } | undefined;
   };
 }
 
@@ -19,29 +19,45 @@ export type ParameterSchema = object;
 
 /** The type of the parameters that a schema admits, defaults filled in. */
 export type Parameters<S> =
-  S extends StandardSchema<infer Output>
+  S extends StandardSchema<infer _Input, infer Output>
     ? Output
     : S extends { readonly '~kind': string } & TSchema
       ? Static<S>
       : S extends { readonly static: infer Output }
         ? Output
-        : FromJsonSchema<S>;
+        : FromJsonSchema<S, 'filled'>;
 
-type FromJsonSchema<S> = S extends { readonly const: infer Value }
+/**
+ * The type of the parameters that whoever starts a run gives: what has a default may be left out. A TypeBox schema does
+ * not say in its type what has one, so there anything may be left out; the server tells what is missing.
+ */
+export type GivenParameters<S> =
+  S extends StandardSchema<infer Input, infer _Output>
+    ? Input
+    : S extends { readonly '~kind': string } & TSchema
+      ? Partial<Static<S>>
+      : S extends { readonly static: infer Output }
+        ? Partial<Output>
+        : FromJsonSchema<S, 'given'>;
+
+/** Whether defaults are filled in. */
+type Side = 'filled' | 'given';
+
+type FromJsonSchema<S, D extends Side> = S extends { readonly const: infer Value }
   ? Value
   : S extends { readonly enum: readonly (infer Value)[] }
     ? Value
     : S extends { readonly anyOf: readonly (infer Part)[] }
-      ? OneOf<Part>
+      ? OneOf<Part, D>
       : S extends { readonly oneOf: readonly (infer Part)[] }
-        ? OneOf<Part>
+        ? OneOf<Part, D>
         : S extends { readonly type: infer Type }
-          ? FromType<S, Type extends readonly (infer One)[] ? One : Type>
+          ? FromType<S, Type extends readonly (infer One)[] ? One : Type, D>
           : unknown;
 
-type OneOf<Part> = Part extends unknown ? FromJsonSchema<Part> : never;
+type OneOf<Part, D extends Side> = Part extends unknown ? FromJsonSchema<Part, D> : never;
 
-type FromType<S, Type> = Type extends 'string'
+type FromType<S, Type, D extends Side> = Type extends 'string'
   ? string
   : Type extends 'number' | 'integer'
     ? number
@@ -51,32 +67,38 @@ type FromType<S, Type> = Type extends 'string'
         ? null
         : Type extends 'array'
           ? S extends { readonly items: infer Items }
-            ? FromJsonSchema<Items>[]
+            ? FromJsonSchema<Items, D>[]
             : unknown[]
           : Type extends 'object'
             ? S extends { readonly properties: infer Properties }
-              ? FromProperties<S, Properties>
+              ? FromProperties<Properties, There<S, Properties, D>, D>
               : Record<string, unknown>
             : unknown;
 
-type FromProperties<S, Properties> = Flat<
+type FromProperties<Properties, There, D extends Side> = Flat<
   {
-    -readonly [K in keyof Properties as K extends Given<S, Properties> ? K : never]: FromJsonSchema<
-      Properties[K]
+    -readonly [K in keyof Properties as K extends There ? K : never]: FromJsonSchema<
+      Properties[K],
+      D
     >;
   } & {
-    -readonly [K in keyof Properties as K extends Given<S, Properties>
-      ? never
-      : K]?: FromJsonSchema<Properties[K]>;
+    -readonly [K in keyof Properties as K extends There ? never : K]?: FromJsonSchema<
+      Properties[K],
+      D
+    >;
   }
 >;
 
-/** Properties that are always there: those required, and those with a default. */
-type Given<S, Properties> =
-  | (S extends { readonly required: readonly (infer Name)[] } ? Name : never)
-  | {
-      [K in keyof Properties]: Properties[K] extends { readonly default: unknown } ? K : never;
-    }[keyof Properties];
+/** Properties that are always there: those required, and those with a default once it is filled in. */
+type There<S, Properties, D extends Side> = D extends 'filled'
+  ? Required<S> | WithDefault<Properties>
+  : Exclude<Required<S>, WithDefault<Properties>>;
+
+type Required<S> = S extends { readonly required: readonly (infer Name)[] } ? Name : never;
+
+type WithDefault<Properties> = {
+  [K in keyof Properties]: Properties[K] extends { readonly default: unknown } ? K : never;
+}[keyof Properties];
 
 type Flat<T> = { [K in keyof T]: T[K] };
 

@@ -6,7 +6,10 @@ import { DefinitionError, type Read } from './options.ts';
 
 type ErrorClass = abstract new (...args: never[]) => Error;
 
-/** Names or classes of errors, those that extend them included; or a function that says yes. */
+/**
+ * Names or classes of errors, those that extend them included; codes (`ECONNREFUSED`, the SQLSTATE `40001`) of an error
+ * or of what caused it; or a function that says yes.
+ */
 export type ErrorMatch = string | readonly (string | ErrorClass)[] | ((error: unknown) => boolean);
 
 /** Whether another attempt may mend this error. */
@@ -26,14 +29,28 @@ export const errorMatch: Read<RetryRule | null> = (value) => {
     list.map((one) => {
       if (typeof one === 'string' && one !== '') return one;
       if (typeof one === 'function' && isErrorClass(one)) return one.name;
-      throw new DefinitionError('must be names of errors, error classes, or a function');
+      throw new DefinitionError('must be names or codes of errors, error classes, or a function');
     }),
   );
   if (names.size === 0 || names.size > MAX_NAMES) {
     throw new DefinitionError(`must name 1 to ${MAX_NAMES} errors`);
   }
-  return (error) => namesOf(error).some((name) => names.has(name));
+  return (error) => [...namesOf(error), ...codesOf(error)].some((name) => names.has(name));
 };
+
+const MAX_CAUSES = 10;
+
+/** Codes of an error, of its causes, and of the errors that one holds together: a refused connection lies deep. */
+function codesOf(error: unknown): string[] {
+  const codes: string[] = [];
+  const queue: unknown[] = [error];
+  for (const one of queue) {
+    if (!(one instanceof Error) || codes.length > MAX_CAUSES || queue.length > MAX_CAUSES) continue;
+    if ('code' in one) codes.push(String(one.code));
+    queue.push(one.cause, ...(one instanceof AggregateError ? one.errors : []));
+  }
+  return codes;
+}
 
 function isErrorClass(value: object): value is ErrorClass {
   return value === Error || ('prototype' in value && value.prototype instanceof Error);

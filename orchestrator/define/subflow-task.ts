@@ -1,5 +1,5 @@
 /** A task that is the run of another workflow: the agent starts it and waits without holding a slot. */
-import type { TaskContext } from './context.ts';
+import type { SubflowGiven, TaskContext } from './context.ts';
 import { DefinitionError } from './options.ts';
 
 const SUBFLOW = Symbol.for('signalbox.subflow');
@@ -36,11 +36,10 @@ export function readWorkflow(value: unknown): string {
   throw new DefinitionError('must be a workflow or a flow, or its name');
 }
 
-export type SubflowParameters<P> =
-  | Readonly<Record<string, unknown>>
-  | ((
-      ctx: TaskContext<P>,
-    ) => Readonly<Record<string, unknown>> | Promise<Readonly<Record<string, unknown>>>);
+/** Parameters of a subflow task, or what gives them out of results of tasks before. */
+export type SubflowParameters<P, G = unknown> =
+  | SubflowGiven<G>
+  | ((ctx: TaskContext<P>) => SubflowGiven<G> | Promise<SubflowGiven<G>>);
 
 /** Reads `parameters`: an object is what a function gives that always gives the same. */
 export function readSubflowParameters(value: unknown): SubflowCode['parameters'] {

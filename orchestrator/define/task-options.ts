@@ -37,7 +37,7 @@ export interface AttemptOptions extends IsolationOptions, LimitOptions {
   readonly retryMaxDelay?: string | number;
   /** Share of each delay that chance adds, 0 to 1; 0.1 unless told. */
   readonly retryJitter?: number;
-  /** Only these errors are tried again. */
+  /** Only these errors are tried again, told by names, classes or codes: `['HttpError', 'ECONNREFUSED', '40001']`. */
   readonly retryOn?: ErrorMatch;
   /** These errors are not tried again. */
   readonly noRetryOn?: ErrorMatch;

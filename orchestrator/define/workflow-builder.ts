@@ -76,12 +76,21 @@ export interface MapOptions<P, L> extends Omit<TaskOptions, 'concurrency'> {
   readonly concurrency?: number | TaskConcurrencyOptions;
 }
 
-export interface SubflowTaskOptions<P, R> extends TaskOptions {
-  readonly workflow: string | FlowRef<unknown, R>;
-  readonly parameters?: SubflowParameters<P>;
+export interface SubflowTaskOptions<P, R, G = unknown> extends TaskOptions {
+  readonly workflow: string | FlowRef<unknown, R, G>;
+  readonly parameters?: SubflowParameters<P, G>;
   /** Whether the task goes on until the run has ended, and gives its result; unless told it does. */
   readonly wait?: boolean;
 }
+
+/** Of a workflow by its name, which says nothing of its parameters. */
+export interface NamedSubflowOptions<P> extends SubflowTaskOptions<P, unknown> {
+  readonly workflow: string;
+}
+
+/** Parameters of a subflow must be given where one of them may not be left out. */
+export type SubflowNeeds<P, G> =
+  Record<never, never> extends G ? unknown : { readonly parameters: SubflowParameters<P, G> };
 
 export interface GroupOptions {
   /** What all tasks of the group come after. */
@@ -129,7 +138,11 @@ export interface WorkflowBuilder<P> {
     handler: (ctx: TaskContext<P>, item: ItemOf<L>, index: number) => T | Promise<T>,
   ): TaskRef<T[]>;
   /** Adds a task that is the run of another workflow, once for each try; it holds no slot while it waits. */
-  subflow<R>(key: string, options: SubflowTaskOptions<P, R>): TaskRef<R>;
+  subflow<R = unknown>(key: string, options: NamedSubflowOptions<P>): TaskRef<R>;
+  subflow<R, G = unknown>(
+    key: string,
+    options: SubflowTaskOptions<P, R, G> & SubflowNeeds<P, G>,
+  ): TaskRef<R>;
   /** Adds tasks whose keys begin with the group's name (`name.task`). */
   group<T>(name: string, build: (g: WorkflowBuilder<P>) => T): GroupRef<T>;
   group<T>(name: string, options: GroupOptions, build: (g: WorkflowBuilder<P>) => T): GroupRef<T>;
@@ -194,7 +207,8 @@ export function builderOf<P>(graph: TaskGraph, scope: string): WorkflowBuilder<P
       }),
     map: (key, options, handler) =>
       within(key, (name) => addMap(graph, scope, name, options, handler)),
-    subflow: (key, options) => within(key, (name) => addSubflow(graph, scope, name, options)),
+    subflow: (key: string, options: unknown) =>
+      within(key, (name) => addSubflow(graph, scope, name, options)),
     group: <T>(
       name: string,
       second: GroupOptions | ((g: WorkflowBuilder<P>) => T),

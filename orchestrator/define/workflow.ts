@@ -23,7 +23,12 @@ import {
 } from './limit-options.ts';
 import { type On, readOn } from './on.ts';
 import { DefinitionError, inDefinition, name as readName, readOptions } from './options.ts';
-import { type ParameterSchema, type Parameters, readSchema } from './parameters.ts';
+import {
+  type GivenParameters,
+  type ParameterSchema,
+  type Parameters,
+  readSchema,
+} from './parameters.ts';
 import { scheduleOf } from './schedule.ts';
 import { TaskGraph } from './task-graph.ts';
 import { type JobOptions, jobReaders } from './task-options.ts';
@@ -48,7 +53,7 @@ export interface WorkflowOptions<S extends ParameterSchema>
 }
 
 /** A workflow that is made of tasks with dependencies. */
-export interface Workflow<P = unknown> extends Definition, FlowRef<P> {
+export interface Workflow<P = unknown, G = unknown> extends Definition, FlowRef<P, unknown, G> {
   readonly name: string;
 }
 
@@ -60,7 +65,7 @@ export function workflow<const S extends ParameterSchema = { type: 'object' }>(
   name: string,
   options: WorkflowOptions<S>,
   build: (w: WorkflowBuilder<Parameters<S>>) => void,
-): Workflow<Parameters<S>> {
+): Workflow<Parameters<S>, GivenParameters<S>> {
   return inDefinition(`workflow ${JSON.stringify(name)}`, () => {
     readName(name);
     const { parameters, ...read } = readOptions(options, {

@@ -186,8 +186,9 @@ function failureOf(plan: RunPlan, report: EndReport, info: RunInfo): RunError | 
   return atTask(info, report.task, report.error ?? { name: 'TaskFailed', message: state });
 }
 
-function atTask(info: RunInfo, task: number, { name, message }: RunError): RunError {
-  return { name, message: `${info.version.tasks[task]?.key ?? ''}: ${message}` };
+function atTask(info: RunInfo, task: number, { stack: _, ...error }: RunError): RunError {
+  const { message } = error;
+  return { ...error, message: `${info.version.tasks[task]?.key ?? ''}: ${message}` };
 }
 
 /** Longest attempt that is believed; longer ones are mistakes of a clock. */

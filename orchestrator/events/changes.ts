@@ -3,6 +3,7 @@
  * run already (workflow, parameters, keys) is not written again for each change; the reader looks it up.
  */
 import type { RunError, RunState } from '../../domain/run.ts';
+import { errorText } from '../../domain/run-error.ts';
 import type { EpochMs } from '../../domain/time.ts';
 import { plainArray, textArray } from '../store/columns.ts';
 import type { Tx } from '../store/connection.ts';
@@ -75,11 +76,11 @@ export function collectChanges(at: EpochMs): Changes {
   };
   return {
     run(runId, { state, startedAt = null, finishedAt = null, error = null }) {
-      const text = error === null ? '' : messageOf(error);
+      const text = error === null ? '' : errorText(error);
       changes.push([placeOf(runId), -1, 0, state, at, '', startedAt, finishedAt, text]);
     },
     attempt(runId, { task, attempt, code, agent, startedAt, finishedAt, error }) {
-      const text = error === null ? '' : messageOf(error);
+      const text = error === null ? '' : errorText(error);
       changes.push([placeOf(runId), task, attempt, code, at, agent, startedAt, finishedAt, text]);
     },
     async append(tx) {
@@ -112,8 +113,4 @@ function splitChanges(
     parts.push({ runs: named, changes: part });
   }
   return parts;
-}
-
-function messageOf(error: RunError): string {
-  return `${error.name}: ${error.message}`;
 }

@@ -23,7 +23,7 @@ import { WEIGHT_RULES } from '../../domain/task-graph.ts';
 import { TRIGGER_RULES } from '../../domain/trigger-rule.ts';
 import type { EmitRequest, SuspendRequest, WaitRequest } from '../../domain/wait.ts';
 import { Callbacks, Deadlines } from './agent-hooks.ts';
-import { AnyObject, Key, Name, Nullable, OneOf, Time } from './parts.ts';
+import { AnyObject, Key, Name, Nullable, OneOf, RunError, Time } from './parts.ts';
 import { Schedule } from './schedules.ts';
 
 const MAX_BATCH = 10_000;
@@ -37,11 +37,6 @@ const RunId = Type.String({ minLength: 1, maxLength: 100 });
 const Token = Type.String({ pattern: '^-?\\d{1,20}$' });
 const EpochMs = Type.Number({ minimum: 0, maximum: 8.64e15 });
 const Count = Type.Integer({ minimum: 0, maximum: MAX_CAPACITY });
-const RunError = Type.Object({
-  name: Type.String(),
-  message: Type.String(),
-  stack: Type.Optional(Type.String()),
-});
 
 const Limit = Type.Integer({ minimum: 1, maximum: 1_000_000 });
 const Labels = Type.Record(

@@ -10,6 +10,7 @@ import {
   Name,
   Nullable,
   OneOf,
+  RunError,
   Text,
   Time,
 } from './parts.ts';
@@ -19,12 +20,6 @@ const MAX_TASKS = 1_000;
 const MAX_RUNS = 1_000;
 
 const ACTIONS = ['clear', 'mark', 'cancel', 'pause', 'resume', 'retry'] as const;
-const RunError = Type.Object({
-  name: Type.String(),
-  message: Type.String(),
-  stack: Type.Optional(Type.String()),
-});
-
 const tasks = Type.Array(Key, { minItems: 1, maxItems: MAX_TASKS });
 const dryRun = Type.Boolean({ description: 'Show the effect and change nothing' });
 const common = { reason: Type.Optional(Text), dryRun: Type.Optional(dryRun) };

@@ -2,14 +2,8 @@
 import { Type } from 'typebox';
 import { RUN_STATES, RUN_TRIGGERS, TASK_STATES, TASK_WAIT_REASONS } from '../../domain/run.ts';
 import { WEIGHT_RULES } from '../../domain/task-graph.ts';
-import { AnyObject, Closed, IdempotencyKey, Nullable, OneOf, Time } from './parts.ts';
+import { AnyObject, Closed, IdempotencyKey, Nullable, OneOf, RunError, Time } from './parts.ts';
 import { Schedule } from './schedules.ts';
-
-const RunError = Type.Object({
-  name: Type.String(),
-  message: Type.String(),
-  stack: Type.Optional(Type.String()),
-});
 
 const Workflow = Type.Object({
   name: Type.String(),

@@ -5,6 +5,8 @@ import type {
   Completion,
   LogsRequest,
 } from '../../../domain/agent-protocol.ts';
+import type { ErrorCode } from '../../../domain/errors.ts';
+import type { RunError } from '../../../domain/run.ts';
 import type { Aborted } from '../failure.ts';
 
 /** A workflow file as a worker imports it. */
@@ -13,12 +15,9 @@ export interface CodeSource {
   readonly generation: number;
 }
 
-/** An error on its way between processes; `code` is that of a SignalboxError, `kind` that of an Aborted. */
-export interface WireError {
-  readonly name: string;
-  readonly message: string;
-  readonly stack?: string;
-  readonly code?: string;
+/** An error on its way between processes; `signalbox` is the code of a SignalboxError, `kind` that of an Aborted. */
+export interface WireError extends RunError {
+  readonly signalbox?: ErrorCode;
   readonly kind?: Aborted['kind'];
 }
 

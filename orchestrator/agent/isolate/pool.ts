@@ -12,7 +12,7 @@ import type {
 import { type Clock, systemClock } from '../../../domain/time.ts';
 import { FLOW_TASK } from '../../define/flow.ts';
 import type { AgentDefinitions } from '../../define/registry.ts';
-import { toRunError } from '../failure.ts';
+import { toRunError } from '../error-record.ts';
 import type { InvokeCalls } from '../invoke.ts';
 import type { LogBuffer } from '../log-buffer.ts';
 import type { RunningTask } from '../running-task.ts';

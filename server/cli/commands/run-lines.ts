@@ -1,5 +1,6 @@
 /** Runs and tasks as lines. */
 import type { Run, Task } from '../../../domain/run.ts';
+import { errorText } from '../../../domain/run-error.ts';
 import { renderFields, renderTable, span, state, time } from '../output.ts';
 
 export function renderRun(run: Run): string {
@@ -16,7 +17,7 @@ export function renderRun(run: Run): string {
     ['created', time(run.createdAt)],
     ['took', span(run.startedAt, run.finishedAt)],
     ...(run.retryOf === null ? [] : [['retry of', run.retryOf] as const]),
-    ['error', run.error && `${run.error.name}: ${run.error.message}`],
+    ['error', run.error && errorText(run.error)],
   ]);
 }
 

@@ -2,6 +2,7 @@
 import { Command } from 'commander';
 import type { Task } from '../../../domain/run.ts';
 import type { Attempt } from '../../../domain/run-control.ts';
+import { errorText } from '../../../domain/run-error.ts';
 import type { List } from '../api-client.ts';
 import { type EffectOptions, spanEnd, spanStart, withEffect } from '../effect.ts';
 import { UsageError } from '../exit.ts';
@@ -100,7 +101,7 @@ function renderTask(task: Task | undefined): string {
     ['after', task.dependsOn.join(', ')],
     ['attempts', task.attempts],
     ['result', task.result],
-    ['error', task.error && `${task.error.name}: ${task.error.message}`],
+    ['error', task.error && errorText(task.error)],
   ]);
 }
 

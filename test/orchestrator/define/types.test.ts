@@ -72,6 +72,64 @@ describe('types', () => {
     });
   });
 
+  it('of a subflow’s parameters are those of its schema: what has a default may be left out', () => {
+    const schema = {
+      type: 'object',
+      properties: { day: { type: 'string' }, n: { type: 'integer', default: 5 } },
+      required: ['day'],
+    } as const;
+    const child = flow('child', { parameters: schema }, (_ctx, { n }) => n);
+    const zodded = flow(
+      'zodded',
+      { parameters: z.object({ day: z.string(), n: z.int().default(5) }) },
+      (_ctx, { day }) => day,
+    );
+    const boxed = flow(
+      'boxed',
+      { parameters: Type.Object({ day: Type.String(), n: Type.Integer({ default: 5 }) }) },
+      () => [1],
+    );
+    const tasks = workflow('tasks', { parameters: schema }, (w) => {
+      w.task('one', {}, () => null);
+    });
+    flow('parent', {}, async (ctx) => {
+      expectTypeOf(await ctx.subflow(child, { day: '2026-01-01' })).toBeNumber();
+      expectTypeOf(await ctx.subflow(zodded, { day: 'd', n: 1 }, { key: 'b' })).toBeString();
+      expectTypeOf(await ctx.subflow(boxed, { day: 'd' })).toEqualTypeOf<number[]>();
+      expectTypeOf(await ctx.subflow(tasks, { day: 'd' })).toBeUnknown();
+      // A name says nothing of parameters and result.
+      expectTypeOf(await ctx.subflow('child', { day: 1 })).toBeUnknown();
+      expectTypeOf(await ctx.subflow<number>('child')).toBeNumber();
+      // @ts-expect-error a day is a text
+      await ctx.subflow(child, { day: 1 });
+      // @ts-expect-error the day has no default
+      await ctx.subflow(child, { n: 1 });
+      // @ts-expect-error as a whole neither
+      await ctx.subflow(zodded);
+      // @ts-expect-error there is no such parameter
+      await ctx.subflow(zodded, { day: 'd', m: 1 });
+      // @ts-expect-error an integer is a number
+      await ctx.subflow(boxed, { n: 'one' });
+      // @ts-expect-error of tasks as well
+      await ctx.subflow(tasks, { day: null });
+    });
+    workflow('outer', { parameters: schema }, (w) => {
+      const list = w.task('list', {}, () => ['2026-01-01']);
+      const sum = w.subflow('sum', {
+        ...{ workflow: child, after: [list] },
+        parameters: async (ctx) => ({ day: (await ctx.result(list))[0] ?? ctx.parameters.day }),
+      });
+      expectTypeOf(sum).toEqualTypeOf<TaskRef<number>>();
+      w.subflow('by-name', { workflow: 'child', parameters: { anything: 1 } });
+      // @ts-expect-error the day has no default
+      w.subflow('none', { workflow: child });
+      // @ts-expect-error a day is a text
+      w.subflow('wrong', { workflow: child, parameters: { day: 1 } });
+      // @ts-expect-error also where a function gives it
+      w.subflow('given', { workflow: child, parameters: () => ({ day: 1 }) });
+    });
+  });
+
   it('of an asset’s inputs are those of its upstreams', () => {
     const raw = asset('w/raw', {}, async () => [{ id: 1 }]);
     asset('w/clean', { dependsOn: { raw } }, async (_ctx, inputs) => {
