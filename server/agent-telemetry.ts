@@ -13,12 +13,15 @@ import type {
   RegisterRequest,
 } from '../domain/agent-protocol.ts';
 import { environmentOf, qualify } from '../domain/environment.ts';
+import type { HeartbeatSample } from '../domain/events.ts';
 import type { Clock } from '../domain/time.ts';
 import type { Orchestrator } from '../orchestrator/service.ts';
 
 const MAX_SESSIONS = 20_000;
 const MAX_RUNS = 100_000;
 const DEFAULT_INTERVAL_MS = 5_000;
+/** Samples of heartbeats are handed on together: with ten thousand agents one by one costs as much as storing them. */
+const GATHER_MS = 100;
 
 interface Session {
   readonly name: string;
@@ -34,6 +37,7 @@ interface Sources {
 export function createAgentTelemetry({ orchestrator, collector, clock }: Sources) {
   const sessions = new Map<string, Session>();
   const workflows = new Map<string, string>();
+  const beats = gather<HeartbeatSample>((all) => collector.recordHeartbeats(all));
 
   async function sessionOf(sessionId: string): Promise<Session> {
     const known = sessions.get(sessionId);
@@ -68,10 +72,9 @@ export function createAgentTelemetry({ orchestrator, collector, clock }: Sources
       const { name, intervalMs } = await sessionOf(sessionId);
       const { running } = report;
       const beat = { at, kind: 'agent', id: sessionId, name, state: 'online' } as const;
-      await Promise.all([
-        collector.recordHeartbeats([{ ...beat, running, intervalMs }]),
-        collector.recordPoolSamples(report.pools.map((pool) => poolSample(pool, at, name))),
-      ]);
+      beats.add({ ...beat, running, intervalMs });
+      if (report.pools.length === 0) return;
+      await collector.recordPoolSamples(report.pools.map((pool) => poolSample(pool, at, name)));
     },
     async stopped(sessionId: string): Promise<void> {
       const { name, intervalMs } = await sessionOf(sessionId);
@@ -89,6 +92,22 @@ export function createAgentTelemetry({ orchestrator, collector, clock }: Sources
       await collector.recordLogs(
         lines.map((line) => ({ ...line, workflow: names.get(line.runId) ?? '', agent: name })),
       );
+    },
+  };
+}
+
+/** Hands on what came within a moment, at once. */
+function gather<T>(handOn: (all: readonly T[]) => Promise<void>) {
+  let gathered: T[] = [];
+  return {
+    add(one: T): void {
+      if (gathered.push(one) > 1) return;
+      setTimeout(() => {
+        const all = gathered;
+        gathered = [];
+        // The collector takes them without waiting, and tells itself what it had to drop.
+        handOn(all).catch(() => undefined);
+      }, GATHER_MS).unref();
     },
   };
 }

@@ -27,8 +27,12 @@ export function createAgentLevers(deps: TakeBackDeps): AgentLevers {
     list: () => listAgents(db),
     async orphanedTasks(agentId) {
       const { over } = await ended(agentId);
-      const held = await Promise.all(over.map(({ id }) => findHeld(db, id, 0)));
-      return held.flat().length;
+      const held = await findHeld(
+        db,
+        over.map(({ id }) => id),
+        0,
+      );
+      return held.length;
     },
     async requeueLost(agentId) {
       const { sessions, over } = await ended(agentId);
@@ -40,7 +44,7 @@ export function createAgentLevers(deps: TakeBackDeps): AgentLevers {
         await loseSessions(db, id);
         const { over: still } = await ended(agentId);
         if (!still.some((session) => session.id === id && session.state !== 'live')) continue;
-        requeued += await takeBack(deps, await findHeld(db, id, 0), 'lost');
+        requeued += await takeBack(deps, await findHeld(db, [id], 0), 'lost');
       }
       return { outcome: requeued > 0 ? 'done' : 'already-so', requeued };
     },

@@ -28,7 +28,7 @@ import { once } from './once.ts';
 import { readMappedResult, readResult } from './results.ts';
 import type { Sessions } from './sessions.ts';
 import { recordedSteps, recordSteps } from './steps.ts';
-import { takeBack, takeBackUndelivered } from './take-back.ts';
+import { takeBack } from './take-back.ts';
 
 export interface AgentServiceDeps {
   readonly hot: Db;
@@ -84,12 +84,9 @@ export function createAgents(deps: AgentServiceDeps): Omit<AgentService, keyof R
       return recordSteps(hot, steps);
     },
     async heartbeat(sessionId, report) {
-      const session = await sessions.get(sessionId);
+      const session = await sessions.getToRenew(sessionId);
       const reply = await deps.heartbeats.beat(session, report);
       if (!reply.sessionValid) sessions.forget(sessionId);
-      else if (report.tokens && deps.heartbeats.shouldCompare(session.id)) {
-        await takeBackUndelivered(takeBackDeps, session.id, report.tokens, deps.leaseMs);
-      }
       return reply;
     },
     async once(sessionId, request) {
@@ -100,7 +97,7 @@ export function createAgents(deps: AgentServiceDeps): Omit<AgentService, keyof R
       sessions.forget(sessionId);
       if (!(await stopSession(hot, session.id))) return;
       hub.changed('agent', session.name);
-      await takeBack(takeBackDeps, await findHeld(hot, session.id, 0), 'handed-back');
+      await takeBack(takeBackDeps, await findHeld(hot, [session.id], 0), 'handed-back');
     },
     async died(sessionId, { reason, culprit }) {
       const session = await sessions.get(sessionId);
@@ -109,7 +106,7 @@ export function createAgents(deps: AgentServiceDeps): Omit<AgentService, keyof R
       deps.log(`agent ${session.name} died: ${reason}`);
       hub.changed('agent', session.name);
       const lost = `agent ${session.name} died: ${reason}`;
-      const held = await findHeld(hot, session.id, 0);
+      const held = await findHeld(hot, [session.id], 0);
       const guilty = held.filter(({ token }) => token === culprit?.token);
       await takeBack(takeBackDeps, guilty, 'failed', culprit?.message);
       const others = held.filter(({ token }) => token !== culprit?.token);

@@ -18,7 +18,12 @@ import { createLiveRuns } from './live-runs.ts';
 import type { Recorded } from './record.ts';
 import { createRetries } from './retries.ts';
 import { createSessionRetention, createSessions, type Sessions } from './sessions.ts';
-import { createReaper, type TakeBackDeps, takeBackUntold } from './take-back.ts';
+import {
+  createReaper,
+  type TakeBackDeps,
+  takeBackUndelivered,
+  takeBackUntold,
+} from './take-back.ts';
 import { createTokens } from './tokens.ts';
 import { createWaitingClaims } from './waiting-claims.ts';
 
@@ -70,7 +75,10 @@ export async function createDispatch(deps: DispatchDeps): Promise<Dispatch> {
     if (queues.size > 0) claims.ready(queues);
   }, REFILL_LOOK_MS);
   refilling.unref();
-  const heartbeats = createHeartbeats({ db: hot, infos, leaseMs, ceilings: deps.ceilings });
+  const heartbeats = createHeartbeats({
+    ...{ db: hot, infos, leaseMs, ceilings: deps.ceilings },
+    compare: (held) => takeBackUndelivered({ ...takeBack, db: hot }, held, leaseMs),
+  });
   const { claims: db } = connection;
   const ready = (queues: ReadonlySet<string>) => hub.ready(queues);
   const admitter = createAdmitter({ db, log, ready });

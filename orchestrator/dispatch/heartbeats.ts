@@ -1,6 +1,7 @@
 /**
  * Heartbeats of all agents of this server are gathered and stored together, so that ten thousand agents cost a
- * few statements a second. The answer tells what to cancel and how large pools may be.
+ * few statements a second. The answer tells what to cancel and how large pools may be. Whether a session is still open is
+ * told by the renewal itself; that it holds what it knows of is compared for all of a moment together.
  */
 import type { HeartbeatReply, HeartbeatRequest } from '../../domain/agent-protocol.ts';
 import type { RunInfos } from '../runs/run-info.ts';
@@ -12,22 +13,25 @@ export interface HeartbeatDeps {
   readonly db: Db;
   readonly infos: RunInfos;
   readonly leaseMs: number;
+  /** Takes back what these sessions are taken to hold and do not know of: tokens that each holds, by session. */
+  compare(held: ReadonlyMap<string, readonly string[]>): Promise<void>;
   ceilings(): Promise<Readonly<Record<string, number>>>;
 }
 
 export interface Heartbeats {
   beat(session: KnownSession, report: HeartbeatRequest): Promise<HeartbeatReply>;
-  /** Whether it is time, once a lease, to compare what the session holds with what it knows of. */
-  shouldCompare(sessionId: string): boolean;
   /** What these sessions hold and must cancel. */
   cancelsOf(sessionIds: readonly string[]): Promise<Map<string, HeartbeatReply['cancel']>>;
 }
 
-const GATHER_MS = 10;
+/** Beats come for so long before they are stored together: a small share of a lease. */
+const GATHERS_A_LEASE = 300;
+const GATHER_MS = { least: 10, most: 100 };
 /** Sessions that are kept in mind; older ones are compared once too often. */
 const MAX_COMPARED = 50_000;
 
 interface Waiting extends Beat {
+  readonly tokens: readonly string[] | undefined;
   readonly answer: (reply: HeartbeatReply) => void;
   readonly failed: (error: unknown) => void;
 }
@@ -35,10 +39,15 @@ interface Waiting extends Beat {
 export function createHeartbeats(deps: HeartbeatDeps): Heartbeats {
   let waiting = new Map<string, Waiting[]>();
   let flushing = false;
+  const shouldCompare = everySoOften(deps.leaseMs);
+  const gatherMs = Math.min(
+    GATHER_MS.most,
+    Math.max(GATHER_MS.least, deps.leaseMs / GATHERS_A_LEASE),
+  );
 
   async function flush(): Promise<void> {
     while (waiting.size > 0) {
-      await new Promise((resolve) => setTimeout(resolve, GATHER_MS));
+      await new Promise((resolve) => setTimeout(resolve, gatherMs));
       const batch = waiting;
       waiting = new Map();
       try {
@@ -55,6 +64,8 @@ export function createHeartbeats(deps: HeartbeatDeps): Heartbeats {
     const beats = [...batch.values()].flatMap((all) => all.slice(-1));
     const alive = await renewLeases(deps.db, beats, deps.leaseMs);
     const [cancels, pools] = await Promise.all([cancelsOf([...alive]), deps.ceilings()]);
+    const compared = new Map<string, readonly string[]>();
+    const comparing: (() => void)[] = [];
     for (const [sessionId, all] of batch) {
       const reply = {
         leaseExpiresInMs: alive.has(sessionId) ? deps.leaseMs : 0,
@@ -62,8 +73,27 @@ export function createHeartbeats(deps: HeartbeatDeps): Heartbeats {
         pools,
         sessionValid: alive.has(sessionId),
       };
-      for (const { answer } of all) answer(reply);
+      const tell = () => {
+        for (const { answer } of all) answer(reply);
+      };
+      const tokens = all.at(-1)?.tokens;
+      if (reply.sessionValid && tokens && shouldCompare(sessionId)) {
+        compared.set(sessionId, tokens);
+        comparing.push(tell);
+      } else tell();
     }
+    if (compared.size === 0) return;
+    // What comes meanwhile must not wait for this.
+    deps.compare(compared).then(
+      () => {
+        for (const tell of comparing) tell();
+      },
+      (error: unknown) => {
+        for (const sessionId of compared.keys()) {
+          for (const { failed } of batch.get(sessionId) ?? []) failed(error);
+        }
+      },
+    );
   }
 
   async function cancelsOf(
@@ -81,16 +111,15 @@ export function createHeartbeats(deps: HeartbeatDeps): Heartbeats {
   }
 
   return {
-    beat: (session, { running, pools }) =>
+    beat: (session, { running, pools, tokens }) =>
       new Promise((answer, failed) => {
         const all = waiting.get(session.id) ?? [];
-        all.push({ sessionId: session.id, running, pools, answer, failed });
+        all.push({ sessionId: session.id, running, pools, tokens, answer, failed });
         waiting.set(session.id, all);
         if (flushing) return;
         flushing = true;
         void flush();
       }),
-    shouldCompare: everySoOften(deps.leaseMs),
     cancelsOf,
   };
 }

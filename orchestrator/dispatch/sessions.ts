@@ -39,6 +39,8 @@ export interface Sessions {
   redefined(ids: ReadonlySet<string>): Promise<void>;
   /** @throws SignalboxError `lease-lost` where the session has ended or never was */
   get(publicId: string): Promise<KnownSession>;
+  /** The same, for a call that renews the lease and hears by that whether the session has ended. */
+  getToRenew(publicId: string): Promise<KnownSession>;
   forget(publicId: string): void;
 }
 
@@ -100,6 +102,7 @@ export function createSessions(db: Db, clock: Clock): Sessions {
       for (const { session } of concerned) await get(session.publicId, true).catch(() => undefined);
     },
     get: (publicId) => get(publicId),
+    getToRenew: async (publicId) => known.get(publicId)?.session ?? get(publicId),
     forget(publicId) {
       known.delete(publicId);
     },

@@ -112,18 +112,17 @@ export function createReaper(deps: TakeBackDeps, leaseMs: number): Reconciler {
 }
 
 /**
- * Gives out anew what a session is taken to run and does not know of: the answer that told it was lost.
- * @param tokens of all that it holds
+ * Gives out anew what sessions are taken to run and do not know of: the answer that told it was lost.
+ * @param told tokens of all that each holds, by session
  * @param minAgeMs younger ones may still be on their way
  */
 export async function takeBackUndelivered(
   deps: TakeBackDeps,
-  sessionId: string,
-  tokens: readonly string[],
+  told: ReadonlyMap<string, readonly string[]>,
   minAgeMs: number,
 ): Promise<void> {
-  const known = new Set(tokens);
-  const held = await findHeld(deps.db, sessionId, minAgeMs);
+  const known = new Set([...told.values()].flat());
+  const held = await findHeld(deps.db, [...told.keys()], minAgeMs);
   await takeBack(
     deps,
     held.filter(({ token }) => !known.has(token)),

@@ -151,11 +151,15 @@ export function findCancelling(tx: Tx, sessionIds: readonly string[]): Promise<H
   return tx.query<HeldTask>(CANCELLING, [plainArray(sessionIds)]);
 }
 
-/** What a session holds for longer than `minAgeMs`. */
-export async function findHeld(tx: Tx, sessionId: string, minAgeMs: number): Promise<HeldTask[]> {
+/** What sessions hold for longer than `minAgeMs`. */
+export async function findHeld(
+  tx: Tx,
+  sessionIds: readonly string[],
+  minAgeMs: number,
+): Promise<HeldTask[]> {
   const [runs, rows] = await Promise.all([
-    findHeldRuns(tx, sessionId, minAgeMs),
-    findHeldRows(tx, sessionId, minAgeMs),
+    findHeldRuns(tx, sessionIds, minAgeMs),
+    findHeldRows(tx, sessionIds, minAgeMs),
   ]);
   return [...rows, ...runs.flatMap(tasksOf)];
 }
@@ -167,12 +171,16 @@ function tasksOf({ runId, sessionId, agent, entries }: HeldRun): HeldTask[] {
   }));
 }
 
-function findHeldRows(tx: Tx, sessionId: string, minAgeMs: number): Promise<HeldTask[]> {
+function findHeldRows(
+  tx: Tx,
+  sessionIds: readonly string[],
+  minAgeMs: number,
+): Promise<HeldTask[]> {
   return tx.query<HeldTask>(
     `SELECT ${HELD_COLUMNS} ${HELD_FROM}
-     WHERE t.session_id = $1 AND t.state = 2
+     WHERE t.session_id = ANY($1::bigint[]) AND t.state = 2
        AND t.started_at <= clock_timestamp() - make_interval(secs => $2::float8 / 1000)`,
-    [sessionId, minAgeMs],
+    [plainArray(sessionIds), minAgeMs],
   );
 }
 

@@ -78,18 +78,21 @@ function toHeldRun([runId, sessionId, agent, held]: HeldRow): HeldRun {
   return { runId, sessionId, agent: agent ?? '', entries: unpackHeld(held) };
 }
 
-const OF_SESSION = `
+const OF_SESSIONS = `
   SELECT l.run_id, l.holder, s.name, l.held,
          (extract(epoch FROM clock_timestamp()) * 1000 - $2::float8)::float8
-  FROM signalbox.run_live l LEFT JOIN signalbox.agent_session s ON s.id = l.holder WHERE l.holder = $1`;
+  FROM signalbox.run_live l LEFT JOIN signalbox.agent_session s ON s.id = l.holder WHERE l.holder = ANY($1::bigint[])`;
 
-/** What the session holds of runs for longer than `minAgeMs`. */
+/** What these sessions hold of runs for longer than `minAgeMs`. */
 export async function findHeldRuns(
   tx: Tx,
-  sessionId: string,
+  sessionIds: readonly string[],
   minAgeMs: number,
 ): Promise<HeldRun[]> {
-  const rows = await tx.rows<readonly [...HeldRow, number]>(OF_SESSION, [sessionId, minAgeMs]);
+  const rows = await tx.rows<readonly [...HeldRow, number]>(OF_SESSIONS, [
+    plainArray(sessionIds),
+    minAgeMs,
+  ]);
   return rows.map(([runId, holder, agent, held, youngest]) => {
     const run = toHeldRun([runId, holder, agent, held]);
     const old = [...run.entries].filter(([, { at }]) => at <= youngest);

@@ -35,7 +35,9 @@ describe('leases', () => {
       names.map((name) => registerAgent(orchestrator, { name, queues: ['kept'], definitions })),
     );
     await trigger(orchestrator, 'kept');
-    await holding?.claim();
+    // The first calls may take longer than a lease.
+    await holding?.beat();
+    expect(await holding?.claim()).toHaveLength(1);
     for (const [agent, days] of [
       [holding, 8],
       [old, 8],
@@ -100,6 +102,23 @@ describe('leases', () => {
     expect(await agent.beat()).toMatchObject({ sessionValid: true, leaseExpiresInMs: LEASE_MS });
     await stand.reconcile('lease-reaper');
     expect(await agent.beat()).toMatchObject({ sessionValid: true });
+  });
+
+  it('are renewed by one statement for all agents that beat within a moment', async () => {
+    const agents = await Promise.all(
+      Array.from({ length: 20 }, (_, index) =>
+        registerAgent(stand.orchestrator, { name: `together-${index}`, queues: ['together'] }),
+      ),
+    );
+    const replies = await Promise.all(agents.map((agent) => agent.beat()));
+    expect(replies.map(({ leaseExpiresInMs }) => leaseExpiresInMs)).toEqual(
+      agents.map(() => LEASE_MS),
+    );
+    const writers = await stand.sql(
+      `SELECT xmin, count(*)::int AS sessions FROM signalbox.agent_session
+       WHERE name LIKE 'together-%' GROUP BY xmin`,
+    );
+    expect(writers).toEqual([expect.objectContaining({ sessions: agents.length })]);
   });
 
   it('hands nothing to a session whose lease is over, neither by claim nor with a completion', async () => {
