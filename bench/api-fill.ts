@@ -235,7 +235,7 @@ export async function readSamples(
     return {
       runs: [
         ...(await some(`(SELECT id AS value FROM signalbox.run ORDER BY id DESC LIMIT 40)
-          UNION ALL (SELECT id FROM signalbox.run WHERE state = 'failed' ORDER BY id DESC LIMIT 40)
+          UNION ALL (SELECT id FROM signalbox.run WHERE other_state = 'failed' ORDER BY id DESC LIMIT 40)
           UNION ALL (SELECT id FROM signalbox.run ORDER BY id LIMIT 40)`)),
       ],
       workflows: ['flow-00000', 'flow-00001', 'flow-00050', 'flow-00099'],

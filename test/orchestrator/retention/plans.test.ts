@@ -125,6 +125,7 @@ const READS: Readonly<Record<string, () => Promise<unknown>>> = {
   'a later page of runs': () => listRuns(inOrder, { ...ALL, before: runId, limit: 100 }),
   'runs of a workflow': () => listRuns(inOrder, { ...ALL, workflow: 'stored-7', limit: 100 }),
   'failed runs': () => listRuns(inOrder, { ...ALL, states: ['failed'], limit: 100 }),
+  'runs that succeeded': () => listRuns(inOrder, { ...ALL, states: ['succeeded'], limit: 100 }),
   'failed and running runs of a workflow': () =>
     listRuns(inOrder, {
       ...{ ...ALL, workflow: 'stored-7', states: ['failed', 'running'], limit: 100 },
