@@ -66,7 +66,8 @@ describe('the page of a run', () => {
     await page.getByText('live', { exact: true }).waitFor();
     await page.goto(`${test.url}/runs/${run.id}`);
     await page.getByRole('heading', { name: 'Artifacts' }).waitFor();
-    await page.getByText(`# Report\n${EVIL}`).waitFor();
+    await page.getByRole('heading', { name: 'Report', exact: true }).waitFor();
+    await page.locator('.markdown').getByText(EVIL).waitFor();
     expect(await page.getByRole('cell').allTextContents()).toEqual(
       expect.arrayContaining([EVIL, '1', 'Oslo', 'true']),
     );

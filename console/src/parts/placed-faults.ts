@@ -12,6 +12,13 @@ export interface PlacedFaults {
 
 export const NO_FAULTS: PlacedFaults = { at: {}, rest: [] };
 
+/** What to do about a refusal of which some faults stand at their fields. */
+export function adviceFor(placed: PlacedFaults, advice: string): string {
+  return Object.keys(placed.at).length === 0
+    ? advice
+    : 'Correct what is marked, and send it again.';
+}
+
 /** @param fields those of the form: `priority`; a parameter with `parameters/` before its name */
 export function placeFaults(
   refusal: { readonly code: string; readonly fields?: readonly FieldFault[] | undefined },

@@ -143,7 +143,7 @@ export function signOfSensor({
   if (kind === 'push') return { sign: 'clear', word: 'listening' };
   return lastLookAt === null
     ? { sign: 'unknown', word: 'never looked' }
-    : { sign: 'clear', word: 'looked' };
+    : { sign: 'clear', word: 'watching' };
 }
 
 /** A pool by how full it is. One that must be measured and was not is unknown; task slots the server counts itself. */
