@@ -302,10 +302,7 @@ function qualityFact(kind: string, { own, upstreams }: Subject): Found {
     case 'code-version-changed': {
       const { codeVersion: now, madeByCode: then } = own;
       const met = now !== null && then !== null && now !== then;
-      const detail = met
-        ? `its code is version ${now}, it was made by ${then}`
-        : 'its code is that which made it';
-      return { met, detail, cause: `code:${now}` };
+      return { met, detail: codeWords(own, met), cause: `code:${now}` };
     }
     case 'stale': {
       const markers = new Map(upstreams.map(({ key, marker }) => [key, marker]));
@@ -338,6 +335,14 @@ function qualityFact(kind: string, { own, upstreams }: Subject): Found {
     default:
       throw new Error(`${kind} is no operand that is known here`);
   }
+}
+
+function codeWords({ marker, codeVersion, madeByCode }: OwnFacts, isOther: boolean): string {
+  if (isOther) return `its code is version ${codeVersion}, it was made by ${madeByCode}`;
+  if (marker === null) return 'it was never made';
+  return codeVersion === null || madeByCode === null
+    ? 'nobody told which code made it'
+    : 'its code is that which made it';
 }
 
 function named(words: readonly string[]): string {

@@ -1,15 +1,24 @@
 /** What registration says of automation, stored with the assets in the same transaction. */
 import type { AssetDefinition } from '../../domain/agent-protocol.ts';
+import { environmentOf, plainName, prefixOf } from '../../domain/environment.ts';
 import { canonicalJson } from '../../domain/run.ts';
 import type { EpochMs } from '../../domain/time.ts';
 import { hashText } from '../assets/partitions/place.ts';
 import { lookSoon, replaceAutomation } from '../store/automation.ts';
 import type { Tx } from '../store/connection.ts';
 import { cronName, cronsOf, readAutomation } from './condition.ts';
+import { neverTrue } from './satisfiable.ts';
 
-/** @throws SignalboxError `invalid-request` that says where the condition is wrong */
+/** @throws Error that says where the condition is wrong, or why it can never be true */
 export function checkAutomation(asset: AssetDefinition | null): void {
-  if (asset?.automation !== undefined) readAutomation(asset.automation);
+  if (asset?.automation === undefined) return;
+  const { condition } = readAutomation(asset.automation);
+  const fault = neverTrue(condition, asset.dependsOn);
+  if (fault === null) return;
+  // A branch's are told by the names that its code has.
+  const environment = environmentOf(asset.key);
+  const message = environment === null ? fault : fault.replaceAll(prefixOf(environment), '');
+  throw new Error(`${plainName(asset.key)}: automation: ${message}: nothing would ever make it`);
 }
 
 /** Sets or takes away the automation of assets that are registered; ticks before now do not count for new crons. */

@@ -106,7 +106,9 @@ export function readLeft(
   return db.query<LeftWorkflow>(
     `SELECT * FROM (
        SELECT w.name, w.file, NOT w.paused AND (w.schedule IS NOT NULL OR EXISTS (
-                SELECT FROM signalbox.workflow_on o WHERE o.workflow = w.name)) AS starts,
+                SELECT FROM signalbox.workflow_on o WHERE o.workflow = w.name) OR EXISTS (
+                SELECT FROM signalbox.asset_automation a
+                WHERE a.asset_key = w.name AND a.paused_at IS NULL)) AS starts,
               (SELECT count(*)::int FROM (
                  SELECT FROM signalbox.run_live l WHERE l.workflow = w.name LIMIT 100) l) AS runs
        FROM signalbox.workflow w

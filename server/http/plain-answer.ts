@@ -15,11 +15,6 @@ const GIVEN: ReadonlySet<string> = new Set([
 const OWN: ReadonlySet<string> = new Set([
   ...['workflow', 'name', 'key', 'assetKey', 'asset', 'sensor', 'queue', 'pool', 'id'],
 ]);
-/** Sentences, in which names stand among other words. */
-const SENTENCES: ReadonlySet<string> = new Set([
-  ...['message', 'detail', 'reason', 'title', 'rootCause', 'description', 'advice', 'businessKey'],
-  ...['error', 'agent', 'label', 'fingerprint'],
-]);
 
 /** @param environment that the request named; null for none */
 export function plainAnswer(payload: string, environment: string | null): string {
@@ -37,7 +32,7 @@ export function plainAnswer(payload: string, environment: string | null): string
 
 function plain(value: unknown, around: string | null): unknown {
   if (Array.isArray(value)) return value.map((one) => plain(one, around));
-  if (typeof value === 'string') return plainName(value);
+  if (typeof value === 'string') return plainText(value, around);
   if (typeof value !== 'object' || value === null) return value;
   const entries = Object.entries(value);
   const own = ownEnvironment(entries);
@@ -58,11 +53,13 @@ function ownEnvironment(entries: readonly (readonly [string, unknown])[]): strin
   return null;
 }
 
+/** A name, or a sentence in which names stand among other words. */
+function plainText(text: string, environment: string | null): string {
+  return environment === null ? plainName(text) : text.replaceAll(prefixOf(environment), '');
+}
+
 function plainField(key: string, value: unknown, environment: string | null): unknown {
   if (GIVEN.has(key) && typeof value === 'object') return value;
-  if (SENTENCES.has(key) && typeof value === 'string') {
-    return environment === null ? plainName(value) : value.replaceAll(prefixOf(environment), '');
-  }
   if (key === 'inputs' && environment !== null && Array.isArray(value)) {
     return value.map((input) => inputOf(input, environment));
   }

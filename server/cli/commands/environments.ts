@@ -181,8 +181,8 @@ function deleteCommand(): Command {
     'delete <name>',
     'cancel what runs in an environment, and delete all of it',
     async ({ api, options, print }, name = '') => {
-      await api.delete<Environment>(`/environments/${segment(name)}`);
-      if (options.wait) await untilGone(api, name);
+      const deleted = await api.delete<Environment>(`/environments/${segment(name)}`);
+      if (options.wait) await untilGone(api, deleted);
       print({ deleted: name, done: options.wait }, () =>
         options.wait ? `deleted ${name}` : `${name} is being deleted`,
       );
@@ -194,11 +194,13 @@ function deleteCommand(): Command {
 const LOOK_EVERY_MS = 500;
 const LIMIT_MS = 120_000;
 
-async function untilGone(api: ApiClient, name: string): Promise<void> {
+/** One of the same name may be made as soon as it is gone. */
+async function untilGone(api: ApiClient, { name, createdAt }: Environment): Promise<void> {
   const until = performance.now() + LIMIT_MS;
   while (performance.now() < until) {
     try {
-      await api.get<Environment>(`/environments/${segment(name)}`);
+      const found = await api.get<Environment>(`/environments/${segment(name)}`);
+      if (found.createdAt !== createdAt) return;
     } catch (error) {
       if (isProblem(error, 'not-found')) return;
       throw error;
