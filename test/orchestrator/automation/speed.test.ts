@@ -66,7 +66,7 @@ test(`a round of ${ASSETS} assets is short, and one in which nothing happened co
   const quiet: number[] = [];
   const one: number[] = [];
   const cpu: number[] = [];
-  for (let time = 0; time < 6; time += 1) {
+  for (let time = 0; time < 4; time += 1) {
     clock.advance(6 * MINUTE);
     const before = process.cpuUsage();
     full.push(await timed(round));

@@ -1,4 +1,10 @@
-/** Automated assets on a real PostgreSQL, with runs that an agent in this process makes, or that tests end by hand. */
+/**
+ * Automated assets on a real PostgreSQL, with runs that an agent in this process makes, or that tests end by hand. The
+ * tests of a file have one database after each other: making one takes longer than most of them, and events are read
+ * only once that is over.
+ */
+import pg from 'pg';
+import { afterAll } from 'vitest';
 import type { AssetAutomation, AutomationEvaluation } from '../../../domain/automation.ts';
 import type { Run } from '../../../domain/run.ts';
 import { type Clock, systemClock } from '../../../domain/time.ts';
@@ -7,8 +13,9 @@ import { type RunningAgent, startAgent } from '../../../orchestrator/agent/start
 import type { Definition } from '../../../orchestrator/define/definition.ts';
 import { definitionsOf } from '../../../orchestrator/define/registry.ts';
 import type { Orchestrator } from '../../../orchestrator/service.ts';
+import type { TestPostgres } from '../../support/postgres.ts';
 import { waitFor } from '../../support/wait-for.ts';
-import { type Stand, startStand } from '../dispatch/stand.ts';
+import { type Stand, startDatabase, startStand } from '../dispatch/stand.ts';
 
 export const ACTOR = { name: 'token:ann' };
 
@@ -32,7 +39,7 @@ export interface AutomationStand extends AsyncDisposable {
 }
 
 export async function startAutomationStand(clock: Clock = systemClock): Promise<AutomationStand> {
-  const stand = await startStand({ clock });
+  const stand = await startStand({ clock, postgres: await emptyDatabase() });
   const { orchestrator } = stand;
   const agents: RunningAgent[] = [];
   let reported = 0;
@@ -92,6 +99,32 @@ export async function startAutomationStand(clock: Clock = systemClock): Promise<
       await stand[Symbol.asyncDispose]();
     },
   };
+}
+
+let database: TestPostgres | undefined;
+afterAll(() => database?.stop());
+
+/** The database of this file, as it was when it was made. */
+async function emptyDatabase(): Promise<TestPostgres> {
+  if (database === undefined) {
+    database = await startDatabase();
+    return database;
+  }
+  const client = new pg.Client({ connectionString: database.url });
+  await client.connect();
+  try {
+    // No trigger or key stands in the way of the order.
+    await client.query('SET session_replication_role = replica');
+    const { rows } = await client.query<{ name: string }>(
+      `SELECT c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+       WHERE n.nspname = 'signalbox' AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+         AND c.relname NOT IN ('migration', 'lineage_epoch')`,
+    );
+    await client.query(rows.map(({ name }) => `DELETE FROM signalbox.${name}`).join(';'));
+  } finally {
+    await client.end();
+  }
+  return database;
 }
 
 /** Events are read once no older transaction is under way. */

@@ -42,13 +42,21 @@ export interface Stand extends AsyncDisposable {
   reconcile(name: string): Promise<void>;
 }
 
-/** Starts an orchestrator. */
+/** A database with all tables, for one stand or for several after each other. */
+export function startDatabase(): Promise<TestPostgres> {
+  return startTestPostgres({ template: { name: 'orchestrator_dispatch', prepare } });
+}
+
+/** Starts an orchestrator. @param options.postgres stays when the stand goes; else it has a database of its own */
 export async function startStand(
-  options: { leaseMs?: number; clock?: Clock; resultStore?: BlobStore } = {},
+  options: {
+    leaseMs?: number;
+    clock?: Clock;
+    resultStore?: BlobStore;
+    postgres?: TestPostgres;
+  } = {},
 ): Promise<Stand> {
-  const postgres = await startTestPostgres({
-    template: { name: 'orchestrator_dispatch', prepare },
-  });
+  const postgres = options.postgres ?? (await startDatabase());
   const logged: string[] = [];
   const open: Orchestrator[] = [];
   const create = async () => {
@@ -85,7 +93,7 @@ export async function startStand(
     async [Symbol.asyncDispose]() {
       for (const each of open) await each.close();
       await pool.end();
-      await postgres.stop();
+      if (options.postgres === undefined) await postgres.stop();
     },
   };
 }
