@@ -83,12 +83,12 @@ export const trend = asset(
   },
 );
 
-/** A month is made from its days, once they are all there. */
+/** A month is made from its days; with `endOffset: 1` there is also the month in progress, of its days so far. */
 export const months = asset(
   'example/monthly_revenue',
   {
     description: 'Revenue of each month.',
-    partitions: monthly({ start: '2026-01-01', timezone: 'Europe/Berlin' }),
+    partitions: monthly({ start: '2026-01-01', timezone: 'Europe/Berlin', endOffset: 1 }),
     dependsOn: { days: dep(revenue, timeWindow()) },
   },
   (ctx, inputs: { days: Record<string, Day> }) => ({

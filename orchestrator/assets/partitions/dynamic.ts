@@ -1,6 +1,7 @@
 /** Lists of dynamic partitions: people, programs and tasks add keys to them and take keys from them. */
 import { SignalboxError } from '../../../domain/errors.ts';
 import type { Clock } from '../../../domain/time.ts';
+import { lookSoon } from '../../store/automation.ts';
 import type { Db } from '../../store/connection.ts';
 import {
   addDynamicKeys,
@@ -53,6 +54,9 @@ export async function changeDynamic(
       locked.flatMap(({ key, partitions }) => (partitions ? [[key, partitions] as const] : [])),
     );
     await recount(tx, definitions, now);
+    // Automation makes what is new on the list at once, rather than with its next look.
+    const keys = locked.map(({ key }) => key);
+    await lookSoon(tx, keys, new Date(now));
     return { keys: present, assets: locked };
   });
   for (const { key } of assets) changed('asset', key);
