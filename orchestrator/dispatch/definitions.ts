@@ -4,6 +4,7 @@
  * the asset) in the run's version, or in another one that has the task as well.
  */
 import type { GraphTask } from '../catalog/graph.ts';
+import { sharedWorkflowsOf } from '../catalog/shared-workflows.ts';
 import type { Version } from '../runs/versions.ts';
 import type { Tx } from '../store/connection.ts';
 import { readDefinitionSet, readTaskKeys } from '../store/definition-set.ts';
@@ -14,6 +15,11 @@ export interface ClaimMemory {
   filterUntil: number;
   /** Until when they rest, since reading past it took long. */
   restUntil: number;
+  /**
+   * What reading past it took the last time, in milliseconds: in the order of the claim, and by the runs of one's own
+   * workflows. The first takes long behind many tasks of others, the second where one has many runs.
+   */
+  readonly tookMs: { inOrder: number; byRuns: number };
   readonly excluded: Set<string>;
 }
 
@@ -31,6 +37,8 @@ export function codeKey(task: GraphTask): string {
 export class DefinitionSet {
   /** Row of `definition_set`; null for who is taken to define everything. */
   readonly id: string | null;
+  /** Workflows that nobody defines, and whose runs may have tasks of the set's assets. */
+  readonly shared: readonly string[];
   readonly #versions: ReadonlyMap<string, string>;
   /** Keys of tasks by workflow, of the set's version; null where that is not stored. */
   readonly #keys = new Map<string, ReadonlySet<string> | null>();
@@ -39,6 +47,7 @@ export class DefinitionSet {
   constructor(id: string | null, versions: ReadonlyMap<string, string>) {
     this.id = id;
     this.#versions = versions;
+    this.shared = sharedWorkflowsOf(versions.keys());
   }
 
   /** Whether a task fits; undefined where another version must be read to tell (`learn`). */
@@ -65,7 +74,10 @@ export class DefinitionSet {
     const key = queues.join('\n');
     const known = this.#memories.get(key);
     if (known) return known;
-    const memory = { filterUntil: 0, restUntil: 0, excluded: new Set<string>() };
+    const memory = {
+      ...{ filterUntil: 0, restUntil: 0, tookMs: { inOrder: 0, byRuns: 0 } },
+      excluded: new Set<string>(),
+    };
     this.#memories.set(key, memory);
     return memory;
   }

@@ -1,14 +1,15 @@
 /**
  * Picks ready tasks that fit what the claiming sessions define. It picks as if all did, which is so nearly always;
  * where a row does not fit it picks again, past such rows, and claims that follow do so from the start for a while.
- * What is picked and does not fit stays as it is, for others.
+ * What is picked and does not fit stays as it is, for others. There are two ways past them, of which it takes the one
+ * that cost less, so that nobody is kept from work of his own by what waits for others.
  */
 import type { Clock } from '../../domain/time.ts';
 import type { RunInfos } from '../runs/run-info.ts';
 import type { PickedRow } from '../store/claim.ts';
 import { type DefinedFilter, placeOf } from '../store/claim-defined.ts';
 import type { Tx } from '../store/connection.ts';
-import type { DefinitionSet } from './definitions.ts';
+import type { ClaimMemory, DefinitionSet } from './definitions.ts';
 
 /** Times that one claim picks. */
 const MAX_ROUNDS = 6;
@@ -18,6 +19,8 @@ const MAX_EXCLUDED = 1_000;
 const LONG_MS = 20;
 const REST_TIMES = 10;
 const MAX_REST_MS = 1_000;
+/** By how much the way that was not taken is thought cheaper each time, so that it is tried again. */
+const FORGET = 0.9;
 
 interface FittingDeps {
   readonly clock: Clock;
@@ -38,15 +41,11 @@ export async function pickFitting(
     return rows;
   }
   const memory = definitions.memoryOf(queues);
-  const filter = { definitions: definitions.id, excluded: memory.excluded };
   let filtered = clock.now() < memory.filterUntil;
   for (let round = 1; ; round += 1) {
-    const began = clock.now();
-    const rows = await pick(filtered ? filter : undefined);
-    const took = clock.now() - began;
-    if (filtered && rows.length === 0 && took > LONG_MS) {
-      memory.restUntil = clock.now() + Math.min(MAX_REST_MS, took * REST_TIMES);
-    }
+    const rows = filtered
+      ? await pickPast(clock, definitions.id, definitions.shared, memory, pick)
+      : await pick(undefined);
     await load(infos, tx, rows);
     await learn(infos, tx, definitions, rows);
     const fitting = rows.filter((row) => fitsAny(infos, definitions, row));
@@ -55,6 +54,28 @@ export async function pickFitting(
     memory.filterUntil = clock.now() + FILTER_FOR_MS;
     filtered = true;
   }
+}
+
+/** Picks past rows that do not fit, by the cheaper way, and notes what that took. */
+async function pickPast(
+  clock: Clock,
+  definitions: string,
+  shared: readonly string[],
+  memory: ClaimMemory,
+  pick: (filter: DefinedFilter) => Promise<readonly PickedRow[]>,
+): Promise<readonly PickedRow[]> {
+  const { tookMs, excluded } = memory;
+  const byRuns = tookMs.byRuns < tookMs.inOrder;
+  const began = clock.now();
+  const rows = await pick({ definitions, excluded, byRuns: byRuns ? shared : null });
+  const took = clock.now() - began;
+  if (byRuns) Object.assign(tookMs, { byRuns: took, inOrder: tookMs.inOrder * FORGET });
+  else Object.assign(tookMs, { inOrder: took, byRuns: tookMs.byRuns * FORGET });
+  const cheaper = Math.min(tookMs.inOrder, tookMs.byRuns);
+  if (rows.length === 0 && cheaper > LONG_MS) {
+    memory.restUntil = clock.now() + Math.min(MAX_REST_MS, cheaper * REST_TIMES);
+  }
+  return rows;
 }
 
 /** Whether the task fits; for rows that `pickFitting` gave. A run that is not known has no graph to ask. */

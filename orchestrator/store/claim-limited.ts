@@ -4,7 +4,13 @@
  * they are exact, whoever else claims at the time. The queue `*` stands for all of them together.
  */
 import { type PickedRow, pickRows } from './claim.ts';
-import { type DefinedFilter, definedSql, definedValues } from './claim-defined.ts';
+import {
+  type DefinedFilter,
+  definedSql,
+  definedValues,
+  type ReadyColumns,
+  readyColumns,
+} from './claim-defined.ts';
 import { plainArray, textArray } from './columns.ts';
 import type { Tx } from './connection.ts';
 
@@ -37,7 +43,7 @@ const TOKENS_LEFT = `coalesce(floor(${TOKENS})::int, ${NO_ROOM_LIMIT})`;
 const COLUMNS = `run_id, task, attempt, lost, retries_left, priority, ready_at, queue, pool, pool_slots, more, gates, labels`;
 
 /** Rows of each pool and queue in the order of claims, as long as they fit into what is free. */
-const pickSql = (labelled: string, defined: string) => `
+const pickSql = (labelled: string, defined: string, { state, queue }: ReadyColumns) => `
   WITH everything AS MATERIALIZED (
     SELECT least(coalesce(l.concurrency - (
              SELECT count(*) FROM signalbox.task_live r WHERE r.state = 2), ${NO_ROOM_LIMIT}), ${TOKENS_LEFT}) AS room,
@@ -63,13 +69,13 @@ const pickSql = (labelled: string, defined: string) => `
   ), free AS MATERIALIZED (
     SELECT t.* FROM q CROSS JOIN LATERAL (
       SELECT ${COLUMNS} FROM signalbox.task_live
-      WHERE state = 1 AND pool IS NULL AND queue = q.name${defined}
+      WHERE ${state} = 1 AND pool IS NULL AND ${queue} = q.name${defined}
       ORDER BY priority DESC, ready_at LIMIT greatest(0, least(q.room, $2::int))
       FOR UPDATE SKIP LOCKED) t WHERE q.room > 0
   ), slotted AS MATERIALIZED (
     SELECT t.* FROM q CROSS JOIN p CROSS JOIN LATERAL (
       SELECT ${COLUMNS} FROM signalbox.task_live
-      WHERE state = 1 AND pool = p.name AND pool IS NOT NULL AND queue = q.name${defined}
+      WHERE ${state} = 1 AND pool = p.name AND pool IS NOT NULL AND ${queue} = q.name${defined}
       ORDER BY priority DESC, ready_at LIMIT greatest(0, least(p.room, q.room, $2::int))
       FOR UPDATE SKIP LOCKED) t WHERE q.room > 0 AND p.room > 0
   ), fitting AS MATERIALIZED (
@@ -94,10 +100,10 @@ const chosenSql = (columns: string) => `
 const LIMITED_VALUES = 2;
 const NONE_LABELLED = `SELECT ${COLUMNS} FROM signalbox.task_live WHERE false`;
 /** Set by set of labels that the agent has, so that tasks for other agents are never read. */
-const labelledSql = (defined: string) => `
+const labelledSql = (defined: string, { state, queue }: ReadyColumns) => `
   SELECT t.* FROM q CROSS JOIN signalbox.label_set s CROSS JOIN LATERAL (
     SELECT ${COLUMNS} FROM signalbox.task_live
-    WHERE state = 7 AND queue = q.name AND labels = s.labels${defined}
+    WHERE ${state} = 7 AND ${queue} = q.name AND labels = s.labels${defined}
     ORDER BY priority DESC, ready_at LIMIT greatest(0, least(q.room, $2::int))
     FOR UPDATE SKIP LOCKED) t
   WHERE q.room > 0 AND s.labels <@ $3::text[]`;
@@ -120,9 +126,10 @@ export async function pickLimitedTasks(
   if (labels.length === 0) await tx.execute(LOCK_POOLS, [textArray(queues)]);
   else await tx.execute(LOCK_ALL_POOLS, []);
   const own = labels.length === 0 ? [] : [textArray(labels)];
-  const defined = filter === undefined ? '' : definedSql(LIMITED_VALUES + own.length + 1);
-  const labelled = labels.length === 0 ? NONE_LABELLED : labelledSql(defined);
-  return pickRows(tx, (columns) => pickSql(labelled, defined) + chosenSql(columns), [
+  const defined = filter === undefined ? '' : definedSql(filter, LIMITED_VALUES + own.length + 1);
+  const ready = readyColumns(filter);
+  const labelled = labels.length === 0 ? NONE_LABELLED : labelledSql(defined, ready);
+  return pickRows(tx, (columns) => pickSql(labelled, defined, ready) + chosenSql(columns), [
     ...[textArray(queues), limit, ...own],
     ...(filter === undefined ? [] : definedValues(filter)),
   ]);

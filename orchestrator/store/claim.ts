@@ -5,7 +5,7 @@
  */
 
 import { packTasks, unpackTasks } from './bundle.ts';
-import { type DefinedFilter, definedSql, definedValues } from './claim-defined.ts';
+import { type DefinedFilter, definedSql, definedValues, readyColumns } from './claim-defined.ts';
 import { plainArray, textArray } from './columns.ts';
 import type { Tx } from './connection.ts';
 
@@ -45,18 +45,20 @@ const NOT_LIMITED = `NOT EXISTS (
 const PICKED = `
   t.run_id, t.task, t.attempt, t.lost, t.retries_left, (extract(epoch FROM t.ready_at) * 1000)::float8,
   t.queue, t.priority, coalesce(t.pool, t.gates::text, t.labels::text) IS NOT NULL, t.more`;
-const pickSql = (defined: string) => (columns: string) =>
-  `
+const pickSql = (filter: DefinedFilter | undefined) => {
+  const { state, queue } = readyColumns(filter);
+  const defined = filter === undefined ? '' : definedSql(filter, 3);
+  return (columns: string) => `
   SELECT ${columns}
   FROM unnest($1::text[]) AS q (name) CROSS JOIN LATERAL (
     SELECT * FROM signalbox.task_live
-    WHERE state = 1 AND pool IS NULL AND queue = q.name AND ${NOT_LIMITED}${defined}
+    WHERE ${state} = 1 AND pool IS NULL AND ${queue} = q.name AND ${NOT_LIMITED}${defined}
     ORDER BY priority DESC, ready_at LIMIT $2
     FOR UPDATE SKIP LOCKED) t
   ORDER BY t.priority DESC, t.ready_at LIMIT $2`;
+};
 
-const PICK = pickSql('');
-const PICK_DEFINED = pickSql(definedSql(3));
+const PICK = pickSql(undefined);
 
 /** Locks tasks that nothing limits, in the order in which they should start. */
 export function pickTasks(
@@ -66,7 +68,7 @@ export function pickTasks(
   filter: DefinedFilter | undefined,
 ): Promise<PickedRow[]> {
   if (filter === undefined) return pickRows(tx, PICK, [textArray(queues), limit]);
-  return pickRows(tx, PICK_DEFINED, [textArray(queues), limit, ...definedValues(filter)]);
+  return pickRows(tx, pickSql(filter), [textArray(queues), limit, ...definedValues(filter)]);
 }
 
 /** What a statement gives of each row; a limited one tells besides how much room its queue has, and all of them. */
