@@ -24,6 +24,7 @@ import { findByIdempotencyKey, insertRuns } from '../store/run-insert.ts';
 import { insertOrigins } from '../store/run-origin.ts';
 import { insertRunPartitions } from '../store/run-partition.ts';
 import type { NewLiveTask } from '../store/task-live.ts';
+import { makeInParts } from './in-parts.ts';
 import { makeLive, type NewRunDraft } from './make-live.ts';
 import { createRunIds, traceIdOf, traceparentOf } from './run-id.ts';
 import type { RunInfo, RunInfos } from './run-info.ts';
@@ -88,26 +89,35 @@ export function createRunMaker(deps: {
       requests.map((request) => request.versionId),
     );
     const now = deps.clock.now();
-    const { drafts, firstOf } = draftRuns(requests, nextId, deps.versions);
-    const { fresh, states } = await store(tx, drafts, now, handing);
-    const byDraft = new Map<Draft, CreatedRun>();
-    for (const draft of fresh) {
-      deps.infos.add(infoOf(draft));
-      const made = draft.state === 'active' ? (states.get(draft.id) ?? 'queued') : 'succeeded';
-      const state = made === 'handed' ? 'queued' : made;
-      byDraft.set(draft, {
-        run: toNewRun(draft, state, now),
-        ...{ created: true, handed: made === 'handed' },
-      });
-    }
-    if (fresh.length < drafts.length) await findFirst(tx, drafts, byDraft);
-    return requests.map((_, index) => {
-      const draft = firstOf[index];
-      const made = draft && byDraft.get(draft);
-      if (!made) throw new Error('a run that was neither inserted nor found');
-      return draft.place === index ? made : { ...made, created: false };
+    return makeInParts(requests, deps.versions, (part) => {
+      const drafted = draftRuns(part, nextId, deps.versions);
+      return make(tx, drafted, { now, handing, infos: deps.infos });
     });
   };
+}
+
+async function make(
+  tx: Tx,
+  { drafts, firstOf }: ReturnType<typeof draftRuns>,
+  { now, handing, infos }: { now: EpochMs; handing: Handing | undefined; infos: RunInfos },
+): Promise<readonly CreatedRun[]> {
+  const { fresh, states } = await store(tx, drafts, now, handing);
+  const byDraft = new Map<Draft, CreatedRun>();
+  for (const draft of fresh) {
+    infos.add(infoOf(draft));
+    const made = draft.state === 'active' ? (states.get(draft.id) ?? 'queued') : 'succeeded';
+    const state = made === 'handed' ? 'queued' : made;
+    byDraft.set(draft, {
+      run: toNewRun(draft, state, now),
+      ...{ created: true, handed: made === 'handed' },
+    });
+  }
+  if (fresh.length < drafts.length) await findFirst(tx, drafts, byDraft);
+  return firstOf.map((draft, index) => {
+    const made = byDraft.get(draft);
+    if (!made) throw new Error('a run that was neither inserted nor found');
+    return draft.place === index ? made : { ...made, created: false };
+  });
 }
 
 /** Without keys all of them are new, and nothing has to wait for the answer that says so. */
