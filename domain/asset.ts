@@ -53,6 +53,11 @@ export interface StoredVersion {
   readonly stream: boolean;
 }
 
+/** Of a version of which nothing is known but that there is one. */
+export const STORED_NOWHERE: StoredVersion = {
+  ...{ kind: '', location: {}, rows: null, sizeBytes: null, schema: null, stream: false },
+};
+
 export interface StoredColumn {
   readonly name: string;
   readonly type: string;

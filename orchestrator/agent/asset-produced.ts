@@ -7,6 +7,7 @@ import type { AssetOutcome, Assignment, PartitionOutcome } from '../../domain/ag
 import type { InputVersion } from '../../domain/partition.ts';
 import { SPILL_BYTES } from '../../domain/result.ts';
 import { newestAt } from '../assets/partitions/of-task.ts';
+import { producedValue } from '../assets/produced-value.ts';
 import { readKey } from '../define/asset-key.ts';
 import type { LoadOptions } from '../define/context.ts';
 import type { Definition } from '../define/definition.ts';
@@ -79,7 +80,7 @@ export async function keepProduced(
   const told: Record<string, unknown> = {};
   let streamed = false;
   for (const key of produces) {
-    const value = produces.length === 1 ? result : partOf(result, key);
+    const value = producedValue(result, key, produces);
     const kept = await keepOne(task, calls, key, value, produces.length > 1);
     if (kept?.outcome) outcomes[key] = kept.outcome;
     told[key] = isStream(value) ? kept?.result : value;
@@ -91,11 +92,6 @@ export async function keepProduced(
   for (const [key, { checks }] of Object.entries(outcomes)) refuse(checks, key);
   if (!streamed) return result;
   return produces.length === 1 ? told[produces[0] ?? ''] : told;
-}
-
-function partOf(result: unknown, key: string): unknown {
-  if (typeof result !== 'object' || result === null) return null;
-  return (result as Readonly<Record<string, unknown>>)[key] ?? null;
 }
 
 interface Kept {

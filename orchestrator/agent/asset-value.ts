@@ -1,6 +1,6 @@
 /** Reads a version's value from wherever it is kept. */
 import type { AssetValue } from '../../domain/agent-protocol.ts';
-import type { StoredVersion } from '../../domain/asset.ts';
+import { STORED_NOWHERE, type StoredVersion } from '../../domain/asset.ts';
 import type { Definition } from '../define/definition.ts';
 import { kindOf } from '../define/io.ts';
 import { ioIn } from '../define/io-environment.ts';
@@ -11,10 +11,6 @@ import { type ResolveCalls, resolveResult } from './results/resolve.ts';
 class UnreadableValue extends Error {
   override readonly name = 'UnreadableValue';
 }
-
-const NOWHERE: StoredVersion = {
-  ...{ kind: '', location: {}, rows: null, sizeBytes: null, schema: null, stream: false },
-};
 
 /**
  * The value of a version of an asset.
@@ -44,7 +40,7 @@ export async function loadValue(
 /** What is made elsewhere, and read from there: undefined where nobody says how. */
 export async function loadObserved(definition: Definition, signal: AbortSignal): Promise<unknown> {
   const io = definition.io ?? null;
-  return io === null ? undefined : read(io, definition.name, NOWHERE, undefined, signal);
+  return io === null ? undefined : read(io, definition.name, STORED_NOWHERE, undefined, signal);
 }
 
 async function read(

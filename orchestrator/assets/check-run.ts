@@ -5,14 +5,12 @@
 import { environmentOf, plainName, qualify } from '../../domain/environment.ts';
 import { SignalboxError } from '../../domain/errors.ts';
 import type { Run } from '../../domain/run.ts';
+import { CHECKS_WORKFLOW } from '../../domain/shared-workflow.ts';
 import { hashOf } from '../catalog/register.ts';
 import { type CheckableAsset, findCheckable } from '../store/asset-check.ts';
 import type { Tx } from '../store/connection.ts';
 import { ensureSystemWorkflow, ensureVersion } from '../store/workflow.ts';
 import type { MaterializeDeps } from './materialize.ts';
-
-/** Workflow of runs that only check. */
-const CHECKS_WORKFLOW = 'asset-checks';
 
 export interface CheckRequest {
   readonly key: string;

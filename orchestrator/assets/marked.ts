@@ -4,7 +4,7 @@
  * now. A run that waits for a version of the asset starts, and what is made from it is stale.
  */
 import type { AssetOutcome, PartitionOutcome } from '../../domain/agent-protocol.ts';
-import type { StoredVersion } from '../../domain/asset.ts';
+import { STORED_NOWHERE, type StoredVersion } from '../../domain/asset.ts';
 import { SignalboxError } from '../../domain/errors.ts';
 import type { MarkedVersion } from '../../domain/run-control.ts';
 import type { EpochMs } from '../../domain/time.ts';
@@ -15,6 +15,7 @@ import type { Tx } from '../store/connection.ts';
 import { readPartitionValues } from '../store/partition.ts';
 import type { AssetTaskEnd } from './outcome.ts';
 import { keysOfTask } from './partitions/of-task.ts';
+import { producedValue } from './produced-value.ts';
 
 /** Partitions that an effect names. */
 const MAX_NAMED = 100;
@@ -52,7 +53,7 @@ export interface Mark {
  */
 export async function endsOfMark(tx: Tx, mark: Mark): Promise<readonly AssetTaskEnd[]> {
   const named = mark.tasks.flatMap(({ task, result }) =>
-    assetsOf(task).map((asset) => ({ task, asset, result: partOf(task, asset, result) })),
+    assetsOf(task).map((asset) => ({ task, asset, result: markedValue(task, asset, result) })),
   );
   if (named.length === 0) return [];
   const keepers = await readAssetKeepers(
@@ -76,11 +77,9 @@ export async function endsOfMark(tx: Tx, mark: Mark): Promise<readonly AssetTask
   return ends;
 }
 
-function partOf(task: GraphTask, asset: string, result: unknown): unknown {
-  const { produces = [] } = task;
-  if (result === null || result === undefined) return null;
-  if (task.kind === 'asset' || produces.length === 1) return result;
-  return (result as Readonly<Record<string, unknown>>)[asset] ?? null;
+function markedValue(task: GraphTask, asset: string, result: unknown): unknown {
+  const produces = task.kind === 'asset' ? [asset] : (task.produces ?? []);
+  return producedValue(result, asset, produces) ?? null;
 }
 
 async function endOf(
@@ -119,7 +118,7 @@ async function whatItHas(
   io: string | null,
 ): Promise<Had> {
   // Of data that nobody recorded yet the IO manager finds what lies there.
-  const there = io === null ? null : { ...NOWHERE, kind: io };
+  const there = io === null ? null : { ...STORED_NOWHERE, kind: io };
   if (keys === null) {
     const served = await readServedValue(tx, asset);
     const stored = served?.stored ?? there;
@@ -140,7 +139,3 @@ async function whatItHas(
   const value = keys.length === 1 && only !== undefined ? values[only] : values;
   return { value: value ?? null, outcome: { partitions } };
 }
-
-const NOWHERE = {
-  ...{ location: {}, rows: null, sizeBytes: null, schema: null, stream: false },
-};

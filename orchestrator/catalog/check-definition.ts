@@ -1,5 +1,6 @@
 /** What a server would refuse of a definition, for who asks before there is one. */
 import type { WorkflowDefinition } from '../../domain/agent-protocol.ts';
+import { isOwnName, ownNameFault } from '../../domain/shared-workflow.ts';
 import { checkHooks } from '../deadlines/register.ts';
 import { firstInterval, parseCron } from '../schedule/cron.ts';
 import { compileGraph } from './graph.ts';
@@ -7,6 +8,7 @@ import { compileGraph } from './graph.ts';
 /** @returns the fault; null for none */
 export function checkDefinition(definition: WorkflowDefinition): string | null {
   try {
+    if (isOwnName(definition.name)) return ownNameFault(definition.name);
     compileGraph(definition);
     checkHooks(definition);
     const { schedule, asset } = definition;

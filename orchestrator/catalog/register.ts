@@ -8,7 +8,7 @@ import { createHash } from 'node:crypto';
 import { setImmediate as yieldToOthers } from 'node:timers/promises';
 import type { WorkflowDefinition, WorkflowFileError } from '../../domain/agent-protocol.ts';
 import { canonicalJson } from '../../domain/run.ts';
-import { isShared } from '../../domain/shared-workflow.ts';
+import { isOwnName, ownNameFault } from '../../domain/shared-workflow.ts';
 import { type EpochMs, toRfc3339 } from '../../domain/time.ts';
 import { changedDefinitions, recount } from '../assets/partitions/recount.ts';
 import { checkAutomation, storeAutomation } from '../automation/register.ts';
@@ -171,9 +171,8 @@ async function changedOnes(
     }
     if (before?.version === version && before.file === definition.file) continue;
     try {
-      if (before?.kind === 'system' || isShared(definition.name)) {
-        if (!isHidden(definition))
-          throw new Error(`the name ${definition.name} is Signalbox's own`);
+      if (before?.kind === 'system' || isOwnName(definition.name)) {
+        if (!isHidden(definition)) throw new Error(ownNameFault(definition.name));
       }
       changed.push({ definition, record: recordOf(definition, version, next) });
     } catch (error) {

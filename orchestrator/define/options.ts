@@ -21,7 +21,9 @@ export function readOptions<T extends object>(
   readers: { readonly [K in keyof T]: Read<T[K]> },
 ): T {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new DefinitionError(`the options must be an object, not ${describe(value)}`);
+    const none =
+      typeof value === 'function' ? ': {} goes before the function where there are none' : '';
+    throw new DefinitionError(`the options must be an object, not ${describe(value)}${none}`);
   }
   const given = value as Record<string, unknown>;
   for (const name of Object.keys(given)) {

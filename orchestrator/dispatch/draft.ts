@@ -7,6 +7,7 @@ import type { RunError } from '../../domain/run.ts';
 import type { EpochMs } from '../../domain/time.ts';
 import type { AssetTaskEnd } from '../assets/outcome.ts';
 import { keysOfTask } from '../assets/partitions/of-task.ts';
+import { producedValue } from '../assets/produced-value.ts';
 import type { GraphTask } from '../catalog/graph.ts';
 import type { Changes } from '../events/changes.ts';
 import { isGated } from '../limits/gates.ts';
@@ -337,16 +338,9 @@ function noteAsset(
     const own = outcome?.produced?.[key] ?? null;
     const result = own?.stored
       ? null
-      : (own?.value ?? valueFor(report.result, key, task.produces ?? []));
+      : (own?.value ?? producedValue(report.result, key, task.produces ?? []));
     draft.assets.push({ ...assetEnd(info, task, key, at), state, result, outcome: own, error });
   }
-}
-
-/** A task that produces one asset returns its value, one that produces several an object of them by key. */
-function valueFor(result: unknown, key: string, produces: readonly string[]): unknown {
-  if (produces.length === 1) return result;
-  if (typeof result !== 'object' || result === null) return null;
-  return (result as Readonly<Record<string, unknown>>)[key] ?? null;
 }
 
 /** Logs an attempt of a mapped task that could not begin, so that its page says why. */

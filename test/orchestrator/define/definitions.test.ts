@@ -106,6 +106,9 @@ describe('a workflow', () => {
   it('refuses a function that adds its tasks later, and one that is none', () => {
     const later = async () => undefined;
     expect(() => workflow('w', {}, later as never)).toThrow(/^workflow "w": .* must not be async/);
+    expect(() => workflow('w', (() => undefined) as never, nothing as never)).toThrow(
+      'must be an object, not function: {} goes before the function where there are none',
+    );
     expect(() => workflow('w', {}, undefined as never)).toThrow(
       /^workflow "w": a function that adds/,
     );
