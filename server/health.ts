@@ -31,10 +31,7 @@ export async function readiness({
       lagMs: null,
       spooledBytes: 0,
     } as const),
-    within(
-      orchestrator.workflows.fileErrors().then((all) => new Set(all.map(({ file }) => file)).size),
-      null,
-    ),
+    within(orchestrator.workflows.faultyFiles(), null),
   ]);
   const { clickhouse, lagMs, spooledBytes } = seen;
   const status = postgres !== 'ok' ? 'unavailable' : clickhouse !== 'ok' ? 'degraded' : 'ready';

@@ -35,6 +35,7 @@ import {
   readLeft,
   readRegistered,
   replaceFileErrors,
+  type Teller,
   upsertWorkflows,
   type WorkflowRecord,
 } from '../store/workflow.ts';
@@ -70,8 +71,9 @@ export async function register(
   definitions: readonly WorkflowDefinition[],
   errors: readonly WorkflowFileError[],
   now: EpochMs,
-  agent: string | null,
+  teller: Teller | null,
 ): Promise<readonly string[]> {
+  const agent = teller?.agent ?? null;
   const faults = new Map<string, FileFault>();
   const tell = (file: string, message: string, otherAgent: string | null = null) => {
     const before = faults.get(file);
@@ -92,9 +94,14 @@ export async function register(
   await storeCodes(db, workflows);
   // After the workflows that they start.
   const sensors = await registerSensors(db, definitions, { isName, versionOf, tell }, now);
-  if (agent !== null) await tellLeft(db, agent, definitions, new Set(faults.keys()), tell);
+  if (teller !== null) await tellLeft(db, teller, definitions, new Set(faults.keys()), tell);
   await db.transaction((tx) =>
-    replaceFileErrors(tx, agent ?? '', [...faults.values()], new Date(now)),
+    replaceFileErrors(
+      tx,
+      teller ?? { agent: '', session: '' },
+      [...faults.values()],
+      new Date(now),
+    ),
   );
   return [...changed.map(({ record }) => record.name), ...sensors];
 }
@@ -107,13 +114,13 @@ const MOST_LEFT = 200;
  */
 async function tellLeft(
   db: Db,
-  agent: string,
+  teller: Teller,
   definitions: readonly WorkflowDefinition[],
   faulty: ReadonlySet<string>,
   tell: (file: string, message: string) => void,
 ): Promise<void> {
   const names = definitions.map(({ name }) => name);
-  for (const { name, file, starts, runs } of await readLeft(db, agent, names, MOST_LEFT)) {
+  for (const { name, file, starts, runs } of await readLeft(db, teller, names, MOST_LEFT)) {
     if (faulty.has(file)) continue;
     const what = `${name} is no longer defined`;
     const advice = `bring it back, or pause it: signalbox workflows pause ${name}`;

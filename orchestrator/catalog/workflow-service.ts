@@ -43,13 +43,16 @@ export interface WorkflowService {
   setPaused(name: string, paused: boolean, actor: Actor): Promise<WorkflowDetail>;
   /**
    * Upserts what a loader or an agent read; a file that fails is recorded and hurts no other.
-   * @param agent whose word it is: it takes the place of what that one told before
+   * @param agent whose word it is: it takes the place of what that one told before, in its session
    */
   register(
     definitions: readonly WorkflowDefinition[],
     errors: readonly WorkflowFileError[],
     agent?: string | null,
+    session?: string,
   ): Promise<void>;
   /** @param environment production unless told */
   fileErrors(environment?: string): Promise<readonly WorkflowFileError[]>;
+  /** Files of production that have a fault. */
+  faultyFiles(): Promise<number>;
 }

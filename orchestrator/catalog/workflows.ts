@@ -6,6 +6,7 @@ import { toRfc3339 } from '../../domain/time.ts';
 import type { WorkflowDetail, WorkflowService, WorkflowSummary } from '../service.ts';
 import type { Db } from '../store/connection.ts';
 import {
+  countFaultyFiles,
   findWorkflow,
   listWorkflows,
   readFileErrors,
@@ -50,8 +51,9 @@ export function createWorkflows(deps: WorkflowDeps): WorkflowService {
       deps.nudgeScheduler();
       return get(name);
     },
-    async register(definitions, errors, agent = null) {
-      const changed = await register(db, definitions, errors, clock.now(), agent);
+    async register(definitions, errors, agent = null, session = '') {
+      const teller = agent === null ? null : { agent, session };
+      const changed = await register(db, definitions, errors, clock.now(), teller);
       if (changed.length === 0) return;
       const told = changed.length > MAX_TOLD ? [''] : changed;
       for (const name of told) deps.changed('workflow', name);
@@ -59,6 +61,7 @@ export function createWorkflows(deps: WorkflowDeps): WorkflowService {
       deps.nudgeScheduler();
     },
     fileErrors: (environment) => readFileErrors(db, listPrefix(environment)),
+    faultyFiles: () => countFaultyFiles(db, listPrefix(undefined)),
   };
 }
 

@@ -1,4 +1,5 @@
 /** The agents' side of the orchestrator: every call names a session, and fails where it has ended. */
+import { randomUUID } from 'node:crypto';
 import type {
   AssetInputReply,
   AssetValue,
@@ -121,10 +122,13 @@ async function register(
   request: Parameters<AgentService['register']>[0],
 ): ReturnType<AgentService['register']> {
   const { sessions, hub } = deps;
-  await deps.workflows.register(request.definitions, request.fileErrors, request.name);
+  const { definitions, fileErrors, name } = request;
+  const publicId =
+    request.session === undefined ? randomUUID() : (await sessions.get(request.session)).publicId;
+  await deps.workflows.register(definitions, fileErrors, name, publicId);
   const session =
     request.session === undefined
-      ? await sessions.open(request, deps.leaseMs)
+      ? await sessions.open(request, publicId, deps.leaseMs)
       : await sessions.redefine(request.session, request);
   hub.changed('agent', session.name);
   if (request.session !== undefined) hub.redefined([session.id]);

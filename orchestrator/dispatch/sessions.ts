@@ -1,5 +1,4 @@
 /** Sessions of agents, known to each server after the first call; that one has ended is looked up again now and then. */
-import { randomUUID } from 'node:crypto';
 import type { RegisterRequest } from '../../domain/agent-protocol.ts';
 import { SignalboxError } from '../../domain/errors.ts';
 import type { Clock } from '../../domain/time.ts';
@@ -29,7 +28,7 @@ export interface KnownSession extends Session {
 }
 
 export interface Sessions {
-  open(request: RegisterRequest, leaseMs: number): Promise<KnownSession>;
+  open(request: RegisterRequest, publicId: string, leaseMs: number): Promise<KnownSession>;
   /**
    * A session that is open defines this from now on.
    * @throws SignalboxError `lease-lost` where the session has ended, or is of another agent
@@ -81,9 +80,9 @@ export function createSessions(db: Db, clock: Clock): Sessions {
     return found.session;
   };
   return {
-    async open(request, leaseMs) {
+    async open(request, publicId, leaseMs) {
       const set = await ensureDefinitionSet(db, versionsOf(request));
-      return keep(await insertSession(db, randomUUID(), request, leaseMs, set));
+      return keep(await insertSession(db, publicId, request, leaseMs, set));
     },
     async redefine(publicId, request) {
       const session = await get(publicId);

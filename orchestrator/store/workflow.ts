@@ -86,6 +86,14 @@ export function readRegistered(
   );
 }
 
+/** Whose word something is: several agents may have one name. */
+export interface Teller {
+  /** Empty for what no agent tells. */
+  readonly agent: string;
+  /** Public id of its session; empty where that is not known. */
+  readonly session: string;
+}
+
 /** A workflow that its agent no longer defines, and that something still wants to run. */
 export interface LeftWorkflow {
   readonly name: string;
@@ -96,10 +104,13 @@ export interface LeftWorkflow {
   readonly runs: number;
 }
 
-/** What the agent told last and tells no more. One that is paused, and has no runs, is left in peace. */
+/**
+ * What the agent told last and tells no more, nor another one of its name. One that is paused, and has no runs, is left
+ * in peace.
+ */
 export function readLeft(
   db: Tx,
-  agent: string,
+  { agent, session }: Teller,
   names: readonly string[],
   limit: number,
 ): Promise<LeftWorkflow[]> {
@@ -113,9 +124,12 @@ export function readLeft(
                  SELECT FROM signalbox.run_live l WHERE l.workflow = w.name LIMIT 100) l) AS runs
        FROM signalbox.workflow w
        WHERE w.agent = $1 AND w.file <> '' AND w.kind IN ('workflow', 'flow', 'asset')
-         AND NOT EXISTS (SELECT FROM unnest($2::text[]) AS g (name) WHERE g.name = w.name)) gone
+         AND NOT EXISTS (SELECT FROM unnest($2::text[]) AS g (name) WHERE g.name = w.name)
+         AND NOT EXISTS (
+           SELECT FROM signalbox.agent_session s JOIN signalbox.definition_set d ON d.id = s.definitions
+           WHERE s.name = $1 AND s.state = 'live' AND s.public_id::text <> $4 AND w.name = ANY(d.names))) gone
      WHERE starts OR runs > 0 ORDER BY name LIMIT $3`,
-    [agent, textArray(names), limit],
+    [agent, textArray(names), limit, session],
   );
 }
 
@@ -243,9 +257,12 @@ export async function setWorkflowPaused(
   return changed > 0;
 }
 
+/** Whether who told of a fault, a row e, is there. */
+const TELLER_LIVES = `EXISTS (
+  SELECT FROM signalbox.agent_session s
+  WHERE s.state = 'live' AND CASE WHEN e.session = '' THEN s.name = e.agent ELSE s.public_id = e.session::uuid END)`;
 /** Rows of agents that nobody has heard of for so long go with the next word of any. */
-const FORGOTTEN = `agent <> $1 AND at < $2::timestamptz - interval '1 hour'
-  AND NOT EXISTS (SELECT FROM signalbox.agent_session s WHERE s.name = agent)`;
+const FORGOTTEN = `(agent, session) <> ($1, $4) AND at < $2::timestamptz - interval '1 hour' AND NOT ${TELLER_LIVES}`;
 
 /** A fault of a file; `otherAgent` where it is one only while that agent is there. */
 export interface FileFault extends WorkflowFileError {
@@ -255,25 +272,39 @@ export interface FileFault extends WorkflowFileError {
 /** Replaces the faults that the agent told before: a file that is good now, or gone, has none any more. */
 export async function replaceFileErrors(
   tx: Tx,
-  agent: string,
+  { agent, session }: Teller,
   faults: readonly FileFault[],
   now: Date,
 ): Promise<void> {
   await tx.execute(
-    `DELETE FROM signalbox.workflow_file_error
-     WHERE (agent = $1 AND file <> ALL($3::text[])) OR (${FORGOTTEN})`,
-    [agent, now, textArray(faults.map(({ file }) => file))],
+    `DELETE FROM signalbox.workflow_file_error e
+     WHERE (agent = $1 AND (session = '' OR session = $4) AND (session <> $4 OR file <> ALL($3::text[])))
+        OR (${FORGOTTEN})`,
+    [agent, now, textArray(faults.map(({ file }) => file)), session],
   );
   if (faults.length === 0) return;
   await tx.execute(
-    `INSERT INTO signalbox.workflow_file_error (file, message, at, agent, other_agent)
-     SELECT file, message, $2, $3, "otherAgent"
+    `INSERT INTO signalbox.workflow_file_error (file, message, at, agent, session, other_agent)
+     SELECT file, message, $2, $3, $4, "otherAgent"
      FROM jsonb_to_recordset($1::jsonb) AS e (file text, message text, "otherAgent" text)
      ORDER BY file
-     ON CONFLICT (file, agent) DO UPDATE SET
+     ON CONFLICT (file, agent, session) DO UPDATE SET
        message = excluded.message, at = excluded.at, other_agent = excluded.other_agent`,
-    [jsonText(faults), now, agent],
+    [jsonText(faults), now, agent, session],
   );
+}
+
+const STANDS = `signalbox.in_environment(file, $1) AND (other_agent IS NULL OR EXISTS (
+       SELECT FROM signalbox.agent_session s WHERE s.name = e.other_agent AND s.state = 'live'))
+       AND (agent = '' OR ${TELLER_LIVES})`;
+
+/** How many files have a fault, whichever server heard of it. */
+export async function countFaultyFiles(db: Tx, prefix: string): Promise<number> {
+  const [row] = await db.query<{ count: number }>(
+    `SELECT count(DISTINCT file)::int AS count FROM signalbox.workflow_file_error e WHERE ${STANDS}`,
+    [prefix],
+  );
+  return row?.count ?? 0;
 }
 
 /** Faults of files as they stand, one a file: what several agents tell of it is told once; what one told that has stopped, no more. */
@@ -281,10 +312,7 @@ export async function readFileErrors(db: Tx, prefix: string): Promise<WorkflowFi
   const rows = await db.query<Omit<WorkflowFileError, 'at'> & { readonly at: Date }>(
     `SELECT file, message, nullif(string_agg(DISTINCT nullif(agent, ''), ', '), '') AS agent, max(at) AS at
      FROM signalbox.workflow_file_error e
-     WHERE signalbox.in_environment(file, $1) AND (other_agent IS NULL OR EXISTS (
-       SELECT FROM signalbox.agent_session s WHERE s.name = e.other_agent AND s.state = 'live'))
-       AND (agent = '' OR EXISTS (
-         SELECT FROM signalbox.agent_session s WHERE s.name = e.agent AND s.state = 'live'))
+     WHERE ${STANDS}
      GROUP BY file, message ORDER BY file, message LIMIT 1000`,
     [prefix],
   );

@@ -237,8 +237,13 @@ describe('a file that changes while its runs are under way', () => {
     const gate = file('gate-1');
     await writeFile(file('same.ts'), two('same', 'b', gate));
     const id = await underWay('same');
+    const timesRead = () => agents[0]?.stdout().match(/workflows read again/g)?.length ?? 0;
+    const before = timesRead();
     await writeFile(file('same.ts'), two('same', 'b', gate).replace('() => 2', '() => 3'));
-    await waitFor(async () => agents[0]?.stdout().match(/workflows read again/g) ?? false);
+    await waitFor(() => timesRead() > before, {
+      what: 'the files to be read again',
+      timeoutMs: LIMIT / 2,
+    });
     await writeFile(gate, '');
     expect(await ended(id)).toMatchObject({ state: 'succeeded' });
   });
