@@ -162,7 +162,7 @@ describe('an environment of a branch', () => {
     await page.getByText('No run yet').waitFor();
     await expectSound();
     await page.getByRole('link', { name: 'Back to production' }).click();
-    await page.getByText('nightly', { exact: true }).first().waitFor();
+    await page.getByRole('link', { name: 'nightly', exact: true }).first().waitFor();
   });
 
   it('is deleted after its plan was shown', async () => {
