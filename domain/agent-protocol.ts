@@ -57,6 +57,8 @@ export type {
   RecordedVersion,
 } from './asset-protocol.ts';
 
+export type { RegisterReply } from './register-reply.ts';
+
 import type { NextTask } from './next-task.ts';
 
 export type { RunConcurrency, TaskConcurrency } from './limits.ts';
@@ -255,16 +257,6 @@ export interface RegisterRequest {
   readonly version: string;
   readonly definitions: readonly WorkflowDefinition[];
   readonly fileErrors: readonly WorkflowFileError[];
-}
-
-export interface RegisterReply {
-  /** The server's time, which agents keep to. */
-  readonly now?: number;
-  readonly sessionId: string;
-  readonly leaseMs: number;
-  readonly heartbeatEveryMs: number;
-  /** What whoever looks at the agent's log should know of its definitions; nothing of it keeps them from running. */
-  readonly notices?: readonly string[];
 }
 
 export interface ClaimRequest {

@@ -12,7 +12,7 @@ const MAX_CAUSE_MESSAGE = 2_000;
 const MAX_STACK = 20_000;
 const MAX_NAME = 200;
 const MAX_CODE = 100;
-export const MAX_CAUSES = 5;
+const MAX_CAUSES = 5;
 
 export function toRunError(thrown: unknown): RunError {
   if (!(thrown instanceof Error)) {
@@ -58,7 +58,7 @@ function causeOf(error: Error, left: number): { cause?: ErrorCause } {
  * What a program goes by: `ECONNREFUSED` of Node, the SQLSTATE of PostgreSQL, a code of Signalbox. Numbers of the web's
  * exceptions (20 for AbortError) say no more than their names.
  */
-export function codeOf(error: Error): string | undefined {
+function codeOf(error: Error): string | undefined {
   if (error instanceof DOMException || !('code' in error)) return undefined;
   const { code } = error;
   if (typeof code === 'number') return String(code);
