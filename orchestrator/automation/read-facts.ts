@@ -16,6 +16,7 @@ import { readDynamicKeys } from '../store/dynamic-partition.ts';
 import { candidatesOf } from './candidates.ts';
 import { MAX_PARTITIONS, nodesOf } from './condition.ts';
 import { NO_MEMORY, nodeName, type OwnFacts, type Subject } from './facts.ts';
+import { readableInProduction } from './from-production.ts';
 import { type Network, withUpstreams } from './network.ts';
 import { type AssetLook, type Failed, failedBy } from './round.ts';
 import { readUnderWay } from './under-way.ts';
@@ -54,8 +55,9 @@ export async function readFacts(
   const own = [...rows.keys()];
   const all = withUpstreams(own, network);
   const asking = own.filter((key) => asksForChecks(rows.get(key)?.definition.condition));
+  const elsewhere = await readableInProduction(tx, all);
   const [assetRows, stateRows, checkRows, paused, busy] = await Promise.all([
-    readAssetFacts(tx, [...all]),
+    readAssetFacts(tx, [...new Set([...all, ...elsewhere.values()])]),
     readStates(tx, own),
     readCheckFacts(tx, [...withUpstreams(asking, network)]),
     readAllPaused(tx),
@@ -68,11 +70,13 @@ export async function readFacts(
   const statesOf = Map.groupBy(stateRows, ([key]) => key);
   const { partitions, needs, failed } = whatIsNeeded(own, (key) => {
     const of = partitionsOf(key, rows, assets, statesOf.get(key) ?? [], moment);
-    return of.map((one) => [one, needsOf(key, one, network, assets, moment)] as const);
+    return of.map(
+      (one) => [one, needsOf(key, one, network, { assets, elsewhere }, moment)] as const,
+    );
   });
-  const versions = await readVersions(tx, needs, own, partitions);
+  const versions = await readVersions(tx, { needs, own, partitions, elsewhere });
   const world: World = {
-    ...{ assets, busy, versions, producers: network.producers },
+    ...{ assets, busy, versions, elsewhere, producers: network.producers },
     checks: Map.groupBy(checkRows, ({ key }) => key),
   };
   const [ends, stale] = await Promise.all([

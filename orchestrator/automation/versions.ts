@@ -41,6 +41,8 @@ export interface World {
   readonly versions: ReadonlyMap<string, PartitionFactRow>;
   readonly producers: ReadonlyMap<string, readonly string[]>;
   readonly checks: ReadonlyMap<string, readonly CheckFact[]>;
+  /** Names in production, by stored name, of what a branch may read there. */
+  readonly elsewhere: ReadonlyMap<string, string>;
 }
 
 /** What a partition of an asset (null for one whole) needs of the asset's upstreams. */
@@ -48,12 +50,15 @@ export function needsOf(
   key: string,
   partition: string | null,
   { into }: Network,
-  assets: World['assets'],
+  { assets, elsewhere }: Pick<World, 'assets' | 'elsewhere'>,
   moment: MappingMoment,
 ): readonly Need[] {
   const downstream = assets.get(key)?.[2] ?? null;
   return (into.get(key) ?? []).map(([upstream, , mapping]) => {
-    const sides = { upstream: assets.get(upstream)?.[2] ?? null, downstream, mapping };
+    // A branch that does not define an upstream reads production's, which may be cut.
+    const row = assets.get(upstream);
+    const defined = row?.[1] ? row : (assets.get(elsewhere.get(upstream) ?? '') ?? row);
+    const sides = { upstream: defined?.[2] ?? null, downstream, mapping };
     return needOf(upstream, sides, partition, moment);
   });
 }
@@ -75,9 +80,17 @@ function needOf(
 /** Rows of all partitions that are looked at or needed. */
 export async function readVersions(
   tx: Tx,
-  needs: ReadonlyMap<string, readonly Need[]>,
-  own: readonly string[],
-  partitions: ReadonlyMap<string, readonly (string | null)[]>,
+  {
+    needs,
+    own,
+    partitions,
+    elsewhere,
+  }: {
+    readonly needs: ReadonlyMap<string, readonly Need[]>;
+    readonly own: readonly string[];
+    readonly partitions: ReadonlyMap<string, readonly (string | null)[]>;
+    readonly elsewhere: World['elsewhere'];
+  },
 ): Promise<World['versions']> {
   const wanted = new Map<string, readonly [string, string]>();
   const want = (key: string, partition: string) =>
@@ -86,7 +99,13 @@ export async function readVersions(
     for (const partition of keys) if (partition !== null) want(key, partition);
   }
   for (const of of needs.values()) {
-    for (const need of of) for (const one of need.partitions ?? []) want(need.upstream, one);
+    for (const { upstream, partitions: keys } of of) {
+      const there = elsewhere.get(upstream);
+      for (const one of keys ?? []) {
+        want(upstream, one);
+        if (there !== undefined) want(there, one);
+      }
+    }
   }
   const rows = await readPartitionFacts(tx, [...wanted.values()], own);
   return new Map(rows.map((row) => [nodeName(row[0], row[1]), row]));
@@ -133,18 +152,21 @@ export function toUpstream(
 ): UpstreamFacts {
   const row = world.assets.get(key);
   const busy = world.busy.get(key);
+  const there = world.assets.get(world.elsewhere.get(key) ?? '');
   const failedChecks = failedOf(world.checks.get(key) ?? []);
   const madeElsewhere = row !== undefined && !row[1] && !world.producers.has(key);
-  const base = { key, partitions, whole, failedChecks, known: row !== undefined, madeElsewhere };
+  const known = row !== undefined || there !== undefined;
+  const base = { known, key, partitions, whole, failedChecks, madeElsewhere };
   if (partitions !== null) return ofPartitions(base, partitions, world);
   const latest = row ? latestOf(row) : null;
+  const readable = latest ?? (there ? latestOf(there) : null);
   return {
     ...base,
     marker: latest?.marker ?? null,
-    recordedAt: latest?.recordedAt ?? null,
+    recordedAt: readable?.recordedAt ?? null,
     runId: latest?.runId ?? null,
     versions: latest && !whole ? [[null, latest.id, latest.dataVersion]] : [],
-    missing: latest !== null ? null : '',
+    missing: readable !== null ? null : '',
     failed: row ? failingOf(row[10], row[11]?.runId ?? null, row[11]) : null,
     inProgress: busy?.whole ?? null,
   };
@@ -170,9 +192,12 @@ function ofPartitions(
     'key' | 'partitions' | 'whole' | 'failedChecks' | 'known' | 'madeElsewhere'
   >,
   partitions: readonly string[],
-  { versions, busy }: World,
+  { versions, busy, elsewhere }: World,
 ): UpstreamFacts {
   const { key } = base;
+  const there = elsewhere.get(key);
+  const isThere = (one: string) =>
+    there !== undefined && (versions.get(nodeName(there, one))?.[2] ?? null) !== null;
   const rows = partitions.map((one) => versions.get(nodeName(key, one)));
   const made = rows.flatMap((row) => (row && row[2] !== null ? [row] : []));
   const newest = made.reduce<PartitionFactRow | null>(
@@ -181,7 +206,9 @@ function ofPartitions(
   );
   const ids = made.map(([, partition, id]) => `${partition}=${id}`);
   const failed = rows.find((row) => row && row[7] !== null);
-  const missing = partitions.find((_, index) => (rows[index]?.[2] ?? null) === null);
+  const missing = partitions.find(
+    (one, index) => (rows[index]?.[2] ?? null) === null && !isThere(one),
+  );
   const running = busy.get(key)?.partitions;
   return {
     ...base,

@@ -1,6 +1,10 @@
 /** Tables `environment`, `environment_definition` and `environment_read`. */
 import type { WorkflowDefinition } from '../../domain/agent-protocol.ts';
-import type { EnvironmentSettings, ProductionRead } from '../../domain/environment.ts';
+import {
+  DEFAULT_SETTINGS,
+  type EnvironmentSettings,
+  type ProductionRead,
+} from '../../domain/environment.ts';
 import { jsonText, textArray } from './columns.ts';
 import type { Tx } from './connection.ts';
 
@@ -38,6 +42,19 @@ export async function findEnvironment(db: Tx, name: string): Promise<Environment
     [name],
   );
   return row;
+}
+
+/** Those of the environments that read from production what they did not make. */
+export async function readFallingBack(
+  tx: Tx,
+  names: readonly string[],
+): Promise<readonly string[]> {
+  const rows = await tx.rows<readonly [string]>(
+    `SELECT name FROM signalbox.environment
+     WHERE name = ANY($1::text[]) AND coalesce((settings ->> 'fallback')::boolean, $2)`,
+    [textArray(names), DEFAULT_SETTINGS.fallback],
+  );
+  return rows.map(([name]) => name);
 }
 
 export async function isAnyEnvironment(db: Tx): Promise<boolean> {
