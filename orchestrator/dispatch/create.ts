@@ -57,6 +57,13 @@ export interface Dispatch {
 /** How often claims look into queues with a rate, where time alone makes room. */
 const REFILL_LOOK_MS = 100;
 
+function lookForRates(limits: Limits, claims: Claims): NodeJS.Timeout {
+  return setInterval(() => {
+    const queues = limits.rated();
+    if (queues.size > 0) claims.ready(queues);
+  }, REFILL_LOOK_MS).unref();
+}
+
 export async function createDispatch(deps: DispatchDeps): Promise<Dispatch> {
   const { connection, clock, infos, log, leaseMs } = deps;
   const { hot } = connection;
@@ -70,11 +77,7 @@ export async function createDispatch(deps: DispatchDeps): Promise<Dispatch> {
     started: (runIds) => tellRuns(hub, runIds),
     undelivered: (sessionId, assignments) => takeBackUntold(takeBack, sessionId, assignments),
   });
-  const refilling = setInterval(() => {
-    const queues = limits.rated();
-    if (queues.size > 0) claims.ready(queues);
-  }, REFILL_LOOK_MS);
-  refilling.unref();
+  const refilling = lookForRates(limits, claims);
   const heartbeats = createHeartbeats({
     ...{ db: hot, infos, leaseMs, ceilings: deps.ceilings },
     compare: (held) => takeBackUndelivered({ ...takeBack, db: hot }, held, leaseMs),

@@ -36,14 +36,15 @@ interface Waiting extends Beat {
   readonly failed: (error: unknown) => void;
 }
 
+function gatherMsOf(leaseMs: number): number {
+  return Math.min(GATHER_MS.most, Math.max(GATHER_MS.least, leaseMs / GATHERS_A_LEASE));
+}
+
 export function createHeartbeats(deps: HeartbeatDeps): Heartbeats {
   let waiting = new Map<string, Waiting[]>();
   let flushing = false;
   const shouldCompare = everySoOften(deps.leaseMs);
-  const gatherMs = Math.min(
-    GATHER_MS.most,
-    Math.max(GATHER_MS.least, deps.leaseMs / GATHERS_A_LEASE),
-  );
+  const gatherMs = gatherMsOf(deps.leaseMs);
 
   async function flush(): Promise<void> {
     while (waiting.size > 0) {
@@ -53,7 +54,7 @@ export function createHeartbeats(deps: HeartbeatDeps): Heartbeats {
       try {
         await store(batch);
       } catch (error) {
-        for (const beat of [...batch.values()].flat()) beat.failed(error);
+        failAll([...batch.values()].flat(), error);
       }
     }
     flushing = false;
@@ -63,9 +64,9 @@ export function createHeartbeats(deps: HeartbeatDeps): Heartbeats {
     // The newest of each session tells how it stands.
     const beats = [...batch.values()].flatMap((all) => all.slice(-1));
     const alive = await renewLeases(deps.db, beats, deps.leaseMs);
-    const [cancels, pools] = await Promise.all([cancelsOf([...alive]), deps.ceilings()]);
-    const compared = new Map<string, readonly string[]>();
-    const comparing: (() => void)[] = [];
+    const [cancels, pools] = await Promise.all([cancelsOf(deps, [...alive]), deps.ceilings()]);
+    const due = new Map<string, readonly string[]>();
+    const told: (() => void)[] = [];
     for (const [sessionId, all] of batch) {
       const reply = {
         leaseExpiresInMs: alive.has(sessionId) ? deps.leaseMs : 0,
@@ -78,35 +79,21 @@ export function createHeartbeats(deps: HeartbeatDeps): Heartbeats {
       };
       const tokens = all.at(-1)?.tokens;
       if (reply.sessionValid && tokens && shouldCompare(sessionId)) {
-        compared.set(sessionId, tokens);
-        comparing.push(tell);
+        due.set(sessionId, tokens);
+        told.push(tell);
       } else tell();
     }
-    if (compared.size === 0) return;
+    if (due.size === 0) return;
     // What comes meanwhile must not wait for this.
-    deps.compare(compared).then(
+    deps.compare(due).then(
       () => {
-        for (const tell of comparing) tell();
+        for (const tell of told) tell();
       },
-      (error: unknown) => {
-        for (const sessionId of compared.keys()) {
-          for (const { failed } of batch.get(sessionId) ?? []) failed(error);
-        }
-      },
-    );
-  }
-
-  async function cancelsOf(
-    sessionIds: readonly string[],
-  ): Promise<Map<string, HeartbeatReply['cancel']>> {
-    if (sessionIds.length === 0) return new Map();
-    const held = await findCancelling(deps.db, sessionIds);
-    await deps.infos.loadTasks(deps.db, held);
-    return new Map(
-      [...Map.groupBy(held, ({ sessionId }) => sessionId)].map(([sessionId, tasks]) => [
-        sessionId,
-        tasks.map((task) => toCancel(deps.infos, task)),
-      ]),
+      (error: unknown) =>
+        failAll(
+          [...due.keys()].flatMap((id) => batch.get(id) ?? []),
+          error,
+        ),
     );
   }
 
@@ -120,8 +107,27 @@ export function createHeartbeats(deps: HeartbeatDeps): Heartbeats {
         flushing = true;
         void flush();
       }),
-    cancelsOf,
+    cancelsOf: (sessionIds) => cancelsOf(deps, sessionIds),
   };
+}
+
+async function cancelsOf(
+  { db, infos }: HeartbeatDeps,
+  sessionIds: readonly string[],
+): Promise<Map<string, HeartbeatReply['cancel']>> {
+  if (sessionIds.length === 0) return new Map();
+  const held = await findCancelling(db, sessionIds);
+  await infos.loadTasks(db, held);
+  return new Map(
+    [...Map.groupBy(held, ({ sessionId }) => sessionId)].map(([sessionId, tasks]) => [
+      sessionId,
+      tasks.map((task) => toCancel(infos, task)),
+    ]),
+  );
+}
+
+function failAll(beats: readonly Waiting[], error: unknown): void {
+  for (const { failed } of beats) failed(error);
 }
 
 /** Says yes once in a time for each session. */
