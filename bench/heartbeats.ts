@@ -17,7 +17,8 @@ interface HeartbeatOptions {
 
 /** Agents that are registered at a time. */
 const AT_ONCE = 16;
-const CONNECTIONS = 64;
+/** Agents have a connection each; a beat is answered with others of its moment, so fewer would wait for each other. */
+const CONNECTIONS = 512;
 const MEASURED_MS = 30_000;
 const IDLE_MS = 10_000;
 
