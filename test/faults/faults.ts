@@ -2,7 +2,8 @@
 import { statfs, truncate, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { familyOf, LEASE_MS, type Part, type Stage, tell } from './stage.ts';
+import { familyOf, type Part, tell } from './part.ts';
+import { LEASE_MS, type Stage } from './stage.ts';
 
 export interface Fault {
   readonly name: string;

@@ -13,7 +13,12 @@ import { EFFECTS, POOL, POOL_SLOTS } from './work.ts';
 const BATCH = 50;
 /** Between two faults: long enough that work goes on, short enough that they overlap with recoveries. */
 const MOST_PAUSE_MS = 3_000;
-const SETTLE_LIMIT_MS = 240_000;
+/** Not more unfinished runs than these at a time, or this share of all: faults are to hit all of the work. */
+const MOST_UNFINISHED = 1_000;
+const SHARE_UNFINISHED = 1 / 4;
+/** Work that did not get less for so long stands still. */
+const STILL_LIMIT_MS = 120_000;
+const SETTLE_LIMIT_MS = 15 * 60_000;
 
 export interface ScenarioOptions {
   readonly seed: number;
@@ -84,12 +89,10 @@ async function ask(
   }
 }
 
-/** Not more than a share of all work waits at a time, so that faults hit all of it. */
 async function waitForRoom(stage: Stage, runs: number): Promise<void> {
-  await waitFor(async () => (await unfinished(stage)) < Math.max(BATCH, runs / 4), {
-    timeoutMs: 60_000,
-    intervalMs: 200,
-    what: 'earlier runs to end',
+  const most = Math.max(BATCH, Math.min(MOST_UNFINISHED, runs * SHARE_UNFINISHED));
+  await waitFor(async () => (await unfinished(stage)) < most, {
+    ...{ timeoutMs: 60_000, intervalMs: 200, what: 'earlier runs to end' },
   });
 }
 
@@ -108,9 +111,17 @@ async function unfinished(stage: Stage): Promise<number> {
 }
 
 async function rest(stage: Stage): Promise<void> {
-  await waitFor(async () => (await unfinished(stage)) === 0, {
-    timeoutMs: SETTLE_LIMIT_MS,
-    intervalMs: 250,
-    what: 'every run to end',
+  let least = Number.POSITIVE_INFINITY;
+  let sinceMs = performance.now();
+  const settled = async () => {
+    const left = await unfinished(stage);
+    if (left < least) {
+      least = left;
+      sinceMs = performance.now();
+    }
+    return left === 0 || performance.now() - sinceMs > STILL_LIMIT_MS;
+  };
+  await waitFor(settled, {
+    ...{ timeoutMs: SETTLE_LIMIT_MS, intervalMs: 250, what: 'every run to end' },
   }).catch(() => undefined);
 }

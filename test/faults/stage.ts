@@ -10,12 +10,12 @@ import { systemClock } from '../../domain/time.ts';
 import { Credentials } from '../../server/auth/credentials.ts';
 import { startTcpProxy, type TcpProxy } from '../../server/drills/faults/proxy.ts';
 import { migrate } from '../../server/migrate.ts';
-import { descendantsOf } from '../server/process-tree.ts';
-import { startProcess, type TestProcess } from '../support/child-process.ts';
+import { startProcess } from '../support/child-process.ts';
 import { startTestClickHouse, type TestClickHouse } from '../support/clickhouse.ts';
 import { freePort } from '../support/free-port.ts';
 import { makeTempDir } from '../support/temp-dir.ts';
 import { waitFor } from '../support/wait-for.ts';
+import { type Part, supervised } from './part.ts';
 import { type FaultyPostgres, startFaultyPostgres } from './postgres.ts';
 import { workflowFile } from './work.ts';
 
@@ -24,15 +24,6 @@ const SKEWED_CLOCK = join(import.meta.dirname, 'skewed-clock.ts');
 const START_LIMIT_MS = 60_000;
 /** Short, so that what a lost agent held comes back soon. */
 export const LEASE_MS = 3_000;
-
-/** A process that is started again where it was. */
-export interface Part {
-  readonly name: string;
-  /** The present process. */
-  process(): TestProcess;
-  /** Kills it without a word, and starts it again. */
-  kill(): Promise<void>;
-}
 
 export interface ServerPart extends Part {
   readonly url: string;
@@ -78,8 +69,7 @@ export async function startStage(postgresDirectory?: string): Promise<Stage> {
       const server = await startServerPart(`server-${index}`, {
         ...{ directory, skewMs, postgres, clickhouse },
       });
-      stack.defer(() => killFamily(server.process()));
-      servers.push(server);
+      servers.push(stack.use(server));
     }
     const agents: AgentPart[] = [];
     for (const [index, skewMs] of AGENT_SKEWS_MS.entries()) {
@@ -89,8 +79,7 @@ export async function startStage(postgresDirectory?: string): Promise<Stage> {
       const agent = startAgentPart(`agent-${index}`, {
         ...{ line, skewMs, token: tokens.agent, workflows },
       });
-      stack.defer(() => killFamily(agent.process()));
-      agents.push(agent);
+      agents.push(stack.use(agent));
     }
     const parts = stack.move();
     return {
@@ -161,9 +150,9 @@ async function startServerPart(
   };
   const args = [MAIN, 'server', '--json', '--port', String(port), '--otlp-port', '0'];
   const start = () => startProcess(process.execPath, args, { env });
-  const part = restartable(name, start);
+  const part = supervised(name, start);
   await part.process().waitForLine(/^\{"url"/, START_LIMIT_MS);
-  return { ...part, url: `http://127.0.0.1:${port}` };
+  return Object.assign(part, { url: `http://127.0.0.1:${port}` });
 }
 
 function startAgentPart(
@@ -180,39 +169,7 @@ function startAgentPart(
   const args = [MAIN, 'agent', '--url', line.url, '--name', name, '--workflows', workflows];
   const start = () =>
     startProcess(process.execPath, [...args, '--concurrency', '40', '--json'], { env });
-  return { ...restartable(name, start), line };
-}
-
-function restartable(name: string, start: () => TestProcess): Part {
-  let current = start();
-  return {
-    name,
-    process: () => current,
-    async kill() {
-      await killFamily(current);
-      current = start();
-    },
-  };
-}
-
-/** Kills a process with all that it has started. */
-async function killFamily(part: TestProcess): Promise<void> {
-  for (const pid of await familyOf(part.pid)) tell(pid, 'SIGKILL');
-  await part.stop('SIGKILL');
-}
-
-/** A process and all below it. */
-export async function familyOf(pid: number): Promise<readonly number[]> {
-  return [pid, ...(await descendantsOf(pid))];
-}
-
-/** Sends a signal to a process that may have ended by now. */
-export function tell(pid: number, signal: NodeJS.Signals): void {
-  try {
-    process.kill(pid, signal);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
-  }
+  return Object.assign(supervised(name, start), { line });
 }
 
 /** Calls the API of whichever server answers. @throws where none does within the limit */

@@ -25,6 +25,7 @@ export async function judge(stage: Stage, asked: readonly Asked[]): Promise<read
       ...(await judgeAttempts(product)),
       ...(await judgeLeftovers(stage, product)),
       ...(await judgeEvents(stage, product)),
+      ...judgeEnds(stage),
     ];
   } finally {
     await Promise.all([product.end(), users.end()]);
@@ -83,6 +84,17 @@ async function judgeAttempts(product: pg.Client): Promise<string[]> {
      WHERE state = 2 GROUP BY run_id, task HAVING count(*) > 1`,
   );
   return rows.map(({ run_id, task, n }) => `task ${task} of run ${run_id} succeeded ${n} times`);
+}
+
+/** How a server ends that is started while its PostgreSQL is away. */
+const WITHOUT_POSTGRES = /PostgreSQL at \S+ (refuses connections|cannot be reached)/;
+
+function judgeEnds({ servers, agents }: Stage): string[] {
+  return [...servers, ...agents].flatMap(({ name, ends }) =>
+    ends
+      .filter((words) => !WITHOUT_POSTGRES.test(words))
+      .map((words) => `${name} ended by itself: ${words}`),
+  );
 }
 
 async function judgeLeftovers(stage: Stage, product: pg.Client): Promise<string[]> {
