@@ -296,7 +296,7 @@ const flowWait: Described<WaitRow> = {
 };
 
 const DESCRIBED: Readonly<Record<string, Readonly<Record<string, string>>>> = {
-  run: { ...run, ...externalRun, external_id: 'text?' },
+  run: { ...run, ...externalRun, external_id: 'text?', other_state: 'text?' },
   workflow: { ...workflow, ...due, ...scheduled },
   expected_run: expectedRun,
   step_log: step,
