@@ -16,7 +16,7 @@ export interface ClaimMemory {
   /** Until when they rest, since reading past it took long. */
   restUntil: number;
   /**
-   * What reading past it took the last time, in milliseconds: in the order of the claim, and by the runs of one's own
+   * What reading past it is thought to take, in milliseconds: in the order of the claim, and by the runs of one's own
    * workflows. The first takes long behind many tasks of others, the second where one has many runs.
    */
   readonly tookMs: { inOrder: number; byRuns: number };

@@ -19,8 +19,8 @@ const MAX_EXCLUDED = 1_000;
 const LONG_MS = 20;
 const REST_TIMES = 10;
 const MAX_REST_MS = 1_000;
-/** By how much the way that was not taken is thought cheaper each time, so that it is tried again. */
-const FORGET = 0.9;
+/** What trying the other way again may cost: this share of what the way that is taken costs meanwhile. */
+const TRY_SHARE = 0.1;
 
 interface FittingDeps {
   readonly clock: Clock;
@@ -56,7 +56,7 @@ export async function pickFitting(
   }
 }
 
-/** Picks past rows that do not fit, by the cheaper way, and notes what that took. */
+/** Picks past rows that do not fit, in order unless that takes long and the other way less. */
 async function pickPast(
   clock: Clock,
   definitions: string,
@@ -65,17 +65,30 @@ async function pickPast(
   pick: (filter: DefinedFilter) => Promise<readonly PickedRow[]>,
 ): Promise<readonly PickedRow[]> {
   const { tookMs, excluded } = memory;
-  const byRuns = tookMs.byRuns < tookMs.inOrder;
+  const byRuns = tookMs.inOrder > LONG_MS && tookMs.byRuns < tookMs.inOrder;
   const began = clock.now();
-  const rows = await pick({ definitions, excluded, byRuns: byRuns ? shared : null });
-  const took = clock.now() - began;
-  if (byRuns) Object.assign(tookMs, { byRuns: took, inOrder: tookMs.inOrder * FORGET });
-  else Object.assign(tookMs, { inOrder: took, byRuns: tookMs.byRuns * FORGET });
-  const cheaper = Math.min(tookMs.inOrder, tookMs.byRuns);
-  if (rows.length === 0 && cheaper > LONG_MS) {
-    memory.restUntil = clock.now() + Math.min(MAX_REST_MS, cheaper * REST_TIMES);
+  try {
+    const rows = await pick({ definitions, excluded, byRuns: byRuns ? shared : null });
+    noteCost(tookMs, byRuns, clock.now() - began);
+    const cheaper = Math.min(tookMs.inOrder, tookMs.byRuns);
+    if (rows.length === 0 && cheaper > LONG_MS) {
+      memory.restUntil = clock.now() + Math.min(MAX_REST_MS, cheaper * REST_TIMES);
+    }
+    return rows;
+  } catch (error) {
+    // One that ran into its time limit must not be begun again in the same way.
+    noteCost(tookMs, byRuns, clock.now() - began);
+    throw error;
   }
-  return rows;
+}
+
+/** What was not taken is thought cheaper by a share of what was spent: so it is tried again, and what that costs is bounded. */
+function noteCost(tookMs: ClaimMemory['tookMs'], byRuns: boolean, ms: number): void {
+  const [taken, other] = byRuns
+    ? (['byRuns', 'inOrder'] as const)
+    : (['inOrder', 'byRuns'] as const);
+  tookMs[taken] = ms;
+  tookMs[other] = Math.max(0, tookMs[other] - ms * TRY_SHARE);
 }
 
 /** Whether the task fits; for rows that `pickFitting` gave. A run that is not known has no graph to ask. */
