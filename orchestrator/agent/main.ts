@@ -32,6 +32,8 @@ export interface RunAgentOptions {
   readonly resultStore?: BlobStore | null;
   /** Told of each session that is registered. */
   onSession?(sessionId: string): void;
+  /** Told after each reading what is wrong with files; nothing where nothing is. */
+  onFiles?(faults: readonly WorkflowFileError[]): void;
 }
 
 /** Each takes about 60 MB. */
@@ -45,7 +47,11 @@ export async function runAgent(options: RunAgentOptions): Promise<void> {
   const { log } = options;
   const stopSignal = options.signal ?? processSignal();
   const loaded = await loadWorkflows(options.workflows);
-  tellErrors(loaded.errors, log);
+  const tellErrors = (errors: readonly WorkflowFileError[]) => {
+    for (const { file, message } of errors) log(`${file}: ${message}`);
+    options.onFiles?.(errors);
+  };
+  tellErrors(loaded.errors);
   log(`${loaded.definitions.length} workflows read from ${options.workflows.join(', ')}`);
   const agent = startAgent({
     ...options,
@@ -61,7 +67,7 @@ export async function runAgent(options: RunAgentOptions): Promise<void> {
         options.workflows,
         async (changed: LoadedWorkflows) => {
           generation += 1;
-          tellErrors(changed.errors, log);
+          tellErrors(changed.errors);
           log(`${changed.definitions.length} workflows read again`);
           await agent.redefine(registryOf(changed, generation));
         },
@@ -78,10 +84,6 @@ export async function runAgent(options: RunAgentOptions): Promise<void> {
     stopSignal.removeEventListener('abort', stop);
     await agent.stop();
   }
-}
-
-function tellErrors(errors: readonly WorkflowFileError[], log: (message: string) => void): void {
-  for (const { file, message } of errors) log(`${file}: ${message}`);
 }
 
 function processSignal(): AbortSignal {

@@ -5,7 +5,7 @@
  */
 import type { ChildProcess } from 'node:child_process';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { DiedRequest } from '../../domain/agent-protocol.ts';
+import type { DiedRequest, WorkflowFileError } from '../../domain/agent-protocol.ts';
 import { explainDeath } from '../../orchestrator/agent/isolate/death.ts';
 import { findBlocking } from './find-blocking.ts';
 
@@ -20,6 +20,8 @@ export type AgentWord =
     }
   | { readonly type: 'session'; readonly id: string }
   | { readonly type: 'beat' }
+  /** All that is wrong with files, after each reading of them. */
+  | { readonly type: 'files'; readonly faults: readonly WorkflowFileError[] }
   /** It ends, since no further attempt would do better. */
   | { readonly type: 'hopeless' };
 

@@ -1,7 +1,8 @@
 /** The product's own processes under the supervisor: the server, and an agent beside it. */
 
+import type { WorkflowFileError } from '../../domain/agent-protocol.ts';
 import type { Config } from '../config.ts';
-import { AgentWatch, WATCHED_NODE_OPTIONS } from './agent-watch.ts';
+import { AgentWatch, type AgentWord, WATCHED_NODE_OPTIONS } from './agent-watch.ts';
 import { lastLines, startChild } from './child.ts';
 import { logPath, type Secrets } from './data-dir.ts';
 import { type Kept, keep } from './keep.ts';
@@ -71,13 +72,19 @@ const HIDDEN = {
   SIGNALBOX_WATCHED_POSTGRES: undefined,
 };
 
-export async function startAgentProcess(
-  config: Config,
-  server: ServerReady,
-  secrets: Secrets,
-  workflows: readonly string[],
-  log: (message: string) => void,
-): Promise<Kept<unknown>> {
+export interface AgentProcessOptions {
+  readonly config: Config;
+  readonly server: ServerReady;
+  readonly secrets: Secrets;
+  /** Folders with workflow files. */
+  readonly workflows: readonly string[];
+  log(message: string): void;
+  /** Told after each reading what is wrong with files. */
+  onFiles(faults: readonly WorkflowFileError[]): void;
+}
+
+export async function startAgentProcess(options: AgentProcessOptions): Promise<Kept<unknown>> {
+  const { config, server, secrets, workflows, log } = options;
   const path = await logPath(config.dataDir, 'agent');
   return keep<unknown>(
     'the agent',
@@ -85,7 +92,12 @@ export async function startAgentProcess(
       startChild({
         ...{ name: 'the agent', module: COMMAND_LINE, logPath: path },
         nodeOptions: WATCHED_NODE_OPTIONS,
-        onStart: (child) => void new AgentWatch(child, () => lastLines(path), log),
+        onStart(child) {
+          new AgentWatch(child, () => lastLines(path), log);
+          child.on('message', (word: AgentWord) => {
+            if (word.type === 'files') options.onFiles(word.faults);
+          });
+        },
         args: [
           ...['agent', '--name', 'local', '--watch', '--drain', AGENT_DRAIN],
           ...['--concurrency', String(AGENT_CONCURRENCY)],

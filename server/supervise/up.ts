@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
+import type { WorkflowFileError } from '../../domain/agent-protocol.ts';
 import { systemClock } from '../../domain/time.ts';
 import { Credentials } from '../auth/credentials.ts';
 import type { Config } from '../config.ts';
@@ -31,6 +32,8 @@ export interface UpOptions {
   log(message: string): void;
   /** Told when a part is ready, with how long it took. */
   progress(what: string, tookMs: number): void;
+  /** Told all that is wrong with workflow files, each time that they were read. */
+  onFiles(faults: readonly WorkflowFileError[]): void;
 }
 
 /** What is told when everything is up. */
@@ -92,7 +95,10 @@ async function startParts(options: UpOptions, stops: Stops): Promise<UpReady> {
   progress('server', performance.now() - startedAt);
   if (options.agent) {
     startedAt = performance.now();
-    const agent = await startAgentProcess(config, server.first, secrets, folders, log);
+    const agent = await startAgentProcess({
+      ...{ config, server: server.first, secrets, workflows: folders, log },
+      onFiles: options.onFiles,
+    });
     stops.push('agent', () => agent.stop());
     await agentRegistered(server.first.url, secrets.adminToken);
     progress('agent', performance.now() - startedAt);

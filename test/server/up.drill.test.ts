@@ -1,4 +1,4 @@
-import { mkdir, stat } from 'node:fs/promises';
+import { mkdir, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import pg from 'pg';
@@ -35,10 +35,14 @@ beforeAll(async () => {
 afterAll(() => temp.remove());
 
 function startUp(...extra: string[]): TestProcess {
+  return startForPerson('--json', ...extra);
+}
+
+function startForPerson(...extra: string[]): TestProcess {
   const ports = ['--port', '0', '--otlp-port', '0', '--clickhouse-port', '0'];
   return startProcess(
     process.execPath,
-    [MAIN, 'up', '--json', '--data-dir', dataDir, '--workflows', workflows, ...ports, ...extra],
+    [MAIN, 'up', '--data-dir', dataDir, '--workflows', workflows, ...ports, ...extra],
     { cwd: temp.path, env: { NODE_ENV: undefined, VITEST: undefined } },
   );
 }
@@ -102,6 +106,24 @@ describe('signalbox up', () => {
     expect(await up.stop('SIGTERM', STOP_LIMIT_MS)).toBe(0);
     expect(performance.now() - startedAt).toBeLessThan(STOP_LIMIT_MS);
     expect(await alive(parts)).toEqual([]);
+  });
+
+  it('tells on the terminal what is wrong with a workflow file, once, and that it is mended', async () => {
+    const file = join(workflows, 'slip.ts');
+    const slip = (schedule: string) => `import { workflow } from 'signalbox';
+      export default workflow('slip', { schedule: '${schedule}' }, (w) => { w.task('a', {}, () => 1); });`;
+    await writeFile(file, slip('99 * * * *'));
+    await using up = startForPerson('--no-examples');
+    const said = (what: string) =>
+      waitFor(() => up.stderr().includes(what), { timeoutMs: 60_000, what });
+    await up.waitForLine(/ is up after /, 60_000);
+    await said('■ workflows/slip.ts: workflow "slip": schedule: "99 * * * *" is not a cron');
+    await writeFile(file, slip('0 2 * * *'));
+    await said('● workflows/slip.ts: nothing is wrong any more');
+    await writeFile(file, 'export default workflow(;');
+    await said('■ workflows/slip.ts: SyntaxError: ');
+    expect(up.stderr().match(/slip\.ts/g)).toHaveLength(3);
+    await rm(file);
   });
 
   it('starts parts again that are killed, at the same addresses', async () => {

@@ -156,8 +156,11 @@ async function runAgentRole(options: Options): Promise<void> {
 /** Shows whoever watches this process that it lives. */
 function underWatch(
   first: Extract<AgentWord, { type: 'watch' }>,
-): Pick<RunAgentOptions, 'onSession'> {
+): Pick<RunAgentOptions, 'onSession' | 'onFiles'> {
   tellSupervisor(first);
   setInterval(() => tellSupervisor({ type: 'beat' } satisfies AgentWord), BEAT_EVERY_MS).unref();
-  return { onSession: (id) => tellSupervisor({ type: 'session', id } satisfies AgentWord) };
+  return {
+    onSession: (id) => tellSupervisor({ type: 'session', id } satisfies AgentWord),
+    onFiles: (faults) => tellSupervisor({ type: 'files', faults } satisfies AgentWord),
+  };
 }

@@ -4,6 +4,7 @@ import type { UpReady } from '../../supervise/up.ts';
 import { VERSION } from '../../version.ts';
 import { colors } from '../colors.ts';
 import { aborted, endSignal } from '../end-signal.ts';
+import { createFileFaultLines } from '../file-fault-lines.ts';
 
 interface Options {
   readonly dataDir?: string;
@@ -48,8 +49,12 @@ async function up(options: Options): Promise<void> {
   const { startUp } = await import('../../supervise/up.ts');
   const startedAt = performance.now();
   const end = endSignal();
+  const faultLines = createFileFaultLines();
   const starting = startUp({
     ...{ config, examples: options.examples, agent: options.agent },
+    onFiles(faults) {
+      if (!options.json) for (const line of faultLines(faults)) tell(line);
+    },
     log: (message) => tell(`${colors.yellow('!')} ${message}`),
     progress: (what, tookMs) => {
       tell(`${colors.green('●')} ${what} ${colors.dim(`${(tookMs / 1_000).toFixed(1)} s`)}`);
