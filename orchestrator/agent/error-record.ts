@@ -5,7 +5,7 @@
  */
 
 import type { ErrorCause, RunError } from '../../domain/run.ts';
-import { withoutSecrets } from '../../domain/run-error.ts';
+import { withoutSecrets } from '../../domain/without-secrets.ts';
 
 const MAX_MESSAGE = 10_000;
 const MAX_CAUSE_MESSAGE = 2_000;
@@ -13,6 +13,8 @@ const MAX_STACK = 20_000;
 const MAX_NAME = 200;
 const MAX_CODE = 100;
 const MAX_CAUSES = 5;
+/** Characters of a secret and what it is known by. */
+const LONGEST_SECRET = 1_000;
 
 export function toRunError(thrown: unknown): RunError {
   if (!(thrown instanceof Error)) {
@@ -65,9 +67,15 @@ function codeOf(error: Error): string | undefined {
   return typeof code === 'string' && code !== '' ? code : undefined;
 }
 
-/** Cut first, so that no pattern runs over more than is kept; a cut may hide the end of a secret, not its begin. */
+/**
+ * Cut first, so that no pattern runs over much more than is kept. Of what was cut off, the end is not told: a secret
+ * that the cut goes through is no longer seen to be one.
+ */
 function text(value: string, limit: number): string {
-  return withoutSecrets(value.slice(0, limit)).slice(0, limit);
+  const looked = limit + LONGEST_SECRET;
+  const told = withoutSecrets(value.slice(0, looked));
+  const kept = value.length > looked ? Math.max(0, told.length - LONGEST_SECRET) : told.length;
+  return told.slice(0, Math.min(limit, kept));
 }
 
 function show(thrown: unknown): string {
