@@ -1,6 +1,6 @@
 /** Whether the server can work, part by part. */
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Parts } from './parts.ts';
+import { within } from './within.ts';
 
 const LIMIT_MS = 3_000;
 
@@ -25,13 +25,14 @@ export async function readiness({
     within(
       db.query('SELECT 1').then(() => 'ok' as const),
       'unreachable' as const,
+      LIMIT_MS,
     ),
-    within(collector.health(), {
-      clickhouse: 'unreachable',
-      lagMs: null,
-      spooledBytes: 0,
-    } as const),
-    within(orchestrator.workflows.faultyFiles(), null),
+    within(
+      collector.health(),
+      { clickhouse: 'unreachable', lagMs: null, spooledBytes: 0 } as const,
+      LIMIT_MS,
+    ),
+    within(orchestrator.workflows.faultyFiles(), null, LIMIT_MS),
   ]);
   const { clickhouse, lagMs, spooledBytes } = seen;
   const status = postgres !== 'ok' ? 'unavailable' : clickhouse !== 'ok' ? 'degraded' : 'ready';
@@ -39,14 +40,4 @@ export async function readiness({
     ...{ status, parts: { postgres, clickhouse }, telemetry: { lagMs, spooledBytes } },
     workflows: { fileErrors },
   };
-}
-
-async function within<T>(work: Promise<T>, otherwise: T): Promise<T> {
-  const abort = new AbortController();
-  const late = delay(LIMIT_MS, otherwise, { signal: abort.signal }).catch(() => otherwise);
-  try {
-    return await Promise.race([work.catch(() => otherwise), late]);
-  } finally {
-    abort.abort();
-  }
 }

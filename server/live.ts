@@ -6,6 +6,7 @@
  */
 import type { ServerResponse } from 'node:http';
 import { isListed, plainName, qualify } from '../domain/environment.ts';
+import { within } from './within.ts';
 
 export type Topic = 'run' | 'asset' | 'agent' | 'pool' | 'workflow' | 'incident' | 'execution';
 
@@ -16,6 +17,8 @@ export interface Change {
 
 const FLUSH_EVERY_MS = 200;
 const PING_EVERY_MS = 15_000;
+/** A database that hangs must not keep from the console what it is to hear of just then. */
+const ASK_LIMIT_MS = 1_000;
 const MAX_PENDING = 500;
 const MAX_CLIENTS = 1_000;
 
@@ -58,26 +61,28 @@ export function createLive(environmentsOf: EnvironmentsOf) {
 
   async function flushAll(): Promise<void> {
     const ready = [...clients].filter(({ blocked, pending }) => !blocked && pending.size > 0);
-    const runs = new Set(ready.flatMap((client) => [...client.pending.values()].flatMap(runOf)));
-    // Where that cannot be told now, all are told of all: a client then reads once too often.
-    const where = await (runs.size === 0 ? NOTHING : environmentsOf([...runs])).catch(() => null);
-    for (const client of ready) {
-      if (where !== null) withoutOthers(client, where);
-      flush(client);
+    // What comes while it is asked where these are waits for the next turn.
+    const taken = ready.map((client) => [client, takePending(client)] as const);
+    const runs = new Set(taken.flatMap(([, changes]) => changes.flatMap(runOf)));
+    // Where that cannot be told soon, all are told of all: a client then reads once too often.
+    const where =
+      runs.size === 0 ? NOWHERE : await within(environmentsOf([...runs]), null, ASK_LIMIT_MS);
+    for (const [client, changes] of taken) {
+      if (!clients.has(client)) continue;
+      tell(client, where === null ? changes : withoutOthers(client, changes, where));
     }
   }
   const pinger = setInterval(() => {
     for (const client of clients) if (!client.blocked) write(client, ': ping\n\n');
   }, PING_EVERY_MS).unref();
 
-  function flush(client: Client): void {
-    if (client.blocked || client.pending.size === 0) return;
+  function tell(client: Client, changes: readonly Change[]): void {
+    if (changes.length === 0) return;
     let text = '';
-    for (const change of client.pending.values()) {
+    for (const change of changes) {
       order += 1;
       text += `id: ${order}\nevent: change\ndata: ${JSON.stringify(change)}\n\n`;
     }
-    client.pending.clear();
     write(client, text);
   }
 
@@ -109,7 +114,7 @@ export type Live = ReturnType<typeof createLive>;
 
 /** Topics whose ids are names. Where a run is, is asked before it is told; of incidents an id does not say it. */
 const NAMED: ReadonlySet<Topic> = new Set(['asset', 'agent', 'pool', 'workflow']);
-const NOTHING: Promise<ReadonlyMap<string, string>> = Promise.resolve(new Map());
+const NOWHERE: ReadonlyMap<string, string> = new Map();
 
 function concerns({ environment, run }: Client, { topic, id }: Change): boolean {
   if (run !== undefined) return topic === 'run' && (id === run || id === '*');
@@ -120,14 +125,23 @@ function runOf({ topic, id }: Change): readonly string[] {
   return topic === 'run' && id !== '*' && id !== '' ? [id] : [];
 }
 
-/** Forgets runs of other environments than the client looks at. */
-function withoutOthers({ environment, pending }: Client, where: ReadonlyMap<string, string>): void {
-  for (const [key, change] of pending) {
+function takePending({ pending }: Client): readonly Change[] {
+  const changes = [...pending.values()];
+  pending.clear();
+  return changes;
+}
+
+/** What is left without runs of other environments than the client looks at. */
+function withoutOthers(
+  { environment }: Client,
+  changes: readonly Change[],
+  where: ReadonlyMap<string, string>,
+): readonly Change[] {
+  return changes.filter((change) => {
     const [run] = runOf(change);
-    if (run === undefined) continue;
     // As a name of that environment would be listed.
-    if (!isListed(environment, qualify(where.get(run) ?? null, run))) pending.delete(key);
-  }
+    return run === undefined || isListed(environment, qualify(where.get(run) ?? null, run));
+  });
 }
 
 function note(client: Client, change: Change): void {
