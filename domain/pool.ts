@@ -32,10 +32,14 @@ export function uncreatedPoolNotice(
   namedBy: readonly string[],
   environment: string | null = null,
 ): string {
-  const where = environment === null ? '' : ` --environment ${environment}`;
   const by = namedBy.length === 0 ? '' : ` (named by ${namedBy.join(', ')})`;
-  const command = `signalbox pools set ${/^[\w./-]+$/.test(name) ? name : JSON.stringify(name)} --max 10`;
-  return `the pool ${name}${by} limits nothing: nobody created it. Create it: ${command}${where}`;
+  return `the pool ${name}${by} limits nothing: nobody created it. Create it: ${createPoolCommand(name, environment)}`;
+}
+
+/** What creates a pool on the command line. @param name without its environment */
+export function createPoolCommand(name: string, environment: string | null = null): string {
+  const where = environment === null ? '' : ` --environment ${environment}`;
+  return `signalbox pools set ${/^[\w./-]+$/.test(name) ? name : JSON.stringify(name)} --max 10${where}`;
 }
 
 /** Who holds connections of a PostgreSQL server: one group for each role, application and state. */

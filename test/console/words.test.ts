@@ -124,6 +124,8 @@ describe('signs', () => {
     expect(signOfPool({ ...of, used: 1, waiting: 0 })).toBe('clear');
     expect(signOfPool({ ...of, used: 9, waiting: 0 })).toBe('caution');
     expect(signOfPool({ ...of, used: 10, waiting: 3 })).toBe('danger');
+    // It limits nothing, so it is not healthy either.
+    expect(signOfPool({ ...of, max: null, created: false, used: 1, waiting: 0 })).toBe('off');
   });
 
   it('shows a group by its worst, and an incident by what is done about it', () => {
@@ -157,8 +159,25 @@ describe('the line over the diagram', () => {
   });
 
   it('does not say all clear while nothing is known', () => {
-    const line = stateLine([], [{ key: 'a/b', freshness: 'unknown' } as Asset], NOW);
+    const line = stateLine(
+      [],
+      [{ key: 'a/b', freshness: 'unknown', policy: { critical: true } } as Asset],
+      NOW,
+    );
     expect(line.sign).toBe('unknown');
+  });
+
+  it('says which critical assets nothing is known of, in place of all clear', () => {
+    const of = (key: string, freshness: Asset['freshness'], critical: boolean) =>
+      ({ key, freshness, policy: { critical } }) as Asset;
+    const known = of('a/known', 'fresh', true);
+    expect(stateLine([], [known, of('a/idle', 'unknown', false)], NOW).sign).toBe('clear');
+    const blind = ['b', 'c', 'd', 'e'].map((name) => of(`a/${name}`, 'unknown', true));
+    expect(stateLine([], [known, ...blind], NOW)).toMatchObject({
+      sign: 'unknown',
+      text: 'No incident is open, but nothing is known of 4 critical assets',
+      detail: 'a/b, a/c, a/d, 1 more: no data so far',
+    });
   });
 
   it('does not say all clear while an asset is stale', () => {
@@ -187,6 +206,14 @@ describe('forms and search', () => {
       parameters: { n: 5, dry: false },
       faults: [],
     });
+  });
+
+  it('lets people choose from a union of literals', () => {
+    const anyOf = [{ const: 'eu' }, { type: 'string', const: 'us' }];
+    const [field] = fieldsOf({ properties: { region: { anyOf } } }) ?? [];
+    expect(field).toMatchObject({ kind: 'choice', choices: ['eu', 'us'] });
+    const [mixed] = fieldsOf({ properties: { x: { anyOf: [...anyOf, { type: 'null' }] } } }) ?? [];
+    expect(mixed?.kind).toBe('json');
   });
 
   it('asks for JSON where a schema is more than fields', () => {

@@ -147,7 +147,10 @@ export function signOfSensor({
 }
 
 /** A pool by how full it is. One that must be measured and was not is unknown; task slots the server counts itself. */
-export function signOfPool(pool: Pick<Pool, 'kind' | 'used' | 'waiting' | 'max' | 'at'>): SignName {
+export function signOfPool(
+  pool: Pick<Pool, 'kind' | 'used' | 'waiting' | 'max' | 'at' | 'created'>,
+): SignName {
+  if (pool.created === false) return 'off';
   if (pool.at === null && pool.kind !== 'task-slots') return 'unknown';
   if (pool.max === null || pool.max === 0) return pool.waiting > 0 ? 'caution' : 'clear';
   if (pool.waiting > 0 && pool.used >= pool.max) return 'danger';

@@ -39,23 +39,41 @@ export function stateLine(
     return {
       sign: stale.some(({ freshness }) => freshness === 'stale') ? 'danger' : 'degraded',
       text: `No incident is open, but ${formatCount(stale.length, 'asset is', 'assets are')} not fresh`,
-      detail: stale
-        .slice(0, 3)
-        .map(({ key }) => key)
-        .join(', '),
+      detail: keysOf(stale),
       incidentId: null,
     };
   }
-  const unknown = assets.filter(({ freshness }) => freshness === 'unknown').length;
-  if (unknown > 0 && unknown === assets.length) {
+  return unknownLine(assets) ?? clearLine(incidents, nowMs);
+}
+
+/** What nothing is known of: all there is, or what people must be called for. Null where that is nothing. */
+function unknownLine(assets: readonly Asset[]): StateLine | null {
+  const unknown = assets.filter(({ freshness }) => freshness === 'unknown');
+  const critical = unknown.filter(({ policy }) => policy.critical);
+  if (critical.length > 0 && unknown.length < assets.length) {
     return {
       sign: 'unknown',
-      text: 'No incident is open, and nothing is known yet',
-      detail: `${formatCount(unknown, 'asset has', 'assets have')} no data so far`,
+      text: `No incident is open, but nothing is known of ${formatCount(critical.length, 'critical asset')}`,
+      detail: `${keysOf(critical)}: no data so far`,
       incidentId: null,
     };
   }
-  return clearLine(incidents, nowMs);
+  if (unknown.length === 0 || unknown.length < assets.length) return null;
+  return {
+    sign: 'unknown',
+    text: 'No incident is open, and nothing is known yet',
+    detail: `${formatCount(unknown.length, 'asset has', 'assets have')} no data so far`,
+    incidentId: null,
+  };
+}
+
+const KEYS_SHOWN = 3;
+
+/** The first by name, and how many more there are. */
+function keysOf(assets: readonly Asset[]): string {
+  const shown = assets.slice(0, KEYS_SHOWN).map(({ key }) => key);
+  const more = assets.length - shown.length;
+  return [...shown, ...(more > 0 ? [`${more} more`] : [])].join(', ');
 }
 
 function incidentLine(worst: Incident, count: number, nowMs: number): StateLine {

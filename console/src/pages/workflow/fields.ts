@@ -38,7 +38,7 @@ function toField(name: string, property: Schema, required: boolean): Field {
     description: [property['description'], rangeOf(property)]
       .filter((text) => typeof text === 'string' && text !== '')
       .join(' · '),
-    choices: kind === 'choice' ? (property['enum'] as readonly string[]) : [],
+    choices: choicesOf(property) ?? [],
     initial:
       initial === undefined
         ? ''
@@ -48,14 +48,24 @@ function toField(name: string, property: Schema, required: boolean): Field {
   };
 }
 
-function kindOf({ type, format, enum: choices }: Schema): Field['kind'] {
-  if (Array.isArray(choices) && choices.every((choice) => typeof choice === 'string')) {
-    return 'choice';
-  }
+function kindOf(property: Schema): Field['kind'] {
+  const { type, format, enum: choices } = property;
+  if (choicesOf(property) !== null) return 'choice';
   if (Array.isArray(choices)) return 'json';
   if (type === 'string') return format === 'date' ? 'date' : 'text';
   if (type === 'number' || type === 'integer') return 'number';
   return type === 'boolean' ? 'boolean' : 'json';
+}
+
+/** Texts to choose from: an `enum`, or a union of literals (`Type.Union`, `z.union`). Null where there are none. */
+function choicesOf({ enum: choices, anyOf, oneOf }: Schema): readonly string[] | null {
+  const union = anyOf ?? oneOf;
+  const literals = Array.isArray(union)
+    ? union.map((part) => (isRecord(part) ? part['const'] : undefined))
+    : [];
+  const given: readonly unknown[] = Array.isArray(choices) ? choices : literals;
+  const texts = given.filter((choice) => typeof choice === 'string');
+  return texts.length > 0 && texts.length === given.length ? texts : null;
 }
 
 /** What a number may be, in words. */
