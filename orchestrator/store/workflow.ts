@@ -257,10 +257,12 @@ export async function setWorkflowPaused(
   return changed > 0;
 }
 
-/** Whether who told of a fault, a row e, is there. */
-const TELLER_LIVES = `EXISTS (
-  SELECT FROM signalbox.agent_session s
-  WHERE s.state = 'live' AND CASE WHEN e.session = '' THEN s.name = e.agent ELSE s.public_id = e.session::uuid END)`;
+/** Whether who told of a fault, a row e, is there. Either way it is looked up by a key: each agent of a fleet may have the fault. */
+const TELLER_LIVES = `(
+  EXISTS (SELECT FROM signalbox.agent_session s
+          WHERE s.public_id = nullif(e.session, '')::uuid AND s.state = 'live')
+  OR e.session = '' AND EXISTS (
+    SELECT FROM signalbox.agent_session s WHERE s.name = e.agent AND s.state = 'live'))`;
 /** Rows of agents that nobody has heard of for so long go with the next word of any. */
 const FORGOTTEN = `(agent, session) <> ($1, $4) AND at < $2::timestamptz - interval '1 hour' AND NOT ${TELLER_LIVES}`;
 
