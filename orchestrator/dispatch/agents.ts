@@ -126,6 +126,8 @@ async function register(
   const publicId =
     request.session === undefined ? randomUUID() : (await sessions.get(request.session)).publicId;
   await deps.workflows.register(definitions, fileErrors, name, publicId);
+  // Before the session is open: one whose registration fails would stay until its lease is over.
+  const notices = await poolNotices(deps.db, definitions);
   const session =
     request.session === undefined
       ? await sessions.open(request, publicId, deps.leaseMs)
@@ -134,7 +136,6 @@ async function register(
   if (request.session !== undefined) hub.redefined([session.id]);
   // What waited for an agent that has it may start now.
   hub.ready(session.queues);
-  const notices = await poolNotices(deps.db, request.definitions);
   return {
     ...(notices.length === 0 ? {} : { notices }),
     sessionId: session.publicId,
