@@ -39,7 +39,9 @@ export function uncreatedPoolNotice(
 /** What creates a pool on the command line. @param name without its environment */
 export function createPoolCommand(name: string, environment: string | null = null): string {
   const where = environment === null ? '' : ` --environment ${environment}`;
-  return `signalbox pools set ${/^[\w./-]+$/.test(name) ? name : JSON.stringify(name)} --max 10${where}`;
+  // In double quotes a shell would run what stands in $(…).
+  const quoted = /^[\w./-]+$/.test(name) ? name : `'${name.replaceAll("'", `'\\''`)}'`;
+  return `signalbox pools set ${quoted} --max 10${where}`;
 }
 
 /** Who holds connections of a PostgreSQL server: one group for each role, application and state. */
