@@ -63,6 +63,7 @@ async function callAll(
   of: { readonly happened: readonly Happened[]; readonly held: readonly CallbackEvent[] },
 ): Promise<readonly CreatedRun[]> {
   const events = [...(await eventsOfRuns(deps, tx, of.happened)), ...of.held];
+  if (events.length === 0) return [];
   const owners = await readCallbackOwners(tx, [...new Set(events.map((event) => event.workflow))]);
   const byWorkflow = new Map(owners.map(({ workflow, callbacks }) => [workflow, callbacks]));
   const calls = events.flatMap((event): Call[] => {
