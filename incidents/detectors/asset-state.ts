@@ -104,6 +104,15 @@ export function judgeAsset(
   return { key, bad: true, fires: true, error: null, ...stale };
 }
 
+const UNITS_MS = [86_400_000, 3_600_000, 60_000];
+const LEAST_OF_A_UNIT = 2;
+
+/** In the largest unit of which there are two: a person reads 20h, and 73779s takes a calculator. */
+function formatAge(ms: number): string {
+  const unit = UNITS_MS.find((size) => ms >= size * LEAST_OF_A_UNIT) ?? 1_000;
+  return formatDuration(Math.floor(ms / unit) * unit, LEAST_OF_A_UNIT);
+}
+
 function staleSince(
   { policy }: DetectorAsset,
   state: AssetState,
@@ -112,7 +121,7 @@ function staleSince(
   const { computedAt } = state;
   if (evaluateFreshness(policy, computedAt, false, now) === 'stale' && computedAt !== null) {
     const limitMs = policy.failAfterMs ?? 0;
-    const age = formatDuration(Math.round((now - computedAt) / 1_000) * 1_000);
+    const age = formatAge(now - computedAt);
     return {
       since: computedAt + limitMs,
       reason: 'past-its-policy',

@@ -97,7 +97,10 @@ function toFinding(root: string, members: readonly Judged[], around: Around): Fi
   const source = asset?.source ? withoutSecrets(asset.source) : null;
   const failed = cause?.reason === 'materialization-failed';
   const what = cause?.what ?? 'has no new version';
-  const tail = behind.length === 0 ? '' : `; ${behind.length} assets stand behind it`;
+  const tail =
+    behind.length === 0
+      ? ''
+      : `; ${behind.length} ${behind.length === 1 ? 'asset stands' : 'assets stand'} behind it`;
   const critical = [root, ...members.map((member) => member.key)].some(
     (key) => assets.get(key)?.policy.critical === true,
   );

@@ -49,10 +49,13 @@ import {
   taskDefinition,
 } from './task-options.ts';
 
-/** An asset, as others depend on it; carries the type of its value. */
-export interface Asset<T = unknown> extends Definition {
+declare const PARTITIONED: unique symbol;
+
+/** An asset, as others depend on it; carries the type of its value (of one partition), and whether it has partitions. */
+export interface Asset<T = unknown, P extends boolean = boolean> extends Definition {
   readonly key: string;
   readonly [VALUE]?: T;
+  readonly [PARTITIONED]?: P;
 }
 
 export interface FreshnessOptions {
@@ -69,12 +72,19 @@ export type Upstreams =
   | readonly (Asset | Dep | string)[]
   | { readonly [name: string]: Asset | Dep };
 
-export interface AssetOptions<D extends Upstreams, T>
-  extends JobOptions,
+export interface AssetOptions<
+  D extends Upstreams,
+  T,
+  P extends PartitionsDefinition | undefined = PartitionsDefinition,
+> extends JobOptions,
     AttemptOptions,
     DeadlineOptions,
     CallbackOptions,
     HeldOptions {
+  /**
+   * What it is made from. One that has partitions gives an asset that has none all of them, as an object by key; between
+   * two that have some, the same key or the time that overlaps: `dep(asset, mapping)` says otherwise.
+   */
   readonly dependsOn?: D;
   readonly freshness?: FreshnessOptions;
   /** Whether people must be called when it is stale. */
@@ -84,7 +94,7 @@ export interface AssetOptions<D extends Upstreams, T>
   /** Address of the system the data comes from. */
   readonly source?: string;
   /** Cuts it into partitions, each made, failing and growing old by itself: `daily({ start: '2024-01-01' })` … */
-  readonly partitions?: PartitionsDefinition;
+  readonly partitions?: P;
   /**
    * Where many partitions are asked for: `each` (unless told) makes a run for each, `range` one run whose code handles
    * all of `ctx.partitionKeys` and returns an object of values by key, or nothing where it stores them itself.
@@ -99,16 +109,26 @@ export interface AssetOptions<D extends Upstreams, T>
   readonly checks?: readonly Check<T>[] | { readonly [name: string]: CheckOptions<T> | Check<T> };
 }
 
-/** Values of the upstreams by name. */
-export type Inputs<D extends Upstreams> = D extends readonly unknown[]
+/** Values of the upstreams by name. @template Own whether the asset that reads them has partitions itself */
+export type Inputs<
+  D extends Upstreams,
+  Own extends boolean = boolean,
+> = D extends readonly unknown[]
   ? Readonly<Record<string, Untyped>>
   : {
-      readonly [K in keyof D]: D[K] extends Asset<infer T>
-        ? Loaded<T>
+      readonly [K in keyof D]: D[K] extends Asset<infer T, infer P>
+        ? OfPartitions<Loaded<T>, P, Own>
         : D[K] extends Dep
           ? Untyped
           : unknown;
     };
+
+/** What has no partitions is given all partitions of what has some: an object of values by key. */
+type OfPartitions<V, P extends boolean, Own extends boolean> = [P, Own] extends [true, false]
+  ? Readonly<Record<string, V>>
+  : V;
+
+type IsPartitioned<P> = P extends undefined ? false : true;
 
 /** What was written as a stream of rows is read as one, any number of times. */
 type Loaded<T> = T extends AsyncIterable<infer R extends Row> ? AsyncIterable<R> : T;
@@ -118,11 +138,15 @@ type Loaded<T> = T extends AsyncIterable<infer R extends Row> ? AsyncIterable<R>
  * @param key `namespace/name`
  * @param handler makes the value: JSON, or what the IO manager `io` keeps
  */
-export function asset<const D extends Upstreams = readonly [], T = unknown>(
+export function asset<
+  const D extends Upstreams = readonly [],
+  T = unknown,
+  P extends PartitionsDefinition | undefined = undefined,
+>(
   key: string,
-  options: AssetOptions<D, T>,
-  handler: (ctx: AssetContext, inputs: Inputs<D>) => T | Promise<T>,
-): Asset<T> {
+  options: AssetOptions<D, T, P>,
+  handler: (ctx: AssetContext, inputs: Inputs<D, IsPartitioned<P>>) => T | Promise<T>,
+): Asset<T, IsPartitioned<P>> {
   return inDefinition(`asset ${JSON.stringify(key)}`, () => {
     readKey(key);
     if (typeof handler !== 'function') {

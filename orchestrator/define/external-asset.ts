@@ -38,6 +38,14 @@ export interface ExternalAssetOptions<T = unknown> {
  */
 export function externalAsset<T = unknown>(
   key: string,
+  options: ExternalAssetOptions<T> & { readonly partitions: PartitionsDefinition },
+): Asset<T, true>;
+export function externalAsset<T = unknown>(
+  key: string,
+  options?: ExternalAssetOptions<T>,
+): Asset<T>;
+export function externalAsset<T = unknown>(
+  key: string,
   options: ExternalAssetOptions<T> = {},
 ): Asset<T> {
   return inDefinition(`external asset ${JSON.stringify(key)}`, () => {

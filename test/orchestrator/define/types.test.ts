@@ -1,5 +1,5 @@
 /** Types that users rely on; `npm run typecheck` fails where they do not hold. */
-import { asset, flow, type TaskRef, workflow } from 'signalbox';
+import { asset, daily, externalAsset, flow, type TaskRef, workflow } from 'signalbox';
 import { Type } from 'typebox';
 import { describe, expectTypeOf, it } from 'vitest';
 import { z } from 'zod';
@@ -141,6 +141,24 @@ describe('types', () => {
       { dependsOn: [raw] },
       async (_ctx, { raw: rows }) => (rows as { id: number }[]).length,
     );
+  });
+
+  it('of all partitions of an upstream are an object by key, for an asset that has none itself', () => {
+    const partitions = daily({ start: '2026-01-01' });
+    const stock = asset('w/stock', { partitions }, async () => ({ pieces: 1 }));
+    const booked = externalAsset<{ cents: number }>('w/booked', { partitions });
+    const plain = externalAsset<{ cents: number }>('w/plain');
+    asset('w/total', { dependsOn: { stock, booked, plain } }, (_ctx, inputs) => {
+      expectTypeOf(inputs.stock).toEqualTypeOf<Readonly<Record<string, { pieces: number }>>>();
+      expectTypeOf(inputs.booked).toEqualTypeOf<Readonly<Record<string, { cents: number }>>>();
+      expectTypeOf(inputs.plain).toEqualTypeOf<{ cents: number }>();
+      // @ts-expect-error the stock of a day is not that of all days
+      return inputs.stock.pieces + 1;
+    });
+    asset('w/daily_total', { partitions, dependsOn: { stock, plain } }, (_ctx, inputs) => {
+      expectTypeOf(inputs.stock).toEqualTypeOf<{ pieces: number }>();
+      return inputs.stock.pieces + inputs.plain.cents;
+    });
   });
 
   it('let checks and inputs be used without annotations', () => {
