@@ -2,10 +2,11 @@
  * Parameters of a run against the JSON Schema that its workflow declares: defaults applied, every fault with its
  * path. Schemas are compiled once; the same text is the same schema.
  */
-import { Ajv2020, type ErrorObject, type ValidateFunction } from 'ajv/dist/2020.js';
+import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
 import addFormats from 'ajv-formats';
-import { type FieldFault, SignalboxError } from '../../domain/errors.ts';
+import { SignalboxError } from '../../domain/errors.ts';
 import { createRecent } from './recent.ts';
+import { schemaFaults } from './schema-faults.ts';
 
 type Schema = Readonly<Record<string, unknown>>;
 
@@ -18,7 +19,6 @@ export interface Parameters {
 
 /** Characters of compiled schemas that are kept. */
 const MAX_CACHED = 10_000_000;
-const MAX_FAULTS = 20;
 
 export function createParameters(): Parameters {
   const cache = createRecent<string, ValidateFunction>(MAX_CACHED, () => 1_000);
@@ -46,7 +46,7 @@ export function createParameters(): Parameters {
       if (schema === null) return value;
       const validate = compile(schema);
       if (validate(value)) return value;
-      const faults = (validate.errors ?? []).slice(0, MAX_FAULTS).map(toFault);
+      const faults = schemaFaults(validate.errors ?? []);
       const [first] = faults;
       const detail = first && `${first.path === '' ? 'parameters' : first.path} ${first.message}`;
       throw new SignalboxError('invalid-parameters', detail, faults);
@@ -57,15 +57,4 @@ export function createParameters(): Parameters {
       return value;
     },
   };
-}
-
-function toFault(error: ErrorObject): FieldFault {
-  const property: unknown = error.params['missingProperty'] ?? error.params['additionalProperty'];
-  const path =
-    typeof property === 'string'
-      ? `${error.instancePath}/${property.replaceAll('~', '~0').replaceAll('/', '~1')}`
-      : error.instancePath;
-  if (error.keyword === 'required') return { path, message: 'is missing' };
-  if (error.keyword === 'additionalProperties') return { path, message: 'is not known' };
-  return { path, message: error.message ?? 'is not valid' };
 }

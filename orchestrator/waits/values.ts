@@ -1,11 +1,11 @@
 /** What people give as an input, against the JSON Schema that the flow asks for. */
-import { Ajv2020, type ErrorObject } from 'ajv/dist/2020.js';
+import { Ajv2020 } from 'ajv/dist/2020.js';
 import addFormats from 'ajv-formats';
-import { type FieldFault, SignalboxError } from '../../domain/errors.ts';
+import { SignalboxError } from '../../domain/errors.ts';
+import { schemaFaults } from '../runs/schema-faults.ts';
 
 type Schema = Readonly<Record<string, unknown>>;
 
-const MAX_FAULTS = 20;
 const MAX_SCHEMA_CHARACTERS = 100_000;
 
 function compile(schema: Schema) {
@@ -38,12 +38,8 @@ export function checkValue(schema: Schema | null, value: unknown): unknown {
   const validate = compile(schema);
   const checked: unknown = structuredClone(value);
   if (validate(checked)) return checked;
-  const faults = (validate.errors ?? []).slice(0, MAX_FAULTS).map(toFault);
+  const faults = schemaFaults(validate.errors ?? []);
   const [first] = faults;
   const detail = first && `${first.path === '' ? 'the value' : first.path} ${first.message}`;
   throw new SignalboxError('invalid-parameters', detail, faults);
-}
-
-function toFault({ instancePath, message }: ErrorObject): FieldFault {
-  return { path: instancePath, message: message ?? 'is not valid' };
 }
