@@ -31,7 +31,7 @@ export function toRunError(thrown: unknown): RunError {
 function described(error: Error, limit: number): ErrorCause {
   const code = codeOf(error);
   return {
-    name: text(error.name, MAX_NAME),
+    name: text(String(error.name), MAX_NAME),
     message: text(messageOf(error), limit),
     ...(code === undefined ? {} : { code: text(code, MAX_CODE) }),
   };

@@ -136,6 +136,11 @@ describe('a recorded error', () => {
     });
   });
 
+  it('is made of an error whose name is no text as well', () => {
+    const odd = Object.assign(new Error('odd'), { name: 42, code: 7 });
+    expect(toRunError(odd)).toMatchObject({ name: '42', message: 'odd', code: '7' });
+  });
+
   it('has no code where the number says no more than the name', () => {
     expect(toRunError(new DOMException('it was aborted', 'AbortError'))).not.toHaveProperty('code');
   });
