@@ -127,8 +127,7 @@ async function run(
   };
   const handler = code as unknown as (context: SensorContext) => Promise<SensorResult | undefined>;
   const given = (await handler(context)) ?? {};
-  if (typeof given !== 'object')
-    throw new Error('a sensor gives { runs, cursor, state, skipReason }');
+  refuseOther(given);
   const {
     runs = [],
     cursor,
@@ -144,6 +143,19 @@ async function run(
     ...(state === undefined ? {} : { state }),
     ...(skipReason === undefined ? {} : { skipReason: String(skipReason) }),
   };
+}
+
+const GIVEN = ['runs', 'cursor', 'state', 'skipReason'];
+
+/** @throws Error for what a sensor cannot give: a misspelt `skip` or `run` would do nothing, and nobody would know */
+function refuseOther(given: object): void {
+  const isOther = typeof given !== 'object' || Array.isArray(given);
+  const unknown = isOther ? [] : Object.keys(given).filter((name) => !GIVEN.includes(name));
+  if (!isOther && unknown.length === 0) return;
+  const what = unknown.map((name) => JSON.stringify(name)).join(', ');
+  throw new Error(
+    `a sensor gives { ${GIVEN.join(', ')} }${what === '' ? '' : `; ${what} is none of them`}`,
+  );
 }
 
 /** A workflow may be named by what defines it. */

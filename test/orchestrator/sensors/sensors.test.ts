@@ -157,6 +157,16 @@ describe('a sensor', () => {
     expect(await service().get('files')).toMatchObject({ failures: 0, lastError: null });
   });
 
+  it('that gives what no sensor gives is told so by name', async () => {
+    const slip = sensor('slip', { every: '1s', triggers: load }, () => {
+      const given = { skip: 'nothing new' };
+      return given as SensorResult;
+    });
+    agents.start([load, slip], { name: 'one' });
+    const error = 'a sensor gives { runs, cursor, state, skipReason }; "skip" is none of them';
+    await waitFor(async () => (await service().get('slip')).lastError?.message === error);
+  });
+
   it('whose run cannot be made moves nothing, and says which and why', async () => {
     inbox = ['a.csv', 7 as unknown as string];
     await start();
