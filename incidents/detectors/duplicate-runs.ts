@@ -96,7 +96,8 @@ function queriesAt({ now, settings }: DetectorContext) {
 function toFinding(groups: readonly DuplicateGroup[], context: DetectorContext): Finding {
   const { engine, workflow } = groups[0] as DuplicateGroup;
   const runs = groups.flatMap((group) => group.runs);
-  const surplus = runs.length - groups.length;
+  const count = runs.length - groups.length;
+  const surplus = count === 1 ? '1 surplus run' : `${count} surplus runs`;
   const alive = groups.some((group) => group.alive);
   const keys = groups.length === 1 ? '1 piece of work' : `${groups.length} pieces of work`;
   const subjects: Subject[] = [
@@ -109,8 +110,8 @@ function toFinding(groups: readonly DuplicateGroup[], context: DetectorContext):
     status: 'firing',
     severity: alive ? 'critical' : 'error',
     title: alive
-      ? `${workflow} runs twice: ${surplus} surplus runs for ${keys}`
-      : `${workflow} took effect twice: ${surplus} surplus runs succeeded for ${keys}`,
+      ? `${workflow} runs twice: ${surplus} for ${keys}`
+      : `${workflow} took effect twice: ${surplus} succeeded for ${keys}`,
     rootCause: `the same work was started more than once: by ${[...new Set(runs.map((run) => run.trigger))].join(', ')}`,
     diagnosis: alive ? 'concurrent' : 'both-took-effect',
     subjects,
