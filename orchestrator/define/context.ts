@@ -17,7 +17,9 @@ export interface TaskLog {
 export interface OnceOptions {
   /**
    * Where a process died between the effect and its record: `repeat` (the default) does the work again under
-   * the same key, `stop` fails without retries until a human has settled the key.
+   * the same key, `stop` fails without retries until a human has settled the key. Work that throws counts as not
+   * done, and is done again by a retry: what cannot tell (an answer that was lost) looks first whether it took
+   * effect, or is done by `onceIn`.
    */
   readonly onUnknown?: 'repeat' | 'stop';
 }

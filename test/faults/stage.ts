@@ -37,6 +37,8 @@ export interface Stage extends AsyncDisposable {
   readonly directory: string;
   readonly postgres: FaultyPostgres;
   readonly effects: FaultyPostgres;
+  /** A line for each effect that is not in `effects`. */
+  readonly effectsFile: string;
   readonly clickhouse: TestClickHouse;
   readonly servers: readonly ServerPart[];
   readonly agents: readonly AgentPart[];
@@ -61,8 +63,10 @@ export async function startStage(postgresDirectory?: string): Promise<Stage> {
     await prepareEffects(effects.url);
     await migrate(postgres.url);
     const tokens = await makeTokens(postgres.url);
+    const effectsFile = join(temp.path, 'effects.txt');
+    await writeFile(effectsFile, '');
     const workflows = await ensure(join(temp.path, 'workflows'));
-    await writeFile(join(workflows, 'work.ts'), workflowFile(effects.url));
+    await writeFile(join(workflows, 'work.ts'), workflowFile(effects.url, effectsFile));
     const servers: ServerPart[] = [];
     for (const [index, skewMs] of SERVER_SKEWS_MS.entries()) {
       const directory = await ensure(join(temp.path, `server-${index}`));
@@ -83,7 +87,7 @@ export async function startStage(postgresDirectory?: string): Promise<Stage> {
     }
     const parts = stack.move();
     return {
-      ...{ directory: temp.path, postgres, effects, clickhouse, servers, agents },
+      ...{ directory: temp.path, postgres, effects, effectsFile, clickhouse, servers, agents },
       token: tokens.admin,
       [Symbol.asyncDispose]: () => parts.disposeAsync(),
     };

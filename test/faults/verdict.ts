@@ -21,7 +21,7 @@ export async function judge(stage: Stage, asked: readonly Asked[]): Promise<read
   try {
     return [
       ...(await judgeRuns(product, asked)),
-      ...(await judgeEffects(users, product, asked)),
+      ...(await judgeEffects(stage, users, product, asked)),
       ...(await judgeAttempts(product)),
       ...(await judgeLeftovers(stage, product)),
       ...(await judgeEvents(stage, product)),
@@ -54,6 +54,7 @@ async function judgeRuns(product: pg.Client, asked: readonly Asked[]): Promise<s
 }
 
 async function judgeEffects(
+  { effectsFile }: Stage,
   users: pg.Client,
   product: pg.Client,
   asked: readonly Asked[],
@@ -62,6 +63,9 @@ async function judgeEffects(
     'SELECT key, count(*)::int AS n FROM effect GROUP BY key',
   );
   const counts = new Map(rows.map(({ key, n }) => [key, n]));
+  for (const key of (await readFile(effectsFile, 'utf8')).split('\n')) {
+    if (key !== '') counts.set(key, (counts.get(key) ?? 0) + 1);
+  }
   const failed = await product.query<{ id: string }>(
     `SELECT id FROM signalbox.run WHERE state = 'failed'`,
   );
