@@ -91,7 +91,9 @@ describe('signalbox environments', () => {
       expect(said).toBe(`${where} in ${where}`);
     }
     expect((await cli('environments', 'list')).out).toMatch(/pr-7 .*ref=feature\/x/);
-    expect((await cli('environments', 'diff', 'pr-7')).out).toContain('no definition differs');
+    expect((await cli('environments', 'diff', 'pr-7')).out).toContain(
+      'workflow daily: code of say',
+    );
     expect((await cli('environments', 'show', 'pr-7')).out).toContain('1 workflows, 0 assets');
     const runs = await json<{ items: readonly Run[] }>('runs', 'list', '--environment', 'pr-7');
     expect(runs.items).toHaveLength(1);
