@@ -1,7 +1,8 @@
 /**
  * The partitions of `task_log` and `step_log`: ranges of run ids, which are ranges of the runs' creation. Made
  * ahead, dropped as a whole. Whoever writes or reads a log holds its tables for a moment only, so both wait for a
- * lock shortly and else come again with the next round: a queue behind a waiting lock would stop dispatch.
+ * lock shortly and else come again with the next round: a queue behind a waiting lock would stop dispatch. One server
+ * at a time looks at the ranges of a log and changes them; the others leave it to that one.
  */
 import type { Db, Tx } from './connection.ts';
 
@@ -34,24 +35,37 @@ export async function readPartitions(db: Tx, log: PartitionedLog): Promise<LogPa
   return ranges.sort((a, b) => (a.to < b.to ? -1 : 1));
 }
 
-const BRIEFLY = `SET LOCAL lock_timeout = '500ms'`;
+/** A lock that nobody waits for. */
+const TAKE_TURN = `
+  SELECT pg_try_advisory_xact_lock(hashtextextended($1, 13)) AS "isOurs", set_config('lock_timeout', '500ms', true)`;
 
-/** Adds a range. Another server may have added it meanwhile: that fails, and the next look finds it there. */
-export async function addPartition(
+/**
+ * A transaction that looks at the ranges of a log and changes them, while no other server does.
+ * @returns what the work tells; false where another server is at it
+ */
+export function changeRanges(
   db: Db,
   log: PartitionedLog,
-  range: LogPartition,
-): Promise<void> {
-  const { table, from, to } = range;
-  if (!NAME.test(table) || from === null) throw new Error(`no name of a partition: ${table}`);
-  await db.transaction(async (tx) => {
-    await tx.execute(BRIEFLY);
-    await tx.execute(`CREATE TABLE signalbox.${table} (LIKE signalbox.${log} INCLUDING ALL)`);
-    await tx.execute(
-      `ALTER TABLE signalbox.${log} ATTACH PARTITION signalbox.${table}
-       FOR VALUES FROM ('${from}') TO ('${to}')`,
-    );
+  work: (tx: Tx) => Promise<boolean>,
+): Promise<boolean> {
+  return db.transaction(async (tx) => {
+    const [turn] = await tx.query<{ isOurs: boolean }>(TAKE_TURN, [log]);
+    return turn?.isOurs === true && work(tx);
   });
+}
+
+/** Adds a range that is not there. */
+export async function addPartition(
+  tx: Tx,
+  log: PartitionedLog,
+  { table, from, to }: LogPartition,
+): Promise<void> {
+  if (!NAME.test(table) || from === null) throw new Error(`no name of a partition: ${table}`);
+  await tx.execute(`CREATE TABLE signalbox.${table} (LIKE signalbox.${log} INCLUDING ALL)`);
+  await tx.execute(
+    `ALTER TABLE signalbox.${log} ATTACH PARTITION signalbox.${table}
+     FOR VALUES FROM ('${from}') TO ('${to}')`,
+  );
 }
 
 /** The greatest run id that lies in no range; null where there is none. */
@@ -62,22 +76,20 @@ export async function readGreatestOutside(db: Tx, log: PartitionedLog): Promise<
   return row?.id ?? null;
 }
 
-/** Drops a range unless a run of it is there. @returns whether it is gone */
+/** Drops a range unless a run of it is there. @returns whether it was dropped */
 export async function dropPartition(
-  db: Db,
+  tx: Tx,
   log: PartitionedLog,
-  range: LogPartition,
+  { table, from, to }: LogPartition,
 ): Promise<boolean> {
-  if (!NAME.test(range.table)) throw new Error(`no name of a partition: ${range.table}`);
-  return db.transaction(async (tx) => {
-    const [found] = await tx.query<{ used: boolean }>(
-      `SELECT EXISTS (SELECT FROM signalbox.run WHERE id < $2 AND ($1::uuid IS NULL OR id >= $1)) AS used`,
-      [range.from, range.to],
-    );
-    if (found?.used !== false) return false;
-    await tx.execute(BRIEFLY);
-    await tx.execute(`ALTER TABLE signalbox.${log} DETACH PARTITION signalbox.${range.table}`);
-    await tx.execute(`DROP TABLE signalbox.${range.table}`);
-    return true;
-  });
+  if (!NAME.test(table)) throw new Error(`no name of a partition: ${table}`);
+  const [found] = await tx.query<{ isLeft: boolean }>(
+    `SELECT to_regclass($3) IS NOT NULL AND NOT EXISTS (
+       SELECT FROM signalbox.run WHERE id < $2 AND ($1::uuid IS NULL OR id >= $1)) AS "isLeft"`,
+    [from, to, `signalbox.${table}`],
+  );
+  if (found?.isLeft !== true) return false;
+  await tx.execute(`ALTER TABLE signalbox.${log} DETACH PARTITION signalbox.${table}`);
+  await tx.execute(`DROP TABLE signalbox.${table}`);
+  return true;
 }

@@ -175,6 +175,27 @@ describe('ranges of logs', () => {
     expect(await rowsOf('task_log_other')).toBe(0);
   });
 
+  it('are made and dropped by several servers at once, of which none fails', async () => {
+    const others = await Promise.all(Array.from({ length: 3 }, () => stand.another()));
+    const all = [stand.orchestrator, ...others].flatMap(({ reconcilers }) => reconcilers);
+    const byAll = (name: string) =>
+      Promise.all(all.filter((one) => one.name === name).map((one) => one.run()));
+    const isLeft = async (table: string) => (await ranges()).some((range) => range.table === table);
+    for (let round = 1; round <= 5; round += 1) {
+      const before = (await ranges()).length;
+      clock.advance(56 * DAY_MS);
+      await byAll('log-partitions');
+      await stand.reconcile('log-partitions');
+      expect((await ranges()).length).toBeGreaterThanOrEqual(before + 8);
+    }
+    const first = (await ranges())[0]?.table ?? '';
+    expect(await isLeft(first)).toBe(true);
+    await byAll('retention');
+    await stand.reconcile('retention');
+    clock.advance(-280 * DAY_MS);
+    expect(await isLeft(first)).toBe(false);
+  });
+
   it('take every id: what no range has goes to the default partition, and nothing has to be moved for a new one', async () => {
     const far = firstIdAt(NOW + 16 * DAY_MS);
     await stand.sql(
