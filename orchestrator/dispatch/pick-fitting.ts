@@ -67,19 +67,15 @@ async function pickPast(
   const { tookMs, excluded } = memory;
   const byRuns = tookMs.inOrder > LONG_MS && tookMs.byRuns < tookMs.inOrder;
   const began = clock.now();
-  try {
-    const rows = await pick({ definitions, excluded, byRuns: byRuns ? shared : null });
-    noteCost(tookMs, byRuns, clock.now() - began);
-    const cheaper = Math.min(tookMs.inOrder, tookMs.byRuns);
-    if (rows.length === 0 && cheaper > LONG_MS) {
-      memory.restUntil = clock.now() + Math.min(MAX_REST_MS, cheaper * REST_TIMES);
-    }
-    return rows;
-  } catch (error) {
-    // One that ran into its time limit must not be begun again in the same way.
-    noteCost(tookMs, byRuns, clock.now() - began);
-    throw error;
+  // Also of one that ran into its time limit: it must not be begun again in the same way.
+  const rows = await pick({ definitions, excluded, byRuns: byRuns ? shared : null }).finally(() =>
+    noteCost(tookMs, byRuns, clock.now() - began),
+  );
+  const cheaper = Math.min(tookMs.inOrder, tookMs.byRuns);
+  if (rows.length === 0 && cheaper > LONG_MS) {
+    memory.restUntil = clock.now() + Math.min(MAX_REST_MS, cheaper * REST_TIMES);
   }
+  return rows;
 }
 
 /** What was not taken is thought cheaper by a share of what was spent: so it is tried again, and what that costs is bounded. */
