@@ -48,9 +48,11 @@ function listCommand(): Command {
     'list',
     'All workflows',
     async ({ api, options, print }) => {
-      const list = await api.get<List<WorkflowSummary>>('/workflows', { limit: options.limit });
-      const errors = await api.get<{ items: readonly WorkflowFileError[] }>('/workflow-errors');
-      const pools = await api.get<List<Pool>>('/pools', { limit: 1_000 });
+      const [list, errors, pools] = await Promise.all([
+        api.get<List<WorkflowSummary>>('/workflows', { limit: options.limit }),
+        api.get<{ items: readonly WorkflowFileError[] }>('/workflow-errors'),
+        api.get<List<Pool>>('/pools', { limit: 1_000 }),
+      ]);
       const notices = poolNotices(pools.items);
       print({ ...list, fileErrors: errors.items, notices }, () =>
         [
