@@ -7,6 +7,7 @@ import { type RunningAgent, startAgent } from '../../orchestrator/agent/start.ts
 import { definitionsOf } from '../../orchestrator/define/registry.ts';
 import { asset, sensor, workflow } from '../../orchestrator/index.ts';
 import { waitFor } from '../support/wait-for.ts';
+import { listenTo } from './event-text.ts';
 import { startTestServer, type TestServer } from './running-server.ts';
 
 let server: TestServer;
@@ -67,27 +68,8 @@ async function post(path: string, body: unknown = {}, token = operator) {
   return server.call('POST', `/api/v1${path}`, { token, body });
 }
 
-/** Server-sent events as they come. */
-async function listenTo(query: string) {
-  const closing = new AbortController();
-  const answer = await fetch(`${server.url}/api/v1/events${query}`, {
-    headers: { authorization: `Bearer ${viewer}` },
-    signal: closing.signal,
-  });
-  let text = '';
-  const reading = (async () => {
-    const decoder = new TextDecoder();
-    for await (const chunk of answer.body ?? []) text += decoder.decode(chunk, { stream: true });
-  })().catch(() => undefined);
-  await waitFor(() => text.includes('event: hello'));
-  return {
-    told: () => text,
-    async [Symbol.asyncDispose]() {
-      closing.abort();
-      await reading;
-    },
-  };
-}
+const changesTold = (query: string) =>
+  listenTo(`${server.url}/api/v1/events${query}`, { authorization: `Bearer ${viewer}` });
 
 async function ended(id: string): Promise<Run> {
   return waitFor(
@@ -215,9 +197,9 @@ describe('Environments over HTTP', () => {
   });
 
   it('tells who looks on of runs of his environment alone, or of one run', async () => {
-    await using base = await listenTo('');
-    await using branch = await listenTo('?environment=pr-1');
-    await using all = await listenTo('?environment=*');
+    await using base = await changesTold('');
+    await using branch = await changesTold('?environment=pr-1');
+    await using all = await changesTold('?environment=*');
     const ids: string[] = [];
     const start = async (query: string) => {
       const { body } = await post(`/workflows/daily/runs${query}`);
@@ -226,20 +208,20 @@ describe('Environments over HTTP', () => {
       return id;
     };
     const own = await start('?environment=pr-1');
-    await using one = await listenTo(`?environment=pr-1&run=${own}`);
-    await using others = await listenTo(`?run=${own}`);
+    await using one = await changesTold(`?environment=pr-1&run=${own}`);
+    await using others = await changesTold(`?run=${own}`);
     const second = await start('?environment=pr-1');
     const produced = await start('');
     await Promise.all([own, second, produced].map(ended));
-    await waitFor(() => ids.every((id) => all.told().includes(id)), { what: 'all of them' });
-    await waitFor(() => [own, second].every((id) => branch.told().includes(id)));
-    await waitFor(() => base.told().includes(produced) && one.told().includes(own));
-    expect(branch.told()).not.toContain(produced);
-    expect(base.told()).not.toContain(own);
-    expect(base.told()).not.toContain(second);
-    expect(one.told()).not.toContain(second);
-    expect(one.told()).not.toContain('"asset"');
-    expect(others.told()).not.toContain('event: change');
+    await waitFor(() => ids.every((id) => all.text().includes(id)), { what: 'all of them' });
+    await waitFor(() => [own, second].every((id) => branch.text().includes(id)));
+    await waitFor(() => base.text().includes(produced) && one.text().includes(own));
+    expect(branch.text()).not.toContain(produced);
+    expect(base.text()).not.toContain(own);
+    expect(base.text()).not.toContain(second);
+    expect(one.text()).not.toContain(second);
+    expect(one.text()).not.toContain('"asset"');
+    expect(others.text()).not.toContain('event: change');
     const wrong = await server.call('GET', '/api/v1/events?run=x', { token: viewer });
     expect(wrong.status).toBe(400);
   });

@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createLive, type Live } from '../../server/live.ts';
 import { waitFor } from '../support/wait-for.ts';
+import { listenTo } from './event-text.ts';
 
 const BRANCH: ReadonlyMap<string, string> = new Map([
   ['first', 'feature'],
@@ -34,18 +35,9 @@ afterEach(async () => {
   await new Promise((closed) => server.close(closed));
 });
 
-/** What a client hears, as it comes. */
-async function listen(path: string): Promise<{ text: string }> {
+function listen(path: string) {
   const { port } = server.address() as AddressInfo;
-  const answer = await fetch(`http://127.0.0.1:${port}${path}`);
-  const heard = { text: '' };
-  const read = async () => {
-    if (answer.body === null) return;
-    for await (const part of answer.body.pipeThrough(new TextDecoderStream())) heard.text += part;
-  };
-  read().catch(() => undefined);
-  await waitFor(() => heard.text.includes('hello'), { what: 'the stream' });
-  return heard;
+  return listenTo(`http://127.0.0.1:${port}${path}`);
 }
 
 const question = (run: string) =>
@@ -53,27 +45,28 @@ const question = (run: string) =>
 
 describe('a run of a branch', () => {
   it('that changes while it is asked where others are is told to the branch, and not to production', async () => {
-    const [production, branch] = [await listen('/'), await listen('/feature')];
+    await using production = await listen('/');
+    await using branch = await listen('/feature');
     live.publish({ topic: 'run', id: 'first' });
     const before = await question('first');
     live.publish({ topic: 'run', id: 'second' });
     before.answer();
     (await question('second')).answer();
-    await waitFor(() => branch.text.includes('second'), { what: 'the second run' });
-    expect(branch.text).toContain('first');
+    await waitFor(() => branch.text().includes('second'), { what: 'the second run' });
+    expect(branch.text()).toContain('first');
     live.publish({ topic: 'incident', id: 'i-1' });
-    await waitFor(() => production.text.includes('i-1'), { what: 'the incident' });
-    expect(production.text).not.toMatch(/first|second/);
+    await waitFor(() => production.text().includes('i-1'), { what: 'the incident' });
+    expect(production.text()).not.toMatch(/first|second/);
   });
 
   it('holds up nothing where it cannot be told where it is: all are told of it', async () => {
-    const production = await listen('/');
+    await using production = await listen('/');
     live.publish({ topic: 'run', id: 'first' });
     live.publish({ topic: 'incident', id: 'i-2' });
-    await waitFor(() => production.text.includes('i-2'), { what: 'the incident' });
-    expect(production.text).toContain('first');
+    await waitFor(() => production.text().includes('i-2'), { what: 'the incident' });
+    expect(production.text()).toContain('first');
     live.publish({ topic: 'run', id: 'third' });
     (await question('third')).fail();
-    await waitFor(() => production.text.includes('third'), { what: 'the third run' });
+    await waitFor(() => production.text().includes('third'), { what: 'the third run' });
   });
 });
