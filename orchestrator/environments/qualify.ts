@@ -182,14 +182,3 @@ export function dynamicListsOf(definitions: readonly WorkflowDefinition[]): read
   for (const { asset } of definitions) look(asset?.partitions);
   return [...found];
 }
-
-/** Names of the pools of tasks, as the code tells them. */
-export function poolsOf(definitions: readonly WorkflowDefinition[]): readonly string[] {
-  return [
-    ...new Set(
-      definitions.flatMap(({ tasks }) =>
-        tasks.flatMap(({ pool }) => (pool === null ? [] : [pool])),
-      ),
-    ),
-  ];
-}

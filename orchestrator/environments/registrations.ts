@@ -3,6 +3,7 @@ import type { RegisterReply, RegisterRequest } from '../../domain/agent-protocol
 import { isReservedName, prefixOf } from '../../domain/environment.ts';
 import { SignalboxError } from '../../domain/errors.ts';
 import type { Clock } from '../../domain/time.ts';
+import { poolsNamed } from '../catalog/pools.ts';
 import { versionOf } from '../catalog/register.ts';
 import type { Db } from '../store/connection.ts';
 import {
@@ -13,7 +14,7 @@ import {
   touchEnvironment,
 } from '../store/environment.ts';
 import { settingsOf } from './known.ts';
-import { dynamicListsOf, poolsOf, qualifyRegistration } from './qualify.ts';
+import { dynamicListsOf, qualifyRegistration } from './qualify.ts';
 
 export interface Registrations {
   /**
@@ -49,7 +50,7 @@ export function createRegistrations(deps: {
         }));
         await replaceDefinitions(tx, name, plain.name, unique(registered), now);
         await copyPartitionLists(tx, prefixOf(name), dynamicListsOf(definitions), now);
-        if (!settings.sharedPools) await copyPools(tx, prefixOf(name), poolsOf(definitions));
+        if (!settings.sharedPools) await copyPools(tx, prefixOf(name), poolsNamed(definitions));
       });
       const reply = await inner(qualifyRegistration({ name, settings }, plain));
       // It may have been deleted meanwhile.
