@@ -47,6 +47,11 @@ export function plainName(name: string): string {
   return environment === null ? name : name.slice(prefixOf(environment).length);
 }
 
+/** A text in which stored names of one environment may stand among other words, as people know these names. */
+export function plainWords(text: string, environment: string | null): string {
+  return text.replaceAll(prefixOf(environment), '');
+}
+
 /** Whether no user may give something this name. */
 export function isReservedName(name: string): boolean {
   return name.startsWith(MARK);

@@ -1,6 +1,6 @@
 /** What registration says of automation, stored with the assets in the same transaction. */
 import type { AssetDefinition } from '../../domain/agent-protocol.ts';
-import { environmentOf, plainName, prefixOf } from '../../domain/environment.ts';
+import { environmentOf, plainName, plainWords } from '../../domain/environment.ts';
 import { canonicalJson } from '../../domain/run.ts';
 import type { EpochMs } from '../../domain/time.ts';
 import { hashText } from '../assets/partitions/place.ts';
@@ -16,8 +16,7 @@ export function checkAutomation(asset: AssetDefinition | null): void {
   const fault = neverTrue(condition, asset.dependsOn);
   if (fault === null) return;
   // A branch's are told by the names that its code has.
-  const environment = environmentOf(asset.key);
-  const message = environment === null ? fault : fault.replaceAll(prefixOf(environment), '');
+  const message = plainWords(fault, environmentOf(asset.key));
   throw new Error(`${plainName(asset.key)}: automation: ${message}: nothing would ever make it`);
 }
 
