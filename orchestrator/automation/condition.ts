@@ -227,8 +227,12 @@ export function isConsidered(condition: AutomationCondition, key: string): boole
 function isAboutUpstreams(
   node: AutomationCondition,
 ): node is Extract<AutomationCondition, { kind: UpstreamOperand | 'all-upstreams-updated-since' }> {
-  return (
-    node.kind === 'all-upstreams-updated-since' ||
-    UPSTREAM_OPERANDS.some((kind) => kind === node.kind)
-  );
+  return node.kind === 'all-upstreams-updated-since' || needsUpstream(node);
+}
+
+/** Whether a node asks for some upstream: one that waits for all of them is content with none. */
+export function needsUpstream(
+  node: AutomationCondition,
+): node is Extract<AutomationCondition, { kind: UpstreamOperand }> {
+  return UPSTREAM_OPERANDS.some((kind) => kind === node.kind);
 }

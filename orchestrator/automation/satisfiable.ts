@@ -3,20 +3,13 @@
  * would know why; so its file is told. Each operand may be true or false as it likes, the same operand the same
  * everywhere: what is refused for certain contradicts itself, or asks for upstreams that there are not. Pure.
  */
-import {
-  type AutomationCondition,
-  UPSTREAM_OPERANDS,
-  type UpstreamChoice,
-  type UpstreamOperand,
-} from '../../domain/automation.ts';
+import type { AutomationCondition, UpstreamChoice } from '../../domain/automation.ts';
 import { canonicalJson } from '../../domain/run.ts';
-import { isChosen, nodesOf } from './condition.ts';
+import { isChosen, needsUpstream, nodesOf } from './condition.ts';
 import { labelOf, textOf } from './words.ts';
 
 /** Of more operands nothing is said: their combinations are too many to be tried. */
 const MAX_OPERANDS = 12;
-
-type Upstream = Extract<AutomationCondition, { kind: UpstreamOperand }>;
 
 /** What is wrong with it, in words; null where nothing is. @param upstreams keys that the asset is made from */
 export function neverTrue(
@@ -26,7 +19,7 @@ export function neverTrue(
   const unknown = unknownIn(condition, upstreams);
   if (unknown !== null) return unknown;
   if (canBeTrue(condition, upstreams)) return null;
-  const empty = nodesOf(condition).find((node) => isUpstream(node) && !hasAny(node, upstreams));
+  const empty = nodesOf(condition).find((node) => lacksUpstream(node, upstreams));
   const why = empty ? ` ("${labelOf(empty)}" has no upstream to look at)` : '';
   return `${textOf(condition)} can never be true${why}`;
 }
@@ -86,14 +79,10 @@ function truthOf(
       return (bits) => !reset(bits) && stands(bits);
     }
     default:
-      return isUpstream(node) && !hasAny(node, upstreams) ? () => false : free(canonicalJson(node));
+      return lacksUpstream(node, upstreams) ? () => false : free(canonicalJson(node));
   }
 }
 
-function isUpstream(node: AutomationCondition): node is Upstream {
-  return UPSTREAM_OPERANDS.some((kind) => kind === node.kind);
-}
-
-function hasAny(node: AutomationCondition, upstreams: readonly string[]): boolean {
-  return upstreams.some((key) => isChosen(node as UpstreamChoice, key));
+function lacksUpstream(node: AutomationCondition, upstreams: readonly string[]): boolean {
+  return needsUpstream(node) && !upstreams.some((key) => isChosen(node, key));
 }
