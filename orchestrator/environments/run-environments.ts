@@ -21,12 +21,12 @@ export function createRunEnvironments(
   let noneAt = Number.NEGATIVE_INFINITY;
   return async (runIds) => {
     if (Math.abs(clock.now() - noneAt) < NONE_FOR_MS) return new Map();
-    if (!(await isAnyEnvironment(db))) {
-      noneAt = clock.now();
-      return new Map();
-    }
     const missing = runIds.filter((id) => known.get(id) === undefined && isUuid(id));
     if (missing.length > 0) {
+      if (!(await isAnyEnvironment(db))) {
+        noneAt = clock.now();
+        return new Map();
+      }
       for (const [id, workflow] of await readRunWorkflows(db, missing)) {
         known.set(id, environmentOf(workflow));
       }
