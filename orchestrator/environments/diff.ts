@@ -49,17 +49,14 @@ async function changedTasks(
   own: readonly RegisteredDefinition[],
 ): Promise<ChangedTasks> {
   const names = own.map(({ name }) => name);
-  const [ours, base] = await Promise.all([
-    readCode(
-      db,
-      names.map((name) => qualify(environment, name)),
-    ),
-    readCode(db, names),
-  ]);
+  const code = await readCode(
+    db,
+    names.flatMap((name) => [name, qualify(environment, name)]),
+  );
   return new Map(
     names.map((name) => {
-      const before = base.get(name) ?? {};
-      const now = ours.get(qualify(environment, name)) ?? {};
+      const before = code.get(name) ?? {};
+      const now = code.get(qualify(environment, name)) ?? {};
       // A task that only one of them has is told as added or removed.
       const tasks = Object.keys(now).filter((task) => (before[task] ?? now[task]) !== now[task]);
       return [name, tasks];
