@@ -8,11 +8,9 @@ export function registeredIn(
   file: string,
   { described, handlers }: Definition,
 ): WorkflowDefinition {
-  const { kind, sensor, callbacksOf, asset } = described;
+  const { kind, sensor, callbacksOf } = described;
   // An asset tells its code's version itself.
-  const tells = asset?.codeVersion !== undefined;
-  if (tells || sensor || callbacksOf !== undefined || kind === 'asset')
-    return { ...described, file };
+  if (sensor || callbacksOf !== undefined || kind === 'asset') return { ...described, file };
   const codeVersions = Object.fromEntries(
     [...handlers].map(([key, handler]) => [key, codeVersionOf(handler)]),
   );

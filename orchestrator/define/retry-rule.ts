@@ -45,7 +45,7 @@ function codesOf(error: unknown): string[] {
   const codes: string[] = [];
   const queue: unknown[] = [error];
   for (const one of queue) {
-    if (!(one instanceof Error) || codes.length > MAX_CAUSES || queue.length > MAX_CAUSES) continue;
+    if (!(one instanceof Error) || queue.length > MAX_CAUSES) continue;
     if ('code' in one) codes.push(String(one.code));
     queue.push(one.cause, ...(one instanceof AggregateError ? one.errors : []));
   }
