@@ -37,8 +37,8 @@ async function observed(): Promise<void> {
 /** Versions of an asset, once nothing of it is under way or asked for. */
 async function versionsOf(key: string): Promise<number> {
   await stand.until(`${key} to be settled`, async () => {
-    const { state } = await stand.of(key);
-    return state !== 'requested' && (await stand.of(key)).reason?.code !== 'in-progress';
+    const { state, reason } = await stand.of(key);
+    return state !== 'requested' && reason?.code !== 'in-progress';
   });
   return (await stand.orchestrator.assets.materializations(key, {})).items.length;
 }
