@@ -6,7 +6,7 @@ import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
 import addFormats from 'ajv-formats';
 import { SignalboxError } from '../../domain/errors.ts';
 import { createRecent } from './recent.ts';
-import { schemaFaults } from './schema-faults.ts';
+import { refusedBySchema } from './schema-faults.ts';
 
 type Schema = Readonly<Record<string, unknown>>;
 
@@ -20,17 +20,22 @@ export interface Parameters {
 /** Characters of compiled schemas that are kept. */
 const MAX_CACHED = 10_000_000;
 
+/** A validator that applies defaults and looks for all faults. @throws where the schema is not valid */
+export function compileSchema(schema: Schema): ValidateFunction {
+  const { $schema: _dialect, ...plain } = schema;
+  const ajv = new Ajv2020({ strict: false, useDefaults: true, allErrors: true });
+  addFormats.default(ajv);
+  return ajv.compile(plain);
+}
+
 export function createParameters(): Parameters {
   const cache = createRecent<string, ValidateFunction>(MAX_CACHED, () => 1_000);
   function compile(schema: Schema): ValidateFunction {
     const text = JSON.stringify(schema);
     const known = cache.get(text);
     if (known) return known;
-    const { $schema: _dialect, ...plain } = schema;
     try {
-      const ajv = new Ajv2020({ strict: false, useDefaults: true, allErrors: true });
-      addFormats.default(ajv);
-      const made = ajv.compile(plain);
+      const made = compileSchema(schema);
       cache.set(text, made);
       return made;
     } catch (error) {
@@ -46,10 +51,7 @@ export function createParameters(): Parameters {
       if (schema === null) return value;
       const validate = compile(schema);
       if (validate(value)) return value;
-      const faults = schemaFaults(validate.errors ?? []);
-      const [first] = faults;
-      const detail = first && `${first.path === '' ? 'parameters' : first.path} ${first.message}`;
-      throw new SignalboxError('invalid-parameters', detail, faults);
+      throw refusedBySchema(validate.errors, 'parameters');
     },
     defaults(schema) {
       const value: Record<string, unknown> = {};

@@ -3,12 +3,26 @@
  * a list. A union of literals (`Type.Union`, `z.union`) is such a list as well: a fault for each of them says nothing.
  */
 import type { ErrorObject } from 'ajv';
-import type { FieldFault } from '../../domain/errors.ts';
+import { type FieldFault, SignalboxError } from '../../domain/errors.ts';
 
 const MAX_FAULTS = 20;
 
-/** @param errors of a validator that looked for all of them */
-export function schemaFaults(errors: readonly ErrorObject[]): FieldFault[] {
+/**
+ * What is told of a value that its schema refuses, first fault first.
+ * @param errors of a validator that looked for all of them
+ * @param whole what the value is called where it is wrong as a whole
+ */
+export function refusedBySchema(
+  errors: readonly ErrorObject[] | null | undefined,
+  whole: string,
+): SignalboxError {
+  const faults = schemaFaults(errors ?? []);
+  const [first] = faults;
+  const detail = first && `${first.path === '' ? whole : first.path} ${first.message}`;
+  return new SignalboxError('invalid-parameters', detail, faults);
+}
+
+function schemaFaults(errors: readonly ErrorObject[]): FieldFault[] {
   const choices = new Map<string, unknown[]>();
   for (const { keyword, instancePath, params } of errors) {
     if (keyword !== 'const') continue;
