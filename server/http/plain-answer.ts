@@ -3,7 +3,13 @@
  * of. What users gave (parameters, results, metadata) is left as it is. An answer without a stored name, as all of
  * production's are, costs no more than looking for one.
  */
-import { environmentOf, PRODUCTION, plainName, prefixOf } from '../../domain/environment.ts';
+import {
+  environmentOf,
+  PRODUCTION,
+  plainName,
+  plainWords,
+  prefixOf,
+} from '../../domain/environment.ts';
 
 /** How a stored name begins in JSON. */
 const BEGIN = '"~';
@@ -55,7 +61,7 @@ function ownEnvironment(entries: readonly (readonly [string, unknown])[]): strin
 
 /** A name, or a sentence in which names stand among other words. */
 function plainText(text: string, environment: string | null): string {
-  return environment === null ? plainName(text) : text.replaceAll(prefixOf(environment), '');
+  return environment === null ? plainName(text) : plainWords(text, environment);
 }
 
 function plainField(key: string, value: unknown, environment: string | null): unknown {
