@@ -56,6 +56,11 @@ export function formatMinute(at: string | null): string {
   return at === null ? '–' : new Date(at).toISOString().replace('T', ' ').slice(0, 16);
 }
 
+/** How long what is over took; nothing while it is not. */
+export function formatTook(startedAt: string | null, finishedAt: string | null): string {
+  return startedAt && finishedAt ? formatSpan(Date.parse(finishedAt) - Date.parse(startedAt)) : '';
+}
+
 /** `1 asset`, `61 assets`. */
 export function formatCount(count: number, one: string, many = `${one}s`): string {
   return `${formatNumber(count)} ${count === 1 ? one : many}`;

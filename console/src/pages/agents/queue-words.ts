@@ -7,13 +7,16 @@ import type { SignName } from '../../parts/sign-of.ts';
 /** The queue of this name limits all others together. */
 export const ALL_QUEUES = '*';
 
+/** How many tasks wait in it: for an agent, or at a limit. */
+export const waitsIn = ({ ready, waiting = 0 }: QueueSummary): number => ready + waiting;
+
 /** @param agents null where it is not known who serves it */
 export function standingOf(
   queue: QueueSummary,
   agents: readonly Agent[] | null,
 ): { readonly sign: SignName; readonly word: string } {
   if (queue.paused) return { sign: 'off', word: 'paused' };
-  const waits = queue.ready + (queue.waiting ?? 0);
+  const waits = waitsIn(queue);
   if (waits > 0 && agents !== null && queue.name !== ALL_QUEUES && !isServed(queue.name, agents)) {
     return { sign: 'danger', word: 'no agent' };
   }
